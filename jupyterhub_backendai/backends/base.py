@@ -1,0 +1,52 @@
+"""How we talk to an engine: what every backend can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..core.identity import PosixAccount
+from ..core.queues import QueueFigures
+from ..core.sessions import Admission, JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A job to submit: an admitted session and what its single-user server must know.
+
+    ``environment`` holds the server's variables, its token among them: they go into a file of the user's (mode 0600), never into
+    the job's own environment or arguments. ``command`` is the argument list that starts the session's program.
+    """
+
+    admission: Admission
+    environment: Mapping[str, str]
+    command: Sequence[str]
+    job_name: str
+    options: Sequence[str] = field(default_factory=tuple)
+
+
+class Backend(ABC):
+    """An engine. Every method may raise :class:`~jupyterhub_backendai.errors.BackendUnavailable`; none blocks the loop."""
+
+    name: str
+
+    @abstractmethod
+    async def submit(self, job: JobRequest) -> str:
+        """Hand a job to the engine and return its id. Not idempotent. Raises SubmitRefused with the engine's words."""
+
+    @abstractmethod
+    async def cancel(self, job_id: str, posix: PosixAccount | None) -> None:
+        """End a job; no error when it is over already or unknown."""
+
+    @abstractmethod
+    async def statuses(self) -> Mapping[str, JobStatus]:
+        """All jobs of ours by session id, from one call to the engine however many there are."""
+
+    @abstractmethod
+    async def capacity(self) -> Mapping[str, QueueFigures]:
+        """The live row of every queue of this engine, by the engine's own queue name (partition)."""
+
+    @abstractmethod
+    async def read_log(self, job_id: str, posix: PosixAccount | None) -> str:
+        """The end of a job's log (at most 64 KiB, regular files only), read as its user; "" when there is none."""

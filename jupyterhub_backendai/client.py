@@ -1,0 +1,88 @@
+"""The async HTTP client of the service's private listener: used by the spawner, the authenticator and the command line.
+
+The listener is a unix socket (``unix:///path``) or a loopback port without a proxy route; a shared secret goes with each call.
+Errors come back as the exception that the service raised; a service that does not answer is :class:`ServiceUnavailable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from .core.identity import Identity
+from .core.sessions import Admission, SessionSpec
+from .errors import ServiceUnavailable, from_problem
+
+
+class ServiceClient:
+    """One connection pool to the service. Make one per process, inside its event loop; :meth:`close` when it ends."""
+
+    def __init__(self, url: str, secret: str, *, timeout_s: float = 30.0) -> None:
+        self._url, self._secret = url, secret
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=5)
+        self._http: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._http:
+            await self._http.close()
+        self._http = None
+
+    async def login(self, username: str, password: str, otp: str, *, source: str, next_url: str) -> dict[str, Any]:
+        """The whole login decision in one call.
+
+        Returns ``{"outcome": "ok", "identity": {...}}``, ``{"outcome": "step", "step": "enrol", "ticket": "..."}`` or
+        ``{"outcome": "refused", "message": msgid, "params": {...}}`` (never saying which factor was wrong).
+        """
+        body = {"username": username, "password": password, "otp": otp, "source": source, "next": next_url}
+        return await self._call("POST", "/private/login", body)
+
+    async def login_step(self, ticket: str, action: str, **fields: str) -> dict[str, Any]:
+        """Go on with a login: ``action`` ``show`` (what the page needs) or ``confirm`` (with ``code=``).
+
+        ``show`` returns ``{"step": "enrol", "secret", "uri", "svg", "username"}``; ``confirm`` answers like :meth:`login`, plus
+        ``next``. A ticket that is unknown, used or too old raises NotFound.
+        """
+        return await self._call("POST", "/private/login/step", {"ticket": ticket, "action": action, **fields})
+
+    async def refresh_identity(self, name: str) -> Identity | None:
+        """Who this is now; None when the person is gone or no longer active."""
+        answer = await self._call("GET", f"/private/identities/{quote(name, safe='')}")
+        return Identity.from_json(answer["identity"]) if answer["identity"] else None
+
+    async def admit(self, spec: SessionSpec) -> Admission:
+        """Reserve a session's slots. Raises InvalidParameters, NotFound, Forbidden, QuotaExceeded with every violation."""
+        return Admission.from_json(await self._call("POST", "/private/sessions", spec.to_json()))
+
+    async def report(self, session_id: str, status: str, **fields: Any) -> None:
+        """Tell where a session is: ``status`` of SessionStatus; ``reason``, ``job_id``, ``node``. Reports of over sessions are ignored."""
+        await self._call("POST", f"/private/sessions/{quote(session_id, safe='')}/report", {"status": status, **fields})
+
+    async def release(self, session_id: str, reason: str = "") -> None:
+        """Free a session's slots, exactly once however often it is called."""
+        await self._call("POST", f"/private/sessions/{quote(session_id, safe='')}/release", {"reason": reason})
+
+    async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            async with self._session().request(
+                method, self._base() + path, json=body, headers={"Authorization": f"Bearer {self._secret}"}
+            ) as response:
+                answer: dict[str, Any] = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
+            raise ServiceUnavailable from exc
+        if not isinstance(answer, dict):
+            raise ServiceUnavailable
+        if response.status >= 400:
+            raise from_problem(answer)
+        return answer
+
+    def _base(self) -> str:
+        return "http://service" if self._url.startswith("unix://") else self._url.rstrip("/")
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            connector = aiohttp.UnixConnector(self._url.removeprefix("unix://")) if self._url.startswith("unix://") else None
+            self._http = aiohttp.ClientSession(connector=connector, timeout=self._timeout, trust_env=False)
+        return self._http

@@ -1,0 +1,133 @@
+"""Every setting of ours, once. The hub and the service read the same ``jupyterhub_config.py``."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+from traitlets import Bool, Dict, Float, List, Unicode, default
+from traitlets.config import Configurable
+
+from .core.queues import Queue
+from .core.slots import ResourceSlots
+from .errors import InvalidParameters
+
+
+class BackendAI(Configurable):
+    """The platform. ``c.BackendAI.<name> = …`` in ``jupyterhub_config.py``."""
+
+    # -- where things are
+    state_dir = Unicode("/var/lib/jupyterhub-backendai", config=True, help="Directory of the database, the sockets and the secrets.")
+    secrets_file = Unicode(config=True, help="JSON file (mode 0600) with the secrets; `script/run` makes it once.")
+    database_url = Unicode(config=True, help="SQLAlchemy URL of our own database; default: SQLite in state_dir.")
+    private_url = Unicode(config=True, help="Where the service listens for the hub: unix:///path or http://127.0.0.1:port.")
+    hub_id = Unicode("hub", config=True, help="Tells two hubs on one cluster apart; part of the job name.")
+    site_name = Unicode("Backend.AI on JupyterHub", config=True, help="Name of the site, on pages and in authenticator apps.")
+
+    # -- logging in
+    directory = Unicode("local", config=True, help="Who knows the passwords: `local` (hashes in our database) or `ldap`.")
+    otp_required = Bool(True, config=True, help="Ask everybody for a one-time password; who has no token yet enrols while logging in.")
+    admin_users = List(Unicode(), config=True, help="Names of the platform's administrators.")
+    admin_groups = List(Unicode(), config=True, help="Directory groups whose members are administrators.")
+    allowed_groups = List(Unicode(), config=True, help="Directory groups that may log in; empty: everybody with a password.")
+    project_groups = Dict(
+        config=True, help="Directory group → project name. Members join the project; who has none joins `default_project`."
+    )
+    default_project = Unicode("default", config=True, help="Project of people whom no rule gives one.")
+    default_domain = Unicode("default", config=True, help="Domain of people whom no rule gives one.")
+    ldap_servers = List(Unicode(), config=True, help="Servers in order: ldap://host:port or ldaps://host:port.")
+    ldap_tls = Unicode("starttls", config=True, help="For ldap://: `starttls`, or `none` to send passwords in clear (do not).")
+    ldap_ca_file = Unicode("", config=True, help="CA certificates that sign the servers'; default: the system's.")
+    ldap_verify = Bool(True, config=True, help="Check the servers' certificates and names.")
+    ldap_bind_dn = Unicode("", config=True, help="Service account that looks people up.")
+    ldap_bind_password_file = Unicode("", config=True, help="File with the service account's password.")
+    ldap_user_base = Unicode("", config=True, help="Where people are, such as ou=people,dc=example.")
+    ldap_user_filter = Unicode("(uid={name})", config=True, help="Filter that finds one person; {name} is escaped.")
+    ldap_name_attribute = Unicode("uid", config=True, help="Attribute that is the person's name here.")
+    ldap_group_base = Unicode("", config=True, help="Where groups are; empty: no groups are read.")
+    ldap_group_filter = Unicode(
+        "(|(member={dn})(uniqueMember={dn})(memberUid={name}))", config=True, help="Filter that finds a person's groups."
+    )
+    ldap_connect_timeout_s = Float(4.0, config=True, help="Seconds to wait for a connection.")
+    ldap_receive_timeout_s = Float(5.0, config=True, help="Seconds to wait for an answer.")
+    local_posix = Bool(True, config=True, help="Give people without a Unix account in the directory the system's account of that name.")
+
+    # -- what can be launched
+    queues = List(Dict(), config=True, help="The queues, in the order of the table; see docs/queues.md.")
+    environments = List(
+        Dict(),
+        config=True,
+        help="name, labels {en, ko}, command (argument list that runs a Python interpreter with jupyterhub and jupyterlab).",
+    )
+    user_root = Unicode("/scratch/{user}", config=True, help="Directory of a user's logs and work; {user} is the Unix name.")
+    log_dir = Unicode("log", config=True, help="Job logs, beneath user_root: <log_dir>/<job id>.log.")
+    workspace_dir = Unicode("workspace", config=True, help="Working directory of sessions, beneath user_root.")
+
+    # -- Slurm
+    helper_socket = Unicode(config=True, help="Unix socket of the helper.")
+    slurm_bin = Unicode("/usr/bin", config=True, help="Directory of sbatch, squeue, scontrol and scancel.")
+    node_addresses = Dict(config=True, help="Node name → address, where Slurm's NodeAddr is not what the proxy can reach.")
+    hub_address = Unicode("", config=True, help="The hub's API address as nodes reach it (http://host:8081/hub/api); default: the hub's.")
+    command_timeout_s = Float(20.0, config=True, help="Seconds that an engine's command may take.")
+    starting_interval_s = Float(2.0, config=True, help="How often the hub asks Slurm while a session starts.")
+    steady_interval_s = Float(10.0, config=True, help="How often it asks otherwise.")
+    figures_interval_s = Float(10.0, config=True, help="How often the queue table is read while somebody looks.")
+    figures_idle_interval_s = Float(60.0, config=True, help="How often it is read when nobody does.")
+
+    @default("secrets_file")
+    def _secrets_file(self) -> str:
+        return str(Path(self.state_dir, "secrets.json"))
+
+    @default("database_url")
+    def _database_url(self) -> str:
+        return f"sqlite:///{Path(self.state_dir, 'backendai.sqlite')}"
+
+    @default("private_url")
+    def _private_url(self) -> str:
+        return f"unix://{Path(self.state_dir, 'private.sock')}"
+
+    @default("helper_socket")
+    def _helper_socket(self) -> str:
+        return "/run/jupyterhub-backendai/helper.sock"
+
+    @property
+    def job_name(self) -> str:
+        """The name that all jobs of this hub share."""
+        return f"backendai-{self.hub_id}"
+
+    def list_queues(self) -> dict[str, Queue]:
+        """The configured queues by name. Raises InvalidParameters for an entry that cannot be read."""
+        queues = {}
+        for entry in self.queues:
+            try:
+                fields = dict(entry)
+                for name in ("max_slots", "capacity"):
+                    fields[name] = ResourceSlots(fields.get(name, {}))
+                if fields.get("projects") is not None:
+                    fields["projects"] = tuple(fields["projects"])
+                queue = Queue(**fields)
+            except (TypeError, ValueError, ArithmeticError) as exc:
+                raise InvalidParameters("c.BackendAI.queues: %(entry)s: %(reason)s", entry=str(entry), reason=str(exc)) from exc
+            queues[queue.name] = queue
+        return queues
+
+    def list_environments(self) -> dict[str, dict[str, Any]]:
+        """The configured environments by name; without any, the hub's own Python is the one named ``default``."""
+        default_entry = {"name": "default", "labels": {"en": "Default", "ko": "기본"}, "command": [sys.executable]}
+        return {entry["name"]: {**default_entry, **entry} for entry in (self.environments or [default_entry])}
+
+    def read_secret(self, name: str) -> str:
+        """One secret of the secrets file. A missing one stops the start by name."""
+        path = Path(self.secrets_file)
+        try:
+            if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise InvalidParameters("%(path)s can be read by others; chmod 600 it.", path=str(path))
+            value = json.loads(path.read_text()).get(name)
+        except OSError as exc:
+            raise InvalidParameters("The secrets file %(path)s cannot be read: %(reason)s", path=str(path), reason=exc.strerror) from exc
+        if not isinstance(value, str) or not value:
+            raise InvalidParameters("The secret %(name)s is missing in %(path)s.", name=name, path=str(path))
+        return value

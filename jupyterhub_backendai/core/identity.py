@@ -1,0 +1,53 @@
+"""People: what a directory says of one, and what the platform makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PosixAccount:
+    """The Unix account that a person's jobs run under. Its name is never assumed to be the hub's."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What a directory (LDAP or the embedded one) knows of somebody whose password was right."""
+
+    name: str
+    display_name: str = ""
+    email: str = ""
+    groups: tuple[str, ...] = ()
+    posix: PosixAccount | None = None
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Somebody who is known here: the row of the user with what the hub and the pages need."""
+
+    name: str
+    display_name: str
+    email: str
+    domain: str
+    projects: tuple[str, ...]
+    is_admin: bool
+    is_active: bool
+    access_key: str
+    posix: PosixAccount | None = None
+    language: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Identity:
+        posix = data.get("posix")
+        return cls(**{**data, "projects": tuple(data["projects"]), "posix": PosixAccount(**posix) if posix else None})

@@ -1,0 +1,374 @@
+"""Compute sessions: what may be asked for, the words for where one is, and how an engine's words map to them."""
+
+from __future__ import annotations
+
+import enum
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..errors import N_, InvalidParameters, Violation
+from .identity import PosixAccount
+from .queues import Queue, QueueFigures
+from .slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes, parse_bytes
+
+MIN_MEM_BYTES = 64 * 1024**2
+MIN_TIME_S, MAX_TIME_S = 60, 366 * 24 * 3600
+_MAX_COUNT = 1_000_000
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_PROJECT = re.compile(r"\w[\w. -]{0,63}")
+_WHOLE = re.compile(r"[0-9]{1,7}", re.ASCII)
+_CLOCK = re.compile(r"(?:(?:([0-9]{1,3})-)?([0-9]{1,4}):)([0-5]?[0-9])(?::([0-5]?[0-9]))?", re.ASCII)
+_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*([smhd]?)", re.ASCII)
+INTERFACES = ("lab", "notebook")
+
+
+class SessionStatus(enum.Enum):
+    """A subset of Backend.AI's words."""
+
+    PENDING = "PENDING"
+    SCHEDULED = "SCHEDULED"
+    PREPARING = "PREPARING"
+    RUNNING = "RUNNING"
+    TERMINATING = "TERMINATING"
+    TERMINATED = "TERMINATED"
+    CANCELLED = "CANCELLED"
+    ERROR = "ERROR"
+
+
+OVER = frozenset({SessionStatus.TERMINATED, SessionStatus.CANCELLED, SessionStatus.ERROR})
+
+
+class JobState(enum.Enum):
+    """Where a job is, in an engine's own small vocabulary. GONE needs positive proof; UNKNOWN is never dead."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    GONE = "GONE"
+    UNKNOWN = "UNKNOWN"
+
+
+JOB_OVER = frozenset({JobState.DONE, JobState.FAILED, JobState.GONE})
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """One job as its engine describes it.
+
+    ``detail`` is the engine's own state word (``TIMEOUT``), ``reason`` its own reason; ``start_at`` the expected start (Unix
+    seconds) of a waiting one; ``position`` counts from 1 among the waiting jobs of its queue.
+    """
+
+    job_id: str
+    state: JobState
+    detail: str = ""
+    reason: str = ""
+    node: str = ""
+    start_at: float | None = None
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """What somebody asks for, every field of a known form; whether it fits a queue is :func:`check_request`."""
+
+    queue: str
+    environment: str = "default"
+    interface: str = "lab"
+    project: str = ""
+    slots: ResourceSlots = field(default_factory=ResourceSlots)
+    gpu_type: str = ""
+    time_s: int = 0
+    name: str = ""
+
+    def to_options(self) -> dict[str, str]:
+        """The request as ``user_options``; :func:`parse_request` is the inverse."""
+        return {
+            "queue": self.queue,
+            "environment": self.environment,
+            "interface": self.interface,
+            "project": self.project,
+            "cpu": format(self.slots.amount(CPU), "f"),
+            "mem": format(self.slots.amount(MEM), "f"),
+            "gpu": format(self.slots.amount(CUDA_DEVICE), "f"),
+            "gpu_type": self.gpu_type,
+            "time": str(self.time_s),
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """A start that the hub asks the service to admit. ``session_id`` (uuid4 hex) makes asking twice harmless."""
+
+    session_id: str
+    user: str
+    server_name: str
+    request: LaunchRequest
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "session_id": self.session_id,
+            "user": self.user,
+            "server_name": self.server_name,
+            "options": self.request.to_options(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SessionSpec:
+        return cls(str(data["session_id"]), str(data["user"]), str(data["server_name"]), parse_request(data["options"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A start that was admitted: everything the launcher needs, nothing of it from the user unchecked.
+
+    ``devices`` are GPU numbers given to this session alone (engines that do not give devices themselves).
+    """
+
+    session_id: str
+    engine: str
+    queue: str
+    partition: str
+    account: str
+    project: str
+    environment: str
+    interface: str
+    slots: ResourceSlots
+    gpu_type: str
+    time_s: int
+    devices: tuple[int, ...] = ()
+    posix: PosixAccount | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "slots": self.slots.to_json(), "devices": list(self.devices)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Admission:
+        posix = data.get("posix")
+        return cls(
+            **{
+                **data,
+                "slots": ResourceSlots.from_json(data["slots"]),
+                "devices": tuple(data["devices"]),
+                "posix": PosixAccount(**posix) if posix else None,
+            }
+        )
+
+
+def parse_time(text: str) -> int:
+    """Seconds from ``90m``, ``2h``, ``1:30`` (hours:minutes), ``1-00:00:00`` or plain seconds. Raises ValueError."""
+    text = text.strip()
+    if clock := _CLOCK.fullmatch(text):
+        days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if match := _DURATION.fullmatch(text):
+        return int(float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]])
+    raise ValueError("not a time")
+
+
+def parse_request(options: Mapping[str, Any]) -> LaunchRequest:
+    """A request from a form, a link or REST (values are text, numbers, or lists of one of them).
+
+    Raises :class:`InvalidParameters` with one violation for every field that cannot be read.
+    """
+    fields = _Fields(options)
+    request = LaunchRequest(
+        queue=fields.word("queue", N_("Choose a queue.")),
+        environment=fields.word("environment", N_("Choose an environment."), "default"),
+        interface=fields.one_of("interface", INTERFACES, "lab"),
+        project=fields.project("project"),
+        slots=ResourceSlots({CPU: fields.count("cpu", 1, 1), MEM: fields.mem("mem"), CUDA_DEVICE: fields.count("gpu", 0, 0)}),
+        gpu_type=fields.word("gpu_type", N_("That GPU type is no name."), ""),
+        time_s=fields.time("time"),
+        name=fields.title("name"),
+    )
+    if fields.violations:
+        raise InvalidParameters(violations=fields.violations)
+    return request
+
+
+class _Fields:
+    """Reads one field after the other and keeps every complaint."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+        self.violations: list[Violation] = []
+
+    def text(self, name: str) -> str:
+        value = self.options.get(name)
+        if isinstance(value, list | tuple) and len(value) == 1:
+            value = value[0]
+        if value is None or value == "":
+            return ""
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            self.refuse(name, N_("%(field)s must be one plain value."), field=name)
+            return ""
+        text = str(value)
+        if len(text) > 256 or any(unicodedata.category(char)[0] == "C" for char in text):
+            self.refuse(name, N_("%(field)s is too long or has characters that are not allowed."), field=name)
+            return ""
+        return text.strip()
+
+    def refuse(self, name: str, message: str, **params: Any) -> None:
+        if not any(violation.field == name for violation in self.violations):
+            self.violations.append(Violation(message, params, field=name))
+
+    def word(self, name: str, message: str, default: str | None = None) -> str:
+        text = self.text(name)
+        if not text and default is not None:
+            return default
+        if not _WORD.fullmatch(text):
+            self.refuse(name, message)
+            return ""
+        return text
+
+    def one_of(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        text = self.text(name) or default
+        if text not in choices:
+            self.refuse(name, N_("Choose one of: %(choices)s."), choices=", ".join(choices))
+        return text
+
+    def project(self, name: str) -> str:
+        text = self.text(name)
+        if text and not _PROJECT.fullmatch(text):
+            self.refuse(name, N_("That is no name of a project."))
+        return text
+
+    def title(self, name: str) -> str:
+        """A session's name as its owner reads it; any script, one line, at most 64 characters."""
+        text = unicodedata.normalize("NFC", self.text(name))
+        if len(text) > 64:
+            self.refuse(name, N_("A session name has at most 64 characters."))
+        return text
+
+    def count(self, name: str, default: int, lowest: int) -> int:
+        text = self.text(name) or str(default)
+        number = int(text) if _WHOLE.fullmatch(text) else -1
+        if not lowest <= number <= _MAX_COUNT:
+            self.refuse(name, N_("Give a whole number, at least %(lowest)s."), lowest=lowest)
+            return lowest
+        return number
+
+    def mem(self, name: str) -> int:
+        text = self.text(name) or "1g"
+        try:
+            number = parse_bytes(text)
+        except ValueError:
+            number = -1
+        if not MIN_MEM_BYTES <= number < 1 << 60:
+            self.refuse(
+                name, N_("Give memory as a number with a unit, such as 4g; at least %(lowest)s."), lowest=format_bytes(MIN_MEM_BYTES)
+            )
+            return MIN_MEM_BYTES
+        return number
+
+    def time(self, name: str) -> int:
+        """Seconds, or 0 when the queue's own default shall hold."""
+        text = self.text(name)
+        if not text:
+            return 0
+        try:
+            seconds = parse_time(text)
+        except ValueError:
+            seconds = -1
+        if not MIN_TIME_S <= seconds <= MAX_TIME_S:
+            self.refuse(name, N_("Give the time as hours:minutes or with a unit, such as 2h or 30m; at least one minute."))
+            return 0
+        return seconds
+
+
+def check_request(request: LaunchRequest, queue: Queue, figures: QueueFigures | None, projects: tuple[str, ...]) -> list[Violation]:
+    """Every reason why the request does not fit the queue, whatever is free at the moment.
+
+    ``figures`` None means that the engine has not been read: then only the site's own limits are checked. ``projects`` are the
+    names of the projects that the person is a member of.
+    """
+    found: list[Violation] = []
+    project = request.project or (projects[0] if projects else "")
+    if project not in projects:
+        found.append(Violation(N_("You are not a member of the project %(project)s."), {"project": project}, "project", "project"))
+    elif queue.projects is not None and project not in queue.projects:
+        found.append(
+            Violation(
+                N_("The queue %(queue)s is not open to the project %(project)s."),
+                {"queue": queue.name, "project": project},
+                "queue",
+                "queue",
+            )
+        )
+    if figures and not figures.is_open:
+        found.append(Violation(N_("The queue %(queue)s is closed at the moment."), {"queue": queue.name}, "queue", "closed"))
+    found += _check_amounts(request, queue, figures)
+    found += _check_time(request, queue, figures)
+    return found
+
+
+def limits(queue: Queue, figures: QueueFigures | None) -> ResourceSlots:
+    """The most of each slot that one session may have: the smaller of the site's limit and what the largest node has."""
+    most = dict(figures.max_slots) if figures else dict(queue.capacity)
+    for name, amount in queue.max_slots.items():
+        most[name] = min(amount, most.get(name, amount))
+    return ResourceSlots(most)
+
+
+def max_time_s(queue: Queue, figures: QueueFigures | None) -> int | None:
+    """The longest time of a session in seconds, None when nobody set one."""
+    times = [time_s for time_s in (queue.max_time_s, figures.max_time_s if figures else None) if time_s]
+    return min(times, default=None)
+
+
+def time_limit_s(request: LaunchRequest, queue: Queue, figures: QueueFigures | None) -> int:
+    """The time that the session gets: what was asked, else the queue's default, never more than its longest."""
+    longest = max_time_s(queue, figures)
+    return request.time_s or min(queue.default_time_s, longest or queue.default_time_s)
+
+
+def _check_amounts(request: LaunchRequest, queue: Queue, figures: QueueFigures | None) -> list[Violation]:
+    found = []
+    most = limits(queue, figures)
+    messages = {
+        CPU: ("cpu", N_("At most %(most)s CPUs in the queue %(queue)s; you asked for %(asked)s.")),
+        MEM: ("mem", N_("At most %(most)s of memory in the queue %(queue)s; you asked for %(asked)s.")),
+        CUDA_DEVICE: ("gpu", N_("At most %(most)s GPUs in the queue %(queue)s; you asked for %(asked)s.")),
+    }
+    for slot, (name, message) in messages.items():
+        asked = request.slots.amount(slot)
+        if asked and asked > most.get(slot, asked if figures is None else 0):
+            show = format_bytes if slot == MEM else int
+            found.append(
+                Violation(
+                    message, {"queue": queue.name, "most": show(int(most.amount(slot))), "asked": show(int(asked))}, name, "queue-limit"
+                )
+            )
+    if request.gpu_type and request.slots.amount(CUDA_DEVICE) and figures:
+        gpus = {gpu.type: gpu for gpu in figures.gpus}
+        gpu = gpus.get(request.gpu_type)
+        if gpu is None:
+            params = {"queue": queue.name, "type": request.gpu_type, "types": ", ".join(gpus) or "-"}
+            found.append(
+                Violation(N_("The queue %(queue)s has no GPU of type %(type)s; it has: %(types)s."), params, "gpu_type", "queue-limit")
+            )
+        elif request.slots.amount(CUDA_DEVICE) > gpu.per_node and not any(violation.field == "gpu" for violation in found):
+            gpu_params = {"queue": queue.name, "most": gpu.per_node, "asked": int(request.slots.amount(CUDA_DEVICE))}
+            found.append(Violation(messages[CUDA_DEVICE][1], gpu_params, "gpu", "queue-limit"))
+    return found
+
+
+def _check_time(request: LaunchRequest, queue: Queue, figures: QueueFigures | None) -> list[Violation]:
+    longest = max_time_s(queue, figures)
+    if longest and request.time_s > longest:
+        params = {"queue": queue.name, "most": format_duration(longest), "asked": format_duration(request.time_s)}
+        return [Violation(N_("At most %(most)s in the queue %(queue)s; you asked for %(asked)s."), params, "time", "queue-limit")]
+    return []
+
+
+def format_duration(seconds: int) -> str:
+    """``1-02:30`` style: days, hours and minutes, the same in every language."""
+    days, rest = divmod(seconds, 86400)
+    hours, rest = divmod(rest, 3600)
+    return f"{f'{days}-' if days else ''}{hours}:{rest // 60:02}"
