@@ -12,9 +12,20 @@ from urllib.parse import quote
 
 import aiohttp
 
+from .config import BackendAI
 from .core.identity import Identity
 from .core.sessions import Admission, SessionSpec
 from .errors import ServiceUnavailable, from_problem
+
+
+_clients: dict[str, ServiceClient] = {}
+
+
+def connect(settings: BackendAI) -> ServiceClient:
+    """This process's client of the service, made once per address."""
+    if settings.private_url not in _clients:
+        _clients[settings.private_url] = ServiceClient(settings.private_url, settings.read_secret("private"))
+    return _clients[settings.private_url]
 
 
 class ServiceClient:

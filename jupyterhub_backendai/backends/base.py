@@ -40,8 +40,16 @@ class Backend(ABC):
         """End a job; no error when it is over already or unknown."""
 
     @abstractmethod
+    async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:
+        """Where a session's job is, from the one shared reader: no command of its own however many ask.
+
+        ``job_id`` "" finds a job whose id was never learnt by its session id. Never raises: what cannot be known now is
+        JobState.UNKNOWN, and JobState.GONE needs positive proof.
+        """
+
+    @abstractmethod
     async def statuses(self) -> Mapping[str, JobStatus]:
-        """All jobs of ours by session id, from one call to the engine however many there are."""
+        """All jobs of ours by session id, as just read. Raises when the engine cannot be asked."""
 
     @abstractmethod
     async def capacity(self) -> Mapping[str, QueueFigures]:
