@@ -17,12 +17,11 @@ from .core.identity import Identity
 from .core.sessions import Admission, SessionSpec
 from .errors import ServiceUnavailable, from_problem
 
-
 _clients: dict[str, ServiceClient] = {}
 
 
 def connect(settings: BackendAI) -> ServiceClient:
-    """This process's client of the service, made once per address."""
+    """The client of the service in this process, made once per address."""
     if settings.private_url not in _clients:
         _clients[settings.private_url] = ServiceClient(settings.private_url, settings.read_secret("private"))
     return _clients[settings.private_url]
