@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool, Dict, Float, List, Unicode, default
-from traitlets.config import Configurable
+from traitlets import Bool, Dict, Float, List, TraitError, Unicode, default
+from traitlets.config import Config, Configurable, PyFileConfigLoader
+from traitlets.config.loader import ConfigFileNotFound
 
 from .core.queues import Queue
 from .core.slots import ResourceSlots
@@ -131,3 +132,19 @@ class BackendAI(Configurable):
         if not isinstance(value, str) or not value:
             raise InvalidParameters("The secret %(name)s is missing in %(path)s.", name=name, path=str(path))
         return value
+
+
+def load_settings(path: str | Path) -> BackendAI:
+    """The settings of a ``jupyterhub_config.py``, read as the hub reads it. Raises InvalidParameters when it cannot be read."""
+    file = Path(path).absolute()
+    try:
+        config: Config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
+    except ConfigFileNotFound as exc:
+        raise InvalidParameters("There is no configuration file %(path)s.", path=str(file)) from exc
+    except (Exception, SystemExit) as exc:
+        # The file is a program of the site's: whatever it raises is a mistake in it, and the person at the terminal must see which.
+        raise InvalidParameters("%(path)s: %(kind)s: %(reason)s", path=str(file), kind=type(exc).__name__, reason=str(exc)) from exc
+    try:
+        return BackendAI(config=config)
+    except TraitError as exc:
+        raise InvalidParameters("%(path)s: %(reason)s", path=str(file), reason=str(exc)) from exc
