@@ -142,6 +142,13 @@ class SubmitRefused(InvalidParameters):
     code = "backendai_session_submit-refused"
 
 
+class StartFailed(BackendAIError):
+    """A session that was admitted did not come up."""
+
+    code = "backendai_session_start-failed"
+    default_message = N_("The session did not start.")
+
+
 class DirectoryUnavailable(BackendUnavailable):
     code = "backendai_login_directory-unavailable"
     default_message = N_("Logging in is not possible right now. Try again in a minute.")
