@@ -54,7 +54,10 @@ class GPUFigures:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """One row of the live table. Node counts are whole nodes; ``max_slots`` is the most that one session can get (of one node)."""
+    """One row of the live table. Node counts are whole nodes; ``max_slots`` is the most that one session can get (of one node).
+
+    ``read_at`` (Unix seconds) and ``error`` are set by whoever keeps rows: an error means that the row is as old as ``read_at``.
+    """
 
     name: str
     nodes_alloc: int = 0
@@ -68,6 +71,8 @@ class QueueFigures:
     is_open: bool = True
     max_time_s: int | None = None
     max_slots: ResourceSlots = field(default_factory=ResourceSlots)
+    read_at: float | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
