@@ -30,6 +30,32 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class PasswordCheck:
+    """What a directory answers to a name and a password.
+
+    ``person`` is there only when the password was right. ``reason`` is "" or why this is no login all the same, for the audit log:
+    ``unknown``, ``wrong-password``, ``locked``, ``closed``, ``expired``, ``ambiguous`` … With ``must-change`` there is both: a person
+    whose password was right but may not be used any longer.
+    """
+
+    person: Person | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAccount:
+    """Somebody in the embedded directory: the password's hash and what LDAP would have said."""
+
+    name: str
+    password_hash: str
+    display_name: str = ""
+    email: str = ""
+    groups: tuple[str, ...] = ()
+    posix: PosixAccount | None = None
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Somebody who is known here: the row of the user with what the hub and the pages need."""
 

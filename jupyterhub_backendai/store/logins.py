@@ -1,0 +1,122 @@
+"""Logins that are under way or failed: tickets between two steps, and who has to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from ..core.throttle import FORGET_AFTER_S, wait_s
+from .models import AuditEntry, LoginFailure, LoginTicket
+from .users import insert_missing
+
+KEEP_TICKETS = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A login that waits for its next step. ``payload`` is encrypted."""
+
+    id: str
+    user_name: str
+    step: str
+    next: str
+    payload: str
+
+
+# -- tickets
+
+
+def add_ticket(db: Session, ticket: Ticket, expires_at: datetime) -> None:
+    """Keep a ticket under the hash of what the browser gets."""
+    db.add(
+        LoginTicket(
+            id=ticket.id,
+            user_name=ticket.user_name,
+            step=ticket.step,
+            next=ticket.next,
+            payload=ticket.payload,
+            expires_at=expires_at,
+        )
+    )
+
+
+def get_ticket(db: Session, ticket_id: str, at: datetime) -> Ticket | None:
+    """A ticket that is still good."""
+    row = db.get(LoginTicket, ticket_id)
+    if row is None or row.used_at is not None or row.expires_at <= at:
+        return None
+    return Ticket(row.id, row.user_name, row.step, row.next, row.payload)
+
+
+def use_ticket(db: Session, ticket_id: str, at: datetime) -> bool:
+    """Use a ticket up: true for exactly one caller."""
+    used = db.execute(
+        update(LoginTicket)
+        .where(LoginTicket.id == ticket_id, LoginTicket.used_at.is_(None), LoginTicket.expires_at > at)
+        .values(used_at=at, payload="")
+        .execution_options(synchronize_session=False)
+    )
+    return bool(used.rowcount)  # type: ignore[attr-defined]
+
+
+# -- who has to wait
+
+
+def remaining_wait_s(db: Session, key: str, at: datetime) -> float:
+    """Seconds that this key (``user:<name>``, ``source:<net>``) still has to wait."""
+    until = db.scalar(select(LoginFailure.until).where(LoginFailure.key == key))
+    return max(0.0, (until - at).total_seconds()) if until else 0.0
+
+
+def count_failure(db: Session, key: str, free: int, at: datetime) -> int:
+    """One more failure of a key; how many there are now. Run it with ``run_exclusive``."""
+    insert_missing(db, LoginFailure, key=key, count=0, until=None, updated_at=at)
+    row = db.scalars(select(LoginFailure).where(LoginFailure.key == key).with_for_update().execution_options(populate_existing=True)).one()
+    if (at - row.updated_at).total_seconds() > FORGET_AFTER_S:
+        row.count = 0
+    row.count += 1
+    wait = wait_s(row.count, free)
+    row.until = at + timedelta(seconds=wait) if wait else None
+    row.updated_at = at
+    db.flush()
+    return row.count
+
+
+def take_back_failure(db: Session, key: str) -> None:
+    """Undo one failure that was counted before the answer was known, and was none."""
+    db.execute(
+        update(LoginFailure)
+        .where(LoginFailure.key == key, LoginFailure.count > 0)
+        .values(count=LoginFailure.count - 1, until=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def clear_failures(db: Session, key: str) -> None:
+    """Forget the failures of a key: the right person came."""
+    db.execute(delete(LoginFailure).where(LoginFailure.key == key))
+
+
+def remove_stale(db: Session, at: datetime) -> None:
+    """Remove what nobody needs any longer."""
+    db.execute(delete(LoginFailure).where(LoginFailure.updated_at < at - timedelta(seconds=FORGET_AFTER_S)))
+    db.execute(delete(LoginTicket).where(LoginTicket.expires_at < at - KEEP_TICKETS))
+
+
+# -- what happened
+
+
+def add_audit(
+    db: Session, at: datetime, actor: str, action: str, *, source: str = "", result: str = "ok", details: Mapping[str, Any] | None = None
+) -> None:
+    """One line of the audit log about a login. The true reason goes in here and nowhere else."""
+    db.add(
+        AuditEntry(
+            at=at, actor=actor[:255], action=action, object=actor[:255], source=source[:64], result=result, details=dict(details or {})
+        )
+    )

@@ -1,0 +1,201 @@
+"""People: their rows, memberships and first keypair, and the accounts of the embedded directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from ..core.identity import Identity, LocalAccount, Person, PosixAccount
+from ..core.mapping import Mapped
+from ..errors import N_, Forbidden, NotFound
+from . import models
+from .models import Base, Domain, Keypair, Project, ProjectMember, Role, User, UserStatus
+
+
+def insert_missing(db: Session, table: type[Base], **values: Any) -> bool:
+    """Insert a row unless one with the same key is there, however many processes do it at once; whether this call did."""
+    insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(**values).on_conflict_do_nothing()
+    return bool(db.execute(statement).rowcount)  # type: ignore[attr-defined]
+
+
+# -- people
+
+
+def get_identity(db: Session, name: str) -> Identity | None:
+    """Who this is, closed people too (``is_active``); None when the person never logged in."""
+    user = db.scalar(select(User).where(User.name == name))
+    return _identity(db, user) if user else None
+
+
+def find_identity(db: Session, name: str) -> Identity:
+    """Who this is. Raises NotFound."""
+    identity = get_identity(db, name)
+    if identity is None:
+        raise NotFound
+    return identity
+
+
+def list_identities(db: Session) -> list[Identity]:
+    """Everybody who ever logged in, by name."""
+    return [_identity(db, user) for user in db.scalars(select(User).order_by(User.name))]
+
+
+def _identity(db: Session, user: User) -> Identity:
+    projects = db.scalars(
+        select(Project.name).join(ProjectMember).where(ProjectMember.user_id == user.id, Project.is_active).order_by(Project.name)
+    )
+    access_key = db.scalar(
+        select(Keypair.access_key).where(Keypair.user_id == user.id, Keypair.is_main, Keypair.is_active).order_by(Keypair.created_at)
+    )
+    domain_is_active = db.scalar(select(Domain.is_active).where(Domain.name == user.domain))
+    return Identity(
+        name=user.name,
+        display_name=user.display_name,
+        email=user.email,
+        domain=user.domain,
+        projects=tuple(projects),
+        is_admin=user.role is Role.SUPERADMIN,
+        is_active=user.status is UserStatus.ACTIVE and bool(domain_is_active),
+        access_key=access_key or "",
+        posix=_posix(user),
+        language=user.language,
+    )
+
+
+def _posix(row: User | models.LocalAccount) -> PosixAccount | None:
+    if row.posix_name is None or row.posix_uid is None or row.posix_gid is None:
+        return None
+    return PosixAccount(row.posix_name, row.posix_uid, row.posix_gid, row.posix_home or "/")
+
+
+def _posix_columns(posix: PosixAccount | None) -> dict[str, Any]:
+    if posix is None:
+        return dict.fromkeys(("posix_name", "posix_uid", "posix_gid", "posix_home"))
+    return {"posix_name": posix.name, "posix_uid": posix.uid, "posix_gid": posix.gid, "posix_home": posix.home}
+
+
+def sync_login(
+    db: Session,
+    person: Person,
+    mapped: Mapped,
+    managed_projects: Iterable[str],
+    keypair: tuple[str, str],
+    at: datetime,
+    *,
+    language: str = "",
+) -> Identity:
+    """The rows of somebody who just logged in, made or brought up to date; run it with ``run_exclusive``.
+
+    ``keypair`` (access key, encrypted secret key) is used only when the person has none yet. Membership of ``managed_projects``
+    follows the directory, others are left alone. Raises Forbidden for somebody whose row is closed.
+    """
+    insert_missing(db, Domain, name=mapped.domain, description="", is_active=True, created_at=at)
+    insert_missing(
+        db,
+        User,
+        id=models.new_id(),
+        name=person.name,
+        display_name="",
+        email="",
+        domain=mapped.domain,
+        role=Role.USER,
+        status=UserStatus.ACTIVE,
+        language="",
+        created_at=at,
+    )
+    user = db.scalars(select(User).where(User.name == person.name).with_for_update()).one()
+    if user.status is not UserStatus.ACTIVE:
+        raise Forbidden(N_("Your account here is closed. Ask your centre's help desk."))
+    user.display_name, user.email = person.display_name[:255], person.email[:255]
+    user.domain = mapped.domain
+    if mapped.is_admin or user.role is Role.SUPERADMIN:
+        user.role = Role.SUPERADMIN if mapped.is_admin else Role.USER
+    user.last_login_at = at
+    user.language = language or user.language
+    for column, value in _posix_columns(person.posix).items():
+        setattr(user, column, value)
+    db.flush()
+    _sync_projects(db, user, mapped.domain, mapped.projects, set(managed_projects), at)
+    _add_first_keypair(db, user, keypair, at)
+    return _identity(db, user)
+
+
+def _sync_projects(db: Session, user: User, domain: str, names: Sequence[str], managed: set[str], at: datetime) -> None:
+    for name in names:
+        insert_missing(db, Project, id=models.new_id(), domain=domain, name=name, is_active=True, created_at=at)
+    rows = db.execute(select(Project.id, Project.name).where(Project.domain == domain, Project.name.in_({*names, *managed}))).all()
+    ended = [project_id for project_id, name in rows if name not in names]
+    db.execute(delete(ProjectMember).where(ProjectMember.user_id == user.id, ProjectMember.project_id.in_(ended)))
+    for project_id, name in rows:
+        if name in names:
+            insert_missing(db, ProjectMember, user_id=user.id, project_id=project_id, created_at=at)
+
+
+def _add_first_keypair(db: Session, user: User, keypair: tuple[str, str], at: datetime) -> None:
+    if db.scalar(select(Keypair.access_key).where(Keypair.user_id == user.id, Keypair.is_main)) is None:
+        access_key, secret_key = keypair
+        db.add(Keypair(access_key=access_key, user_id=user.id, secret_key=secret_key, is_active=True, is_main=True, created_at=at))
+        db.flush()
+
+
+def set_status(db: Session, name: str, status: UserStatus) -> None:
+    """Close somebody's account here or open it again. Raises NotFound."""
+    if not db.execute(update(User).where(User.name == name).values(status=status)).rowcount:  # type: ignore[attr-defined]
+        raise NotFound
+
+
+# -- the embedded directory
+
+
+def get_local_account(db: Session, name: str) -> LocalAccount | None:
+    """Somebody of the embedded directory."""
+    row = db.get(models.LocalAccount, name)
+    return _account(row) if row else None
+
+
+def list_local_accounts(db: Session) -> list[LocalAccount]:
+    """Everybody of the embedded directory, by name."""
+    return [_account(row) for row in db.scalars(select(models.LocalAccount).order_by(models.LocalAccount.name))]
+
+
+def _account(row: models.LocalAccount) -> LocalAccount:
+    return LocalAccount(row.name, row.password_hash, row.display_name, row.email, tuple(row.groups), _posix(row), row.is_active)
+
+
+def set_local_account(
+    db: Session,
+    name: str,
+    password_hash: str,
+    display_name: str = "",
+    email: str = "",
+    groups: Sequence[str] = (),
+    posix: PosixAccount | None = None,
+) -> None:
+    """Make somebody of the embedded directory, or change all of them. ``name`` is folded (``core.names.fold_name``) already."""
+    insert_missing(
+        db,
+        models.LocalAccount,
+        name=name,
+        password_hash=password_hash,
+        display_name="",
+        email="",
+        groups=[],
+        is_active=True,
+        created_at=models.now(),
+    )
+    row = db.get_one(models.LocalAccount, name, populate_existing=True)
+    row.password_hash, row.display_name, row.email, row.groups, row.is_active = password_hash, display_name, email, list(groups), True
+    for column, value in _posix_columns(posix).items():
+        setattr(row, column, value)
+    db.flush()
+
+
+def remove_local_account(db: Session, name: str) -> bool:
+    """Take somebody out of the embedded directory; whether there was anybody."""
+    return bool(db.execute(delete(models.LocalAccount).where(models.LocalAccount.name == name)).rowcount)  # type: ignore[attr-defined]
