@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from traitlets import Bool, Dict, Float, List, TraitError, Unicode, default
-from traitlets.config import Config, Configurable, PyFileConfigLoader
-from traitlets.config.loader import ConfigFileNotFound
+from traitlets.config import Config, Configurable
+from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
 
 from .core.queues import Queue
 from .core.slots import ResourceSlots

@@ -1,0 +1,323 @@
+"""Compute sessions in the database: admission, where each one is, and what the live ones hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.orm import Session
+
+from ..core import policies
+from ..core.identity import PosixAccount
+from ..core.queues import Queue, QueueFigures
+from ..core.sessions import OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
+from ..core.slots import CUDA_DEVICE, ResourceSlots
+from ..errors import N_, Conflict, Forbidden, NoPosixAccount, NotFound
+from .models import ComputeSession, Domain, Keypair, Project, ProjectMember, User, UserStatus, now
+
+# Engines whose jobs run under the person's own Unix account.
+POSIX_ENGINES = frozenset({"slurm"})
+# A late report (they are retried) never takes a session back.
+_ORDER = [*(status for status in SessionStatus if status not in OVER), *sorted(OVER, key=lambda status: status.value)]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A row of the sessions, and its owner's name and Unix account."""
+
+    id: str
+    user: str
+    domain: str
+    project: str
+    name: str
+    server_name: str
+    queue: str
+    engine: str
+    environment: str
+    interface: str
+    status: SessionStatus
+    status_reason: str
+    slots: ResourceSlots
+    gpu_type: str
+    devices: tuple[int, ...]
+    time_limit_s: int
+    job_id: str
+    node: str
+    posix: PosixAccount | None
+    created_at: datetime
+    started_at: datetime | None
+    terminated_at: datetime | None
+    released_at: datetime | None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it still holds its slots."""
+        return self.released_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the live sessions of a queue hold together."""
+
+    sessions: int = 0
+    slots: ResourceSlots = field(default_factory=ResourceSlots)
+    devices: tuple[int, ...] = ()
+
+
+def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | None) -> Admission:
+    """Reserve what a session needs, in one transaction (use it exclusively).
+
+    The same ``session_id`` again gives the same answer. Raises Forbidden (NoPosixAccount), InvalidParameters, QuotaExceeded with
+    every violation, or Conflict for a session that is over already.
+    """
+    user = _lock_owner(db, spec.user)
+    known = db.get(ComputeSession, spec.session_id)
+    if known:
+        return _admit_again(known, user, spec, queue)
+    posix = _posix(user)
+    if queue.engine in POSIX_ENGINES and posix is None:
+        raise NoPosixAccount
+    projects = list_projects(db, user.id)
+    violations = check_request(spec.request, queue, figures, projects)
+    _release_older(db, user, spec.server_name)
+    held = _lock_queue(db, queue) if policies.is_counted(queue) else []
+    violations = policies.join_violations(violations, policies.check_capacity(queue, spec.request.slots, held))
+    if violations:
+        raise policies.build_refusal(violations)
+    devices = policies.choose_devices(queue, int(spec.request.slots.amount(CUDA_DEVICE)), held)
+    row = _build_row(spec, queue, user, spec.request.project or projects[0], devices, time_limit_s(spec.request, queue, figures))
+    row.access_key = _main_access_key(db, user.id)
+    db.add(row)
+    db.flush()
+    return _admission(row, queue, posix)
+
+
+def report(db: Session, session_id: str, status: SessionStatus, reason: str = "", job_id: str = "", node: str = "") -> None:
+    """Keep where a session is. Raises NotFound; a session that is over stays as it is."""
+    row = db.get(ComputeSession, session_id, with_for_update=True)
+    if row is None:
+        raise NotFound(N_("There is no session %(id)s."), id=session_id)
+    if row.status in OVER:
+        return
+    row.job_id, row.node = job_id or row.job_id, node or row.node
+    if _ORDER.index(status) >= _ORDER.index(row.status):
+        row.status, row.status_reason = status, reason or row.status_reason
+    if status is SessionStatus.RUNNING:
+        row.started_at = row.started_at or now()
+    if status in OVER:
+        row.terminated_at = now()
+
+
+def release(db: Session, session_id: str, reason: str = "") -> bool:
+    """Free what a session holds; True the one time that it did. A session that was never admitted holds nothing."""
+    row = db.get(ComputeSession, session_id, with_for_update=True)
+    if row is None or row.released_at is not None:
+        return False
+    _release(row, reason)
+    return True
+
+
+def revive(db: Session, session_id: str) -> bool:
+    """Mark a session live again whose server turned out to be up; False when another one of that server is live by now."""
+    row = db.get(ComputeSession, session_id, with_for_update=True)
+    if row is None:
+        return False
+    same_server = (ComputeSession.user_id == row.user_id, ComputeSession.server_name == row.server_name)
+    if db.scalar(select(ComputeSession.id).where(*same_server, ComputeSession.released_at.is_(None), ComputeSession.id != row.id)):
+        return False
+    row.status, row.status_reason = SessionStatus.RUNNING, ""
+    row.started_at, row.terminated_at, row.released_at = row.started_at or now(), None, None
+    return True
+
+
+def get(db: Session, session_id: str) -> SessionInfo | None:
+    """One session, or None."""
+    found = db.execute(_select().where(ComputeSession.id == session_id)).first()
+    return _info(*found) if found else None
+
+
+def list_by_id(db: Session, session_ids: list[str]) -> dict[str, SessionInfo]:
+    """The sessions among these ids that are known, by id."""
+    found: dict[str, SessionInfo] = {}
+    # In pieces: databases have a limit of parameters per statement.
+    for start in range(0, len(session_ids), 500):
+        rows = db.execute(_select().where(ComputeSession.id.in_(session_ids[start : start + 500])))
+        found.update({row.id: _info(row, user) for row, user in rows})
+    return found
+
+
+def list_live(db: Session, user: str = "") -> tuple[SessionInfo, ...]:
+    """The sessions that hold slots, oldest first: everybody's, or one person's."""
+    query = _select().where(ComputeSession.released_at.is_(None)).order_by(ComputeSession.created_at, ComputeSession.id)
+    return tuple(_info(row, owner) for row, owner in db.execute(query.where(User.name == user) if user else query))
+
+
+def list_latest(db: Session, servers: list[tuple[str, str]]) -> dict[tuple[str, str], SessionInfo]:
+    """The newest session of each of these (user, server name), where there is one."""
+    found: dict[tuple[str, str], SessionInfo] = {}
+    for user, server_name in servers:
+        query = _select().where(User.name == user, ComputeSession.server_name == server_name)
+        row = db.execute(query.order_by(ComputeSession.created_at.desc()).limit(1)).first()
+        if row:
+            found[user, server_name] = _info(*row)
+    return found
+
+
+def list_usage(db: Session) -> Mapping[str, Usage]:
+    """What is held in each queue that has live sessions, by queue name."""
+    found: dict[str, Usage] = {}
+    live = select(ComputeSession.queue, ComputeSession.slots, ComputeSession.devices).where(ComputeSession.released_at.is_(None))
+    for queue, slots, devices in db.execute(live):
+        before = found.get(queue, Usage())
+        found[queue] = Usage(before.sessions + 1, before.slots + slots, (*before.devices, *devices))
+    return found
+
+
+def count_live(db: Session) -> dict[tuple[str, str, str], int]:
+    """How many live sessions there are by (status, queue, engine)."""
+    columns = (ComputeSession.status, ComputeSession.queue, ComputeSession.engine)
+    query = select(*columns, func.count()).where(ComputeSession.released_at.is_(None)).group_by(*columns)
+    return {(status.value, queue, engine): count for status, queue, engine, count in db.execute(query)}
+
+
+def list_projects(db: Session, user_id: str) -> tuple[str, ...]:
+    """The names of a user's active projects; the first is the default. The same order as ``Identity.projects``."""
+    query = select(Project.name).join(ProjectMember, ProjectMember.project_id == Project.id).where(ProjectMember.user_id == user_id)
+    return tuple(db.scalars(query.where(Project.is_active.is_(True)).order_by(Project.name)))
+
+
+def _lock_owner(db: Session, name: str) -> User:
+    user = db.scalar(select(User).where(User.name == name).with_for_update())
+    if user is None:
+        raise Forbidden(N_("The platform does not know you yet. Log out and log in again."))
+    domain_is_active = db.scalar(select(Domain.is_active).where(Domain.name == user.domain))
+    if user.status is not UserStatus.ACTIVE or not domain_is_active:
+        raise Forbidden(N_("Your account is not active. Ask your centre's help desk."))
+    return user
+
+
+def _lock_queue(db: Session, queue: Queue) -> list[policies.Holding]:
+    """What is held in the queue; nobody else is admitted to it before this transaction ends."""
+    if db.get_bind().dialect.name == "postgresql":
+        # Queues live in the configuration: there is no row to lock. The owner's row is always locked first, so nothing deadlocks.
+        db.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"backendai-queue:{queue.name}"})
+    query = select(ComputeSession.slots, ComputeSession.devices).where(
+        ComputeSession.queue == queue.name, ComputeSession.released_at.is_(None)
+    )
+    return [policies.Holding(slots, tuple(devices)) for slots, devices in db.execute(query)]
+
+
+def _release_older(db: Session, user: User, server_name: str) -> None:
+    """Free what an earlier session of the same server still holds.
+
+    The hub runs one server per name and asks to start one only when it has none: a live row of that name is left over from a start
+    whose end nobody reported (a killed hub). A job of it that still runs is the reconciler's to end.
+    """
+    live = select(ComputeSession).where(
+        ComputeSession.user_id == user.id, ComputeSession.server_name == server_name, ComputeSession.released_at.is_(None)
+    )
+    for row in db.scalars(live):
+        _release(row, "replaced by a new session of the same server")
+    db.flush()
+
+
+def _release(row: ComputeSession, reason: str) -> None:
+    row.released_at = now()
+    row.terminated_at = row.terminated_at or row.released_at
+    if row.status not in OVER:
+        row.status = SessionStatus.TERMINATED if row.started_at else SessionStatus.CANCELLED
+        row.status_reason = reason or row.status_reason
+
+
+def _admit_again(row: ComputeSession, user: User, spec: SessionSpec, queue: Queue) -> Admission:
+    if row.user_id != user.id or row.server_name != spec.server_name or row.queue != queue.name:
+        raise Conflict(N_("That session id belongs to another session."))
+    if row.released_at is not None:
+        raise Conflict(N_("This session is over already. Start a new one."))
+    return _admission(row, queue, _posix(user))
+
+
+def _build_row(spec: SessionSpec, queue: Queue, user: User, project: str, devices: tuple[int, ...], limit_s: int) -> ComputeSession:
+    request: LaunchRequest = spec.request
+    return ComputeSession(
+        id=spec.session_id,
+        user_id=user.id,
+        domain=user.domain,
+        project=project,
+        name=request.name,
+        server_name=spec.server_name,
+        queue=queue.name,
+        engine=queue.engine,
+        environment=request.environment,
+        interface=request.interface,
+        slots=request.slots,
+        gpu_type=(request.gpu_type or queue.gpu_type) if request.slots.amount(CUDA_DEVICE) else "",
+        devices=list(devices),
+        time_limit_s=limit_s,
+        posix_name=user.posix_name,
+        status=SessionStatus.PENDING,
+        created_at=now(),
+    )
+
+
+def _main_access_key(db: Session, user_id: str) -> str:
+    query = select(Keypair.access_key).where(Keypair.user_id == user_id, Keypair.is_active.is_(True))
+    return db.scalar(query.order_by(Keypair.is_main.desc(), Keypair.created_at)) or ""
+
+
+def _posix(user: User) -> PosixAccount | None:
+    if user.posix_name is None or user.posix_uid is None or user.posix_gid is None:
+        return None
+    return PosixAccount(user.posix_name, user.posix_uid, user.posix_gid, user.posix_home or "")
+
+
+def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) -> Admission:
+    return Admission(
+        session_id=row.id,
+        engine=row.engine,
+        queue=row.queue,
+        partition=queue.partition or queue.name,
+        account=queue.account(row.project),
+        project=row.project,
+        environment=row.environment,
+        interface=row.interface,
+        slots=row.slots,
+        gpu_type=row.gpu_type,
+        time_s=row.time_limit_s,
+        devices=tuple(row.devices),
+        posix=posix,
+    )
+
+
+def _select() -> Select[ComputeSession, User]:
+    return select(ComputeSession, User).join(User, User.id == ComputeSession.user_id)
+
+
+def _info(row: ComputeSession, user: User) -> SessionInfo:
+    return SessionInfo(
+        id=row.id,
+        user=user.name,
+        domain=row.domain,
+        project=row.project,
+        name=row.name,
+        server_name=row.server_name,
+        queue=row.queue,
+        engine=row.engine,
+        environment=row.environment,
+        interface=row.interface,
+        status=row.status,
+        status_reason=row.status_reason,
+        slots=row.slots,
+        gpu_type=row.gpu_type,
+        devices=tuple(row.devices),
+        time_limit_s=row.time_limit_s,
+        job_id=row.job_id,
+        node=row.node,
+        posix=_posix(user),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        terminated_at=row.terminated_at,
+        released_at=row.released_at,
+    )
