@@ -149,6 +149,13 @@ class StartFailed(BackendAIError):
     default_message = N_("The session did not start.")
 
 
+class DirectoryRefused(Conflict):
+    """A user's own directory (logs, work) cannot be made or written."""
+
+    code = "backendai_session_directory"
+    default_message = N_("Your directory %(path)s cannot be used: %(reason)s. Ask your centre's help desk.")
+
+
 class DirectoryUnavailable(BackendUnavailable):
     code = "backendai_login_directory-unavailable"
     default_message = N_("Logging in is not possible right now. Try again in a minute.")

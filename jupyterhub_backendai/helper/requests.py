@@ -1,0 +1,167 @@
+"""What may be asked of the helper: every field of a known form, nothing else. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import N_, InvalidParameters
+
+MAX_REQUEST_BYTES = 256 * 1024
+MAX_VARIABLES, MAX_ARGUMENTS, MAX_TEXT = 256, 64, 32 * 1024
+
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_CONSTRAINT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.&|-]{0,127}", re.ASCII)
+_SESSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_JOB = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Who it is for: the Unix name, and the uid that the caller believes it has."""
+
+    user: str
+    uid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit(Request):
+    """A job. ``environment`` and ``command`` go into the session file of the user's and nowhere else."""
+
+    session_id: str
+    job_name: str
+    partition: str
+    cpus: int
+    mem_bytes: int
+    time_s: int
+    environment: Mapping[str, str]
+    command: tuple[str, ...]
+    account: str = ""
+    gpus: int = 0
+    gpu_type: str = ""
+    qos: str = ""
+    reservation: str = ""
+    constraint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(Request):
+    """End a job; ``session_id`` also removes the session file that a job which never ran left behind."""
+
+    job_id: str
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mkdir(Request):
+    """Make the user's directory of logs and the working directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadLog(Request):
+    """The end of a job's log."""
+
+    job_id: str
+
+
+VERBS: Mapping[str, type[Request]] = {"submit": Submit, "cancel": Cancel, "mkdir": Mkdir, "read_log": ReadLog}
+
+
+def _text(pattern: re.Pattern[str], *, optional: bool = False) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not (pattern.fullmatch(value) or (optional and value == "")):
+            raise ValueError
+        return value
+
+    return check
+
+
+def _number(lowest: int, highest: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if type(value) is not int or not lowest <= value <= highest:  # True is an int to isinstance
+            raise ValueError
+        return value
+
+    return check
+
+
+def _free_text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT or "\0" in value:
+        raise ValueError
+    value.encode()  # a lone surrogate is a ValueError
+    return value
+
+
+def _environment(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or len(value) > MAX_VARIABLES or not all(_VARIABLE.fullmatch(name) for name in value):
+        raise ValueError
+    return {name: _free_text(text) for name, text in value.items()}
+
+
+def _command(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_ARGUMENTS:
+        raise ValueError
+    return tuple(_free_text(item) for item in value)
+
+
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "user": _text(_USER),
+    "uid": _number(0, 2**32 - 2),
+    "session_id": _text(_SESSION),
+    "job_id": _text(_JOB),
+    "job_name": _text(_WORD),
+    "partition": _text(_WORD),
+    "account": _text(_WORD, optional=True),
+    "cpus": _number(1, 1_000_000),
+    "mem_bytes": _number(1, 1 << 60),
+    "gpus": _number(0, 4096),
+    "gpu_type": _text(_WORD, optional=True),
+    "time_s": _number(60, 366 * 24 * 3600),
+    "qos": _text(_WORD, optional=True),
+    "reservation": _text(_WORD, optional=True),
+    "constraint": _text(_CONSTRAINT, optional=True),
+    "environment": _environment,
+    "command": _command,
+}
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a field twice")
+    return fields
+
+
+def parse(line: bytes) -> Request:
+    """A request from one line of JSON. Raises InvalidParameters, naming the field, for anything that is not exactly as expected."""
+    try:
+        fields = json.loads(line, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidParameters(N_("The helper cannot read the request.")) from exc
+    verb = fields.pop("verb", None) if isinstance(fields, dict) else None
+    if not isinstance(verb, str) or verb not in VERBS:
+        raise InvalidParameters(N_("The helper has no such verb."))
+    cls = VERBS[verb]
+    values = {}
+    for name, value in fields.items():
+        if name not in cls.__dataclass_fields__:
+            raise InvalidParameters(N_("The helper knows no field %(field)s."), field=name[:64])
+        values[name] = _check(name, value, optional=cls is Cancel and name == "session_id")
+    try:
+        return cls(**values)
+    except TypeError as exc:
+        raise InvalidParameters(N_("The request lacks a field.")) from exc
+
+
+def _check(name: str, value: Any, *, optional: bool) -> Any:
+    if optional and value == "":
+        return value
+    try:
+        return _CHECKS[name](value)
+    except ValueError as exc:
+        raise InvalidParameters(N_("%(field)s has a value that is not allowed."), field=name) from exc

@@ -1,0 +1,186 @@
+"""What the helper does, in the process of one request: root only until :func:`perform` has become the user."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import N_, BackendAIError, SchedulerUnavailable, SubmitRefused
+from . import directories
+from .accounts import Account, become, build_environment, find_account
+from .requests import Cancel, ReadLog, Request, Submit
+
+COMMAND_TIMEOUT_S = 25.0
+_MAX_WORDS = 1000
+_UNREACHABLE = (
+    "unable to contact slurm controller",
+    "authentication error",
+    "munge",
+    "socket timed out",
+    "connection refused",
+    "zero bytes were transmitted",
+    "communication connection failure",
+    "slurm backup controller in standby mode",
+    "resource temporarily unavailable",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The administrator's options; a caller cannot change any of them."""
+
+    user_root: str
+    log_dir: str
+    workspace_dir: str
+    slurm_bin: str
+    python: str
+    wrapper: str
+    script: bytes
+    min_uid: int = 1000
+    sbatch_options: tuple[str, ...] = ()
+    slurm_conf: str = ""
+
+    def root(self, account: Account) -> Path:
+        """The user's directory. The name has no slash and is neither of the dots, so it stays one part of a path."""
+        return Path(self.user_root.replace("{user}", account.name))
+
+
+def perform(request: Request, options: Options) -> dict[str, Any]:
+    """Become the user, then do what is asked. Raises BackendAIError. The process is good for nothing else afterwards."""
+    account = find_account(request.user, request.uid, options.min_uid)
+    root = options.root(account)
+    if os.geteuid() == 0 and not isinstance(request, Cancel | ReadLog):
+        directories.make_root(root, account)
+    become(account)
+    log, workspace = root / options.log_dir, root / options.workspace_dir
+    if isinstance(request, Submit):
+        directories.make_directories(root, log, workspace, root / directories.SESSION_DIR)
+        return {"job_id": _submit(request, options, account, root)}
+    if isinstance(request, Cancel):
+        return _cancel(request, options, account, root)
+    if isinstance(request, ReadLog):
+        tail = directories.read_tail(log / f"{request.job_id}.log", account.uid)
+        return {"log": tail.decode(errors="replace")}
+    directories.make_directories(root, log, workspace)
+    return {}
+
+
+def _session_file(root: Path, session_id: str) -> Path:
+    return root / directories.SESSION_DIR / f"{session_id}.json"
+
+
+def _submit(request: Submit, options: Options, account: Account, root: Path) -> str:
+    session_file = _session_file(root, request.session_id)
+    content = {"session_id": request.session_id, "environment": dict(request.environment), "command": list(request.command)}
+    directories.write_session(session_file, json.dumps(content).encode())
+    variables = build_environment(account, options.slurm_conf) | {
+        "BACKENDAI_SESSION_FILE": str(session_file),
+        "BACKENDAI_PYTHON": options.python,
+        "BACKENDAI_WRAPPER": options.wrapper,
+    }
+    workspace = root / options.workspace_dir
+    done = _run(build_sbatch(request, options, root), variables, str(workspace), options.script)
+    try:
+        return parse_job_id(done.returncode, done.stdout, done.stderr)
+    except BackendAIError:
+        if not is_uncertain(done.stderr):
+            directories.remove_session(session_file)
+        raise
+
+
+def build_sbatch(request: Submit, options: Options, root: Path) -> list[str]:
+    """The argument list that submits a session's job; each value that came from the caller is a known form by now.
+
+    The child's environment was built from nothing, so ``--export=ALL`` exports just that; any other value makes Slurm run the
+    user's login shell on the node first. ``--no-requeue``: a job that starts a second time would hold a stale token and address.
+    """
+    log = str(root / options.log_dir).replace("%", "%%")
+    arguments = [
+        str(Path(options.slurm_bin, "sbatch")),
+        "--parsable",
+        "--quiet",
+        "--no-requeue",
+        "--export=ALL",
+        f"--job-name={request.job_name}",
+        f"--comment={request.session_id}",
+        f"--partition={request.partition}",
+        "--nodes=1",
+        "--ntasks=1",
+        f"--cpus-per-task={request.cpus}",
+        f"--mem={math.ceil(request.mem_bytes / 2**20)}M",
+        f"--time={format_time(request.time_s)}",
+        f"--output={log}/%j.log",
+        f"--chdir={root / options.workspace_dir}",
+    ]
+    if request.gpus:
+        kind = f"gpu:{request.gpu_type}" if request.gpu_type else "gpu"
+        arguments.append(f"--gres={kind}:{request.gpus}")
+    arguments += [f"--{name}={value}" for name in ("account", "qos", "reservation", "constraint") if (value := getattr(request, name))]
+    return [*arguments, *options.sbatch_options]
+
+
+def format_time(seconds: int) -> str:
+    """Slurm's days-hours:minutes:seconds."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days}-{hours:02}:{minutes:02}:{rest:02}"
+
+
+def parse_job_id(returncode: int, output: str, errors: str) -> str:
+    """The id in ``sbatch --parsable``'s answer. Raises SubmitRefused with the scheduler's words, or SchedulerUnavailable."""
+    job_id = output.strip().split("\n")[-1].split(";")[0]
+    if returncode == 0 and job_id.isascii() and job_id.isdigit():
+        return job_id
+    words = clean_words(errors) or f"sbatch: {returncode}"
+    if is_unreachable(words):
+        raise SchedulerUnavailable
+    raise SubmitRefused(N_("The scheduler refused the job: %(reason)s"), reason=words)
+
+
+def clean_words(errors: str) -> str:
+    """A command's complaint without its own name, at most 1,000 characters."""
+    lines = [line.removeprefix("sbatch: ").removeprefix("scancel: ").removeprefix("error: ") for line in errors.strip().splitlines()]
+    return "\n".join(lines)[-_MAX_WORDS:]
+
+
+def is_unreachable(words: str) -> bool:
+    """Whether a complaint means that the scheduler could not be asked, rather than that it said no."""
+    lower = words.lower()
+    return any(sign in lower for sign in _UNREACHABLE)
+
+
+def is_uncertain(words: str) -> bool:
+    """Whether the job may exist although ``sbatch`` failed: the question arrived and the answer did not."""
+    return "timed out" in words.lower() or "zero bytes" in words.lower()
+
+
+def _cancel(request: Cancel, options: Options, account: Account, root: Path) -> dict[str, Any]:
+    if request.session_id:
+        directories.remove_session(_session_file(root, request.session_id))
+    done = _run([str(Path(options.slurm_bin, "scancel")), request.job_id], build_environment(account, options.slurm_conf), "/")
+    if done.returncode == 0 or "invalid job id" in done.stderr.lower() or "already completing" in done.stderr.lower():
+        return {}
+    words = clean_words(done.stderr)
+    if is_unreachable(words):
+        raise SchedulerUnavailable
+    raise BackendAIError(N_("The scheduler did not end the job: %(reason)s"), reason=words)
+
+
+def _run(arguments: Sequence[str], variables: dict[str, str], directory: str, script: bytes = b"") -> subprocess.CompletedProcess[str]:
+    try:
+        done = subprocess.run(
+            arguments, input=script, env=variables, cwd=directory, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise SchedulerUnavailable from exc
+    except OSError as exc:
+        raise SchedulerUnavailable(N_("%(program)s cannot be run: %(reason)s"), program=arguments[0], reason=exc.strerror) from exc
+    output, errors = (data.decode(errors="replace") for data in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, output, errors)
