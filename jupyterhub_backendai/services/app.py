@@ -1,0 +1,241 @@
+"""The service: one process, two listeners. ``python -m jupyterhub_backendai.services.app --config jupyterhub_config.py``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import importlib.util
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, HTTPError, StaticFileHandler
+
+from ..backends.base import Backend
+from ..config import BackendAI, load_settings
+from ..errors import BackendAIError
+from ..store.database import Database
+from ..templating import STATIC, make_environment
+from . import metrics
+from .auth import make_hub_auth
+from .base import JSONHandler, PageHandler, PrivateHandler
+from .health import Health
+from .hub import HubClient
+from .process import PidFile, close_private, die_with_parent, open_private, open_public, socket_inode
+from .queues import FiguresReader
+
+log = logging.getLogger("backendai")
+MAX_BODY = 1024 * 1024
+RESTART_S = 5
+# Every module with routes; each ends with `default_handlers` (public, beneath the prefix) or `private_handlers`, or both.
+MODULES = ("auth", "health", "launch", "login", "queues", "sessions", "rest.queues")
+
+
+def join_handlers(name: str) -> list[tuple[Any, ...]]:
+    """The routes of one kind of all modules."""
+    modules = [
+        importlib.import_module(f"{__package__}.{module}") for module in MODULES if importlib.util.find_spec(f"{__package__}.{module}")
+    ]
+    return [route for module in modules for route in getattr(module, name, ())]
+
+
+class NotFoundPage(PageHandler):
+    """Every address beneath the prefix that is nothing."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        raise HTTPError(404)
+
+
+class NotFoundPrivate(PrivateHandler):
+    """The same on the private listener."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        raise HTTPError(404)
+
+
+class Static(StaticFileHandler):
+    """Our style sheets and scripts, open to all; an address with ``?v=`` never changes."""
+
+    def set_extra_headers(self, path: str) -> None:  # noqa: ARG002 - tornado's signature
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+
+def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
+    """The public application. ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``health``."""
+    hub_auth = parts["hub_auth"]
+    prefix = hub_auth.base_url
+    routes = [(prefix + path, *rest) for path, *rest in join_handlers("default_handlers")]
+    return Application(
+        [
+            *routes,
+            (f"{prefix}static/(.*)", Static, {"path": str(STATIC)}),
+            (f"{prefix.rstrip('/')}", _AddSlash),
+            (r".*", NotFoundPage),
+        ],
+        settings=settings,
+        db=db,
+        jinja=make_environment(),
+        cookie_secret=settings.read_secret("cookie"),
+        log_function=log_request,
+        **parts,
+    )
+
+
+def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
+    """The application of the private listener: the hub's calls, and nothing of the public one."""
+    return Application(
+        [*join_handlers("private_handlers"), (r".*", NotFoundPrivate)],
+        settings=settings,
+        db=db,
+        private_secret=settings.read_secret("private"),
+        log_function=log_request,
+        **parts,
+    )
+
+
+class _AddSlash(JSONHandler):
+    async def get(self) -> None:
+        self.redirect(self.request.path + "/", permanent=True)
+
+
+def log_request(handler: Any) -> None:
+    """Count every request; write down those that are worth a look. Never the query: it may hold what somebody typed."""
+    status = handler.get_status()
+    metrics.REQUESTS.labels(type(handler).__name__, str(status)).observe(handler.request.request_time())
+    level = logging.WARNING if status >= 500 else logging.DEBUG
+    log.log(level, "%s %s %s %.0f ms", status, handler.request.method, handler.request.path, 1000 * handler.request.request_time())
+
+
+class Service:
+    """All parts, made in order and ended in reverse."""
+
+    def __init__(self, settings: BackendAI, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.url = environ.get("JUPYTERHUB_SERVICE_URL", "http://127.0.0.1:10001")
+        self._environ = environ
+        self._tasks: list[asyncio.Task[None]] = []
+        self._private_inode = 0
+
+    async def start(self) -> None:
+        """Listen first; whatever else is in trouble is then said on the maintenance page."""
+        settings = self.settings
+        os.makedirs(settings.state_dir, mode=0o700, exist_ok=True)  # noqa: PTH103 - before anything else runs in this loop
+        self.db = Database(settings.database_url)
+        self.health = Health(self.db.check)
+        self.hub = HubClient(self._environ.get("JUPYTERHUB_API_URL", ""), self._environ.get("JUPYTERHUB_API_TOKEN", ""))
+        self.backends = make_backends(settings)
+        self.figures = FiguresReader(settings, self.db, self.backends)
+        self.people = make_people(settings, self.db)
+        parts = {
+            "hub": self.hub,
+            "figures": self.figures,
+            "backends": self.backends,
+            "people": self.people,
+            "health": self.health,
+            "identities": {},
+        }
+        public = make_app(settings, self.db, hub_auth=make_hub_auth(settings), **parts)
+        private = make_private_app(settings, self.db, **parts)
+        self._pid_file = PidFile(Path(settings.state_dir, f"service-{urlsplit(self.url).port}.pid"))
+        self._public = HTTPServer(public, xheaders=True, max_body_size=MAX_BODY, max_buffer_size=2 * MAX_BODY)
+        self._private = HTTPServer(private, max_body_size=MAX_BODY, max_buffer_size=2 * MAX_BODY)
+        self._public.add_sockets(await open_public(self.url, self._pid_file))
+        self._private.add_sockets(open_private(settings.private_url))
+        self._private_inode = socket_inode(settings.private_url)
+        log.info("Listening on %s and %s", self.url, settings.private_url)
+        works = [self.figures.run, *(reconciler.run for reconciler in [make_reconciler(self)] if reconciler)]
+        self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
+
+    async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do work that needs the database for ever; a fault of ours in it is logged and does not end it."""
+        while True:
+            await self.health.recovered.wait()
+            try:
+                await work()
+            except Exception:
+                log.exception("Background work failed; it begins again in %s s", RESTART_S)
+            await asyncio.sleep(RESTART_S)
+
+    async def stop(self) -> None:
+        """Take no more requests, finish those that are under way, end the parts."""
+        self._public.stop()
+        self._private.stop()
+        close_private(self.settings.private_url, self._private_inode)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for server in (self._public, self._private):
+            try:
+                await asyncio.wait_for(server.close_all_connections(), 3)
+            except TimeoutError:
+                log.warning("Requests were cut off")
+        await self.hub.close()
+        await self.db.close()
+        self._pid_file.remove()
+
+
+def make_backends(settings: BackendAI) -> dict[str, Backend]:
+    """The engines that the configured queues name, by name."""
+    from .. import backends
+
+    connect = getattr(backends, "connect", None)
+    return dict(connect(settings)) if connect else {}
+
+
+def make_people(settings: BackendAI, db: Database) -> Any:
+    """The directory that knows the passwords."""
+    from .. import identity
+
+    connect = getattr(identity, "connect", None)
+    return connect(settings, db) if connect else None
+
+
+def make_reconciler(service: Service) -> Any:
+    """The loop that frees what leaks and ends what was orphaned."""
+    try:
+        module = importlib.import_module(f"{__package__}.reconcile")
+    except ImportError:
+        return None
+    return module.Reconciler(service.settings, service.db, service.hub, service.backends)
+
+
+async def run(settings: BackendAI) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(kind, stopped.set)
+    service = Service(settings, os.environ)
+    await service.start()
+    await stopped.wait()
+    log.info("Stopping")
+    await service.stop()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parent = os.getppid()
+    parser = argparse.ArgumentParser(description="The service of Backend.AI on JupyterHub; JupyterHub starts it.")
+    parser.add_argument("--config", default="jupyterhub_config.py", help="the hub's configuration file")
+    options = parser.parse_args(arguments)
+    die_with_parent(parent)
+    logging.basicConfig(level=logging.INFO, format="[%(levelname).1s %(asctime)s %(name)s] %(message)s")
+    try:
+        settings = load_settings(options.config)
+        asyncio.run(run(settings))
+    except BackendAIError as exc:
+        print(f"backendai: {exc}", file=sys.stderr)  # noqa: T201 - a program's last word to its operator
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""The live table of the queues: one reader for everybody who looks, and who gets to see it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from .. import i18n
+from ..backends.base import Backend
+from ..config import BackendAI
+from ..core.queues import Figures, GPUFigures, Queue, QueueFigures
+from ..core.sessions import limits, max_time_s
+from ..core.slots import CPU, CUDA_DEVICE, MEM
+from ..errors import N_, BackendAIError
+from ..store.database import Database
+from ..store.sessions import Usage, list_usage
+from . import metrics
+from .auth import authenticated
+from .base import PageHandler
+
+log = logging.getLogger("backendai")
+LOCAL = "local"
+LOOKING_S = 60
+FIRST_WAIT_S = 3
+REFRESH_S = 1.0  # Refresh reads anew what is older than this, however often it is pressed
+ENGINE_FAILED = N_("The scheduler does not answer; these are the last figures it gave.")
+FAILED = N_("The figures of this queue cannot be read right now.")
+
+
+class FiguresReader:
+    """Reads every engine in one pass, every few seconds while somebody looks. What cannot be read keeps its last row, marked."""
+
+    def __init__(self, settings: BackendAI, db: Database, backends: Mapping[str, Backend]) -> None:
+        self._settings, self._db, self._backends = settings, db, backends
+        self._queues = settings.list_queues()
+        self._figures = Figures()
+        self._pass: asyncio.Task[None] | None = None
+        self._looked_at = 0.0
+        self._wake = asyncio.Event()
+
+    def figures(self) -> Figures:
+        """What was read last, without waiting."""
+        return self._figures
+
+    def touch(self) -> None:
+        """Somebody looks: read at the shorter interval for a minute, and now when the last figures are older than that."""
+        self._looked_at = time.monotonic()
+        if self._age_s() > self._settings.figures_interval_s:
+            self._wake.set()
+
+    async def look(self, max_age_s: float | None = None) -> Figures:
+        """The figures, read now when they are older than ``max_age_s`` or were never read; waits a few seconds at most."""
+        self.touch()
+        if self._figures.read_at is None or (max_age_s is not None and self._age_s() > max_age_s):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self.read()), FIRST_WAIT_S)
+        return self._figures
+
+    def read(self) -> asyncio.Task[None]:
+        """One pass over the engines; whoever asks while it goes on joins it."""
+        if self._pass is None or self._pass.done():
+            self._pass = asyncio.create_task(self._read())
+        return self._pass
+
+    async def run(self) -> None:
+        """Read for ever; cancelled when the service stops."""
+        while True:
+            self._wake.clear()
+            await self.read()
+            is_looked_at = time.monotonic() - self._looked_at < LOOKING_S
+            pause_s = self._settings.figures_interval_s if is_looked_at else self._settings.figures_idle_interval_s
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause_s)
+
+    def _age_s(self) -> float:
+        return time.time() - self._figures.read_at if self._figures.read_at else float("inf")
+
+    async def _read(self) -> None:
+        engines = sorted({queue.engine for queue in self._queues.values()})
+        rows: dict[str, QueueFigures] = {}
+        for found in await asyncio.gather(*(self._read_engine(engine) for engine in engines)):
+            rows.update(found)
+        errors = [row.error for row in rows.values() if row.error]
+        self._figures = Figures(
+            {name: rows[name] for name in self._queues if name in rows}, time.time() if rows else None, errors[0] if errors else ""
+        )
+
+    async def _read_engine(self, engine: str) -> dict[str, QueueFigures]:
+        queues = [queue for queue in self._queues.values() if queue.engine == engine]
+        try:
+            rows = await self._read_local(queues) if engine == LOCAL else await self._read_backend(engine, queues)
+        except Exception as exc:
+            level = logging.WARNING if isinstance(exc, BackendAIError) else logging.ERROR
+            log.log(level, "The figures of %s cannot be read: %s", engine, exc, exc_info=not isinstance(exc, BackendAIError))
+            metrics.COMMANDS.labels(engine, "failed").inc()
+            return self._keep(queues)
+        metrics.COMMANDS.labels(engine, "ok").inc()
+        return {name: replace(row, read_at=time.time(), error="") for name, row in rows.items()}
+
+    def _keep(self, queues: list[Queue]) -> dict[str, QueueFigures]:
+        old = self._figures.queues
+        return {queue.name: replace(old[queue.name], error=ENGINE_FAILED) for queue in queues if queue.name in old}
+
+    async def _read_backend(self, engine: str, queues: list[Queue]) -> dict[str, QueueFigures]:
+        rows = await self._backends[engine].capacity()
+        return {
+            queue.name: replace(rows[partition], name=queue.name)
+            for queue in queues
+            if (partition := queue.partition or queue.name) in rows
+        }
+
+    async def _read_local(self, queues: list[Queue]) -> dict[str, QueueFigures]:
+        usage = await self._db.run(list_usage)
+        return {queue.name: measure_local(queue, usage.get(queue.name)) for queue in queues}
+
+
+def measure_local(queue: Queue, usage: Usage | None) -> QueueFigures:
+    """The row of a pretend queue: one node of the configured size, of which the live sessions hold their slots."""
+    used = usage or Usage()
+    gpu_total, gpu_used = int(queue.capacity.amount(CUDA_DEVICE)), int(used.slots.amount(CUDA_DEVICE))
+    is_full = any(used.slots.amount(slot) >= queue.capacity[slot] for slot in (CPU, MEM) if slot in queue.capacity)
+    gpus = (GPUFigures(queue.gpu_type or "gpu", gpu_total, max(0, gpu_total - gpu_used), gpu_total),) if gpu_total else ()
+    return QueueFigures(
+        name=queue.name,
+        nodes_alloc=int(is_full),
+        nodes_idle=int(not is_full),
+        nodes_total=1,
+        gpus=gpus,
+        running=used.sessions,
+        is_exclusive=bool(queue.is_exclusive),
+        max_time_s=queue.max_time_s,
+        max_slots=queue.capacity,
+    )
+
+
+def list_visible(settings: BackendAI, projects: tuple[str, ...]) -> list[Queue]:
+    """The queues that somebody of these projects may use, in the site's order."""
+    return [queue for queue in settings.list_queues().values() if queue.projects is None or set(queue.projects) & set(projects)]
+
+
+def describe(queue: Queue, row: QueueFigures | None, language: str) -> dict[str, Any]:
+    """One line of the table, for a page and for REST: configuration and figures joined, texts in the reader's language."""
+    most, longest = limits(queue, row), max_time_s(queue, row)
+    is_exclusive = queue.is_exclusive if queue.is_exclusive is not None else bool(row and row.is_exclusive)
+    return {
+        "name": queue.name,
+        "label": queue.label(language),
+        "description": queue.descriptions.get(language) or queue.descriptions.get("en", ""),
+        "engine": queue.engine,
+        "is_free": queue.is_free,
+        "is_exclusive": is_exclusive,
+        "is_open": row.is_open if row else True,
+        "nodes": {"alloc": row.nodes_alloc, "idle": row.nodes_idle, "down": row.nodes_down, "total": row.nodes_total} if row else None,
+        "gpus": [{"type": gpu.type, "total": gpu.total, "free": gpu.free, "per_node": gpu.per_node} for gpu in row.gpus] if row else [],
+        "waiting": row.waiting if row else None,
+        "running": row.running if row else None,
+        "max_time_s": longest,
+        "default_time_s": min(queue.default_time_s, longest or queue.default_time_s),
+        "max_slots": most.to_json(),
+        "read_at": row.read_at if row else None,
+        "error": i18n.translate(language, (row.error if row else FAILED)),
+    }
+
+
+class QueuesHandler(PageHandler):
+    """The table alone, for Refresh: the same part of the page, drawn anew."""
+
+    @authenticated
+    async def get(self) -> None:
+        figures = await self.figures.look(max_age_s=REFRESH_S if self.get_query_argument("now", "") else None)
+        rows = list_rows(self.config, figures, self.identity.projects, self.language)
+        self.render_page("queues.html", rows=rows, figures=figures, chosen=self.get_query_argument("queue", "")[:64])
+
+
+def list_rows(settings: BackendAI, figures: Figures, projects: tuple[str, ...], language: str) -> list[dict[str, Any]]:
+    """All lines of the table for somebody."""
+    return [describe(queue, figures.queues.get(queue.name), language) for queue in list_visible(settings, projects)]
+
+
+default_handlers = [(r"queues", QueuesHandler)]
