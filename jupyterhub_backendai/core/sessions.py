@@ -60,7 +60,9 @@ class JobStatus:
     """One job as its engine describes it.
 
     ``detail`` is the engine's own state word (``TIMEOUT``), ``reason`` its own reason; ``start_at`` the expected start (Unix
-    seconds) of a waiting one; ``position`` counts from 1 among the waiting jobs of its queue.
+    seconds) of a waiting one; ``position`` counts from 1 among the waiting jobs of its queue. Of a job that is over, as far as the
+    engine's accounting says: ``exit_code``, the ``signal`` that ended it, and ``ended_by``, the uid that cancelled it. ``user`` is
+    the Unix name that the job runs under.
     """
 
     job_id: str
@@ -70,6 +72,10 @@ class JobStatus:
     node: str = ""
     start_at: float | None = None
     position: int | None = None
+    exit_code: int | None = None
+    signal: int = 0
+    ended_by: int | None = None
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
