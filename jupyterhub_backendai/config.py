@@ -50,7 +50,7 @@ class BackendAI(Configurable):
     ldap_name_attribute = Unicode("uid", config=True, help="Attribute that is the person's name here.")
     ldap_group_base = Unicode("", config=True, help="Where groups are; empty: no groups are read.")
     ldap_group_filter = Unicode(
-        "(|(member={dn})(uniqueMember={dn})(memberUid={name}))", config=True, help="Filter that finds a person's groups."
+        "(|(member={dn})(uniqueMember={dn})(memberUid={name}))", config=True, help="Filter that finds a person's groups; also {gid}, the primary group."
     )
     ldap_connect_timeout_s = Float(4.0, config=True, help="Seconds to wait for a connection.")
     ldap_receive_timeout_s = Float(5.0, config=True, help="Seconds to wait for an answer.")

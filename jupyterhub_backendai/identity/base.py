@@ -1,0 +1,35 @@
+"""How we ask those who know passwords."""
+
+from __future__ import annotations
+
+import pwd
+from typing import Protocol
+
+from ..core.identity import LocalAccount, PasswordCheck, PosixAccount
+
+LOWEST_UID = 1000
+_NOBODY = 65534
+
+
+class Directory(Protocol):
+    """Somebody who knows passwords. Never blocks the loop; raises DirectoryUnavailable when it cannot say."""
+
+    async def check(self, name: str, password: str, account: LocalAccount | None = None) -> PasswordCheck:
+        """Whether the password is this person's. ``name`` is folded; ``account`` is the row of the embedded directory, if any.
+
+        An unknown name costs as much work as a known one.
+        """
+
+    async def close(self) -> None:
+        """End the threads and the connections."""
+
+
+def system_account(name: str) -> PosixAccount | None:
+    """The system's own account of a name, for people only: never root's or a daemon's. May block: the system may ask a directory."""
+    try:
+        entry = pwd.getpwnam(name)
+    except (KeyError, ValueError, UnicodeError):
+        return None
+    if entry.pw_uid < LOWEST_UID or entry.pw_uid == _NOBODY:
+        return None
+    return PosixAccount(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
