@@ -1,0 +1,92 @@
+"""What happens to a start that the hub's end interrupted: it goes on, as if nothing had been.
+
+The hub itself knows only servers that run and servers that do not. One that was still starting would be asked for its address,
+waited for, and then stopped. So until the hub has checked everything, such a server shows itself as *pending spawn, without a server*:
+the hub then leaves it alone, and its pending page, progress, Stop and port report work as in any start.
+
+Private names of the hub are touched here and nowhere else; tests/spawner has a test for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from jupyterhub.app import JupyterHub
+from jupyterhub.spawner import Spawner
+
+if TYPE_CHECKING:
+    from .launchers.base import Launcher
+
+STARTING = frozenset({"submitting", "pending"})
+
+
+class Adoption(Spawner):
+    """The part of the policy spawner that adopts an interrupted start."""
+
+    phase: str
+    _is_resuming = False
+    _spawn_future: asyncio.Future[None] | None = None
+
+    if TYPE_CHECKING:
+
+        @property
+        def launcher(self) -> Launcher: ...
+        def save(self, phase: str) -> None: ...
+        async def resume(self) -> str: ...
+
+    def adopt(self) -> None:
+        """Go on with the start that the saved state tells of. Called while the hub loads its servers."""
+        self._is_resuming = True
+        self._spawn_pending = True
+        self._spawn_future = asyncio.ensure_future(self._adopt())
+        self._spawn_future.add_done_callback(self._adopted)
+
+    def _get_server(self) -> Any:
+        if self._is_resuming and self._check_pending:
+            return None
+        return Spawner.server.fget(self)
+
+    def _set_server(self, server: Any) -> None:
+        Spawner.server.fset(self, server)
+
+    server = property(_get_server, _set_server)
+
+    async def _adopt(self) -> None:
+        while self._check_pending:  # the hub's flag; it has no event
+            await asyncio.sleep(0.02)
+        self._is_resuming = False
+        self.log.info("Going on with the start of %s", self._log_name)
+        try:
+            if self.user.name in self.authenticator.blocked_users:
+                raise RuntimeError(f"{self.user.name} is blocked")
+            url = urlsplit(await self.resume())
+            self.server.proto, self.server.ip, self.server.port = url.scheme, url.hostname, url.port
+            self.save("running")
+            self._waiting_for_response = True
+            await self.user._wait_up(self)
+            self._proxy_pending = True
+            try:
+                await JupyterHub.instance().proxy.add_user(self.user, self.name)
+            finally:
+                self._proxy_pending = False
+            self.add_poll_callback(self._ended_by_itself)
+            self.start_polling()
+        except Exception:
+            if self.phase:  # else the hub has stopped it already
+                await self.user.stop(self.name)
+            raise
+
+    def _adopted(self, future: asyncio.Future[None]) -> None:
+        """What the hub does at the end of a start; an exception stays, because the pages show it."""
+        self._is_resuming = False
+        self._spawn_pending = False
+        if future.cancelled() or future.exception() is None:
+            self._spawn_future = None
+        else:
+            self.log.error("The adopted start of %s failed: %s", self._log_name, future.exception())
+
+    async def _ended_by_itself(self) -> None:
+        await JupyterHub.instance().proxy.delete_user(self.user, self.name)
+        await self.user.stop(self.name)

@@ -1,0 +1,199 @@
+"""Sessions as processes of the hub's own account: for one person, or a first look. Nothing separates them from each other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from jupyterhub.spawner import LocalProcessSpawner
+from traitlets import Unicode, default
+
+from ...config import BackendAI
+from ...core.reasons import Explanation
+from ...core.sessions import JobState, JobStatus, SessionStatus, format_duration
+from ...errors import N_, Forbidden, StartFailed
+from .. import singleuser
+from .base import Ending, Launcher
+from .processes import Process, end_processes, find_process, read_tail
+
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SHELL")
+
+
+class LocalLauncher(Launcher, LocalProcessSpawner):
+    """One session, one process group."""
+
+    root = Unicode(
+        "",
+        config=True,
+        help="Directory of a person's work and logs; {user} is the hub's name of the person. Default: c.BackendAI.user_root where "
+        "that is set, else home/{user} in the state directory.",
+    )
+
+    interval_s = 0.5
+    deadline: float | None = None
+    process: Process | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _popen: subprocess.Popen[bytes] | None = None
+    _is_timed_out = False
+
+    @default("http_timeout")
+    def _http_timeout(self) -> int:
+        return 120
+
+    @default("term_timeout")
+    def _term_timeout(self) -> int:
+        return 10
+
+    @property
+    def home(self) -> Path:
+        """The person's directory. The hub's name is quoted, so that it is one step of a path and never ``..``."""
+        template = self.root or self.settings.user_root
+        if not self.root and template == BackendAI.user_root.default_value:
+            template = str(Path(self.settings.state_dir, "home", "{user}"))
+        name = (
+            quote(self.user.name, safe="@+ ").replace(".", "%2E") if self.user.name.startswith(".") else quote(self.user.name, safe="@+ ")
+        )
+        return Path(template.replace("{user}", name))
+
+    @property
+    def log_path(self) -> Path:
+        return self.home / self.settings.log_dir / f"{self.admission.session_id}.log"
+
+    @property
+    def session_path(self) -> Path:
+        return self.home / ".backendai" / f"{self.admission.session_id}.json"
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        """Nothing to add: the process' own variables are made in submit()."""
+        return env
+
+    def get_state(self) -> dict[str, object]:
+        process = [self.process.pid, self.process.started] if self.process else None
+        return {**Launcher.get_state(self), "process": process, "deadline": self.deadline}
+
+    def load_state(self, state: dict[str, object]) -> None:
+        Launcher.load_state(self, state)
+        process, deadline = state.get("process"), state.get("deadline")
+        self.process = Process(*process) if isinstance(process, list) else None
+        self.deadline = float(deadline) if isinstance(deadline, int | float) else None
+
+    # -- starting
+
+    async def submit(self) -> str:
+        if os.geteuid() == 0:
+            message = N_("Local sessions do not run as root. Start the hub as an ordinary account, or use another queue.")
+            raise Forbidden(message)
+        environment = self.settings.list_environments()[self.admission.environment]
+        try:
+            self._prepare(list(environment["command"]))
+            self._popen = self._launch(list(environment["command"]))
+        except OSError as exc:
+            raise StartFailed(N_("The session's program cannot be started: %(reason)s"), reason=exc.strerror or str(exc)) from exc
+        self.process = Process.of(self._popen.pid)
+        self.deadline = time.time() + self.admission.time_s if self.admission.time_s else None
+        self._arm()
+        return str(self._popen.pid)
+
+    def _prepare(self, command: list[str]) -> None:
+        workspace = self.home / self.settings.workspace_dir
+        for directory in (workspace, self.log_path.parent, self.session_path.parent):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        session = {"environment": {**self.get_env(), **self.session_env()}, "command": command}
+        descriptor = os.open(self.session_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w") as target:
+            json.dump(session, target)
+
+    def _launch(self, command: list[str]) -> subprocess.Popen[bytes]:
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        devices = ",".join(str(number) for number in self.admission.devices)
+        environment |= {"HOME": str(self.home), "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": devices}
+        descriptor = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        try:
+            return subprocess.Popen(
+                [*command, singleuser.__file__, "--session", str(self.session_path)],
+                env=environment,
+                cwd=self.home / self.settings.workspace_dir,
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                start_new_session=True,
+            )
+        finally:
+            os.close(descriptor)
+
+    async def resume(self) -> str:
+        if self.process is None:  # the hub ended between the start of the process and the commit
+            self.process = find_process(str(self.session_path))
+            if self.process is None:
+                raise StartFailed(N_("The hub was restarted while this session was being started. Start it again."))
+            self.job_id = str(self.process.pid)
+            self.deadline = time.time() + self.admission.time_s if self.admission.time_s else None
+            self.save()
+        return await super().resume()
+
+    # -- asking and ending
+
+    async def ask(self) -> JobStatus:
+        self._arm()
+        code = self._popen.poll() if self._popen else None
+        if self.process is None or code is not None or not self.process.is_alive():
+            state = JobState.DONE if code == 0 else JobState.FAILED
+            return JobStatus(self.job_id, state, detail="" if code is None else str(code))
+        return JobStatus(self.job_id, JobState.RUNNING, node="127.0.0.1")
+
+    async def address(self, node: str) -> str:  # noqa: ARG002
+        return "127.0.0.1"
+
+    def _arm(self) -> None:
+        """See that the time limit holds, also after a restart of the hub."""
+        if self._timer is None and self.deadline is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, self.deadline - time.time()), self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._is_timed_out = True
+        if self.process and self.process.is_alive():
+            self.log.info("The time limit of session %s is over", self.admission.session_id)
+            self.ending = self.ending or self._timeout_ending()
+            self._ender = asyncio.ensure_future(self.cancel(now=False))
+            self._ender.add_done_callback(lambda _: self.notify())
+
+    def _timeout_ending(self) -> Ending:
+        params = {"time": format_duration(self.admission.time_s)}
+        return Ending(SessionStatus.TERMINATED, Explanation(N_("The session's time limit of %(time)s ended it."), params=params))
+
+    async def cancel(self, now: bool) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer, self.deadline = None, None
+        if self.process:
+            await end_processes(self.process, 0 if now else self.term_timeout, self.kill_timeout)
+        if self._popen:
+            self._popen.poll()
+        with contextlib.suppress(OSError):
+            self.session_path.unlink()
+
+    def explain_end(self, status: JobStatus) -> Ending:
+        if self._is_timed_out:
+            return self._timeout_ending()
+        if status.detail == "":
+            return Ending(SessionStatus.TERMINATED, Explanation(N_("The notebook server ended while the hub was away.")))
+        code = int(status.detail)
+        if code == 0:
+            return Ending(SessionStatus.TERMINATED, Explanation(N_("The notebook server ended by itself.")))
+        if code < 0:
+            params = {"signal": signal.Signals(-code).name}
+            return Ending(SessionStatus.ERROR, Explanation(N_("The notebook server was killed from outside (%(signal)s)."), params=params))
+        return Ending(
+            SessionStatus.ERROR,
+            Explanation(N_("The notebook server ended with the exit code %(code)s."), N_("Look at the end of its log."), {"code": code}),
+        )
+
+    async def read_log(self) -> str:
+        return await asyncio.get_running_loop().run_in_executor(None, read_tail, self.log_path)

@@ -1,0 +1,113 @@
+"""Sessions as Slurm jobs of their own users.
+
+batchspawner's class gives the names of settings (``c.SlurmSpawner.*``) and nothing else: it starts, asks and stops through
+``backends``, which knows one job script for everybody and one reader for all jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from batchspawner import SlurmSpawner
+from jupyterhub.utils import url_path_join
+from traitlets import default
+
+from ...backends import connect
+from ...backends.base import Backend, JobRequest
+from ...core.reasons import explain_end, explain_pending
+from ...core.sessions import JOB_OVER, JobState, JobStatus, SessionStatus
+from ...errors import N_, BackendUnavailable, NoPosixAccount, Violation
+from .base import Ending, Launcher, Stage
+
+CANCEL_FOR_S, OVER_FOR_S = 120.0, 20.0
+
+
+class SlurmLauncher(Launcher, SlurmSpawner):
+    """One session, one job, under the user's POSIX account."""
+
+    @default("http_timeout")
+    def _http_timeout(self) -> int:
+        return 120
+
+    @default("env_keep")
+    def _env_keep(self) -> list[str]:
+        return ["LANG", "LC_ALL"]  # PATH and the like of the hub's machine mean nothing on a node
+
+    @property
+    def backend(self) -> Backend:
+        return connect(self.settings, "slurm")
+
+    @property
+    def interval_s(self) -> float:  # type: ignore[override]
+        return self.settings.starting_interval_s
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        """Nothing to add: HOME and the rest are the job user's own, whose name need not be the hub's."""
+        return env
+
+    def get_env(self) -> dict[str, str]:
+        env: dict[str, str] = super().get_env()
+        if self.settings.hub_address:
+            env["JUPYTERHUB_API_URL"] = self.settings.hub_address
+            env["JUPYTERHUB_ACTIVITY_URL"] = url_path_join(self.settings.hub_address, "users", self.user.escaped_name, "activity")
+        return {**env, **self.session_env()}
+
+    async def submit(self) -> str:
+        if self.admission.posix is None:
+            raise NoPosixAccount
+        command = self.settings.list_environments()[self.admission.environment]["command"]
+        return await self.backend.submit(JobRequest(self.admission, self.get_env(), command, self.settings.job_name))
+
+    async def ask(self) -> JobStatus:
+        return await self.backend.status(self.admission.session_id, self.job_id, self.admission.posix)
+
+    async def address(self, node: str) -> str:
+        return await self.backend.node_address(node)
+
+    async def read_log(self) -> str:
+        return await self.backend.read_log(self.job_id, self.admission.posix) if self.job_id else ""
+
+    async def cancel(self, now: bool) -> None:  # noqa: ARG002
+        """Cancel until the engine has taken it, then wait a little until it says that the job is over."""
+        give_up, pause = time.monotonic() + CANCEL_FOR_S, 0.5
+        while True:
+            try:
+                if not self.job_id:  # the hub ended between the answer of sbatch and the commit
+                    found = (await self.backend.statuses()).get(self.admission.session_id)
+                    self.job_id = found.job_id if found else ""
+                if not self.job_id:
+                    return
+                await self.backend.cancel(self.job_id, self.admission.posix)
+                break
+            except BackendUnavailable:
+                if time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 10)
+        give_up = time.monotonic() + OVER_FOR_S
+        while time.monotonic() < give_up and (await self.ask()).state not in JOB_OVER:
+            await asyncio.sleep(0.25)
+
+    def waiting_stage(self, status: JobStatus) -> Stage:
+        if status.state is JobState.UNKNOWN:
+            if not self.job_id:
+                return self.stage
+            message = Violation(N_("The scheduler cannot be reached at the moment. Your job keeps its place."))
+            return Stage("waiting", 10, message, self.stage.position, self.stage.reason, self.stage.start_at)
+        message = Violation(N_("Waiting in the queue %(queue)s."), {"queue": self.admission.queue})
+        if status.position:
+            params = {"queue": self.admission.queue, "position": status.position}
+            message = Violation(N_("Waiting in the queue %(queue)s, position %(position)s."), params)
+        reason = explain_pending(status.reason) if status.reason else None
+        return Stage("waiting", 20, message, status.position, reason, status.start_at)
+
+    def explain_end(self, status: JobStatus) -> Ending:
+        failed = status.state is not JobState.DONE and status.detail.split(" ", 1)[0] not in {
+            "CANCELLED",
+            "TIMEOUT",
+            "DEADLINE",
+            "PREEMPTED",
+        }
+        uid = self.admission.posix.uid if self.admission.posix else None
+        return Ending(SessionStatus.ERROR if failed else SessionStatus.TERMINATED, explain_end(status, uid))
