@@ -37,6 +37,9 @@ THREADS = 6
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_S = 20
+# A server that holds the connection and says nothing at all: no time limit of its own ends that.
+ANSWER_TIMEOUT_S = 25
+CHECK_TIMEOUT_S = 10
 UPGRADE_COMMAND = "jupyterhub-backendai db upgrade"
 _EXCLUSIVE = "backendai_exclusive"
 # PostgreSQL: undefined table and undefined column, which is what a database of another revision answers.
@@ -67,15 +70,22 @@ class Database:
 
     async def check(self) -> str:
         """Why the database cannot be used, "" when it can: it does not answer, or has another revision than this program."""
-        return await self._in_thread(self._check)
+        try:
+            return await self._in_thread(self._check, CHECK_TIMEOUT_S)
+        except BackendUnavailable:
+            return "The database does not answer."
 
     async def close(self) -> None:
         """End the threads and the connections."""
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         self.engine.dispose()
 
-    async def _in_thread(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+    async def _in_thread(self, function: Callable[[], T], timeout_s: float = ANSWER_TIMEOUT_S) -> T:
+        try:
+            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, function), timeout_s)
+        except TimeoutError as exc:
+            log.warning("The database says nothing")
+            raise BackendUnavailable from exc
 
     def _transact(self, exclusive: bool, function: Callable[[Session], T]) -> T:
         try:

@@ -1,0 +1,3 @@
+from tests.databases import database, database_url, postgres_url, sqlite_template
+
+__all__ = ["database", "database_url", "postgres_url", "sqlite_template"]
