@@ -28,6 +28,15 @@ class Person:
     posix: PosixAccount | None = None
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the attributes."""
+        return {**asdict(self), "attributes": {}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Person:
+        posix = data.get("posix")
+        return cls(**{**data, "groups": tuple(data["groups"]), "posix": PosixAccount(**posix) if posix else None})
+
 
 @dataclass(frozen=True, slots=True)
 class PasswordCheck:

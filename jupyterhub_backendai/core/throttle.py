@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass
 
 LONGEST_S = 60.0
-FORGET_AFTER_S = 900.0
 
 
-def wait_s(failures: int, free: int) -> float:
-    """Seconds until the next attempt: none for the first ``free`` failures, then 1, 2, 4 … and never more than a minute."""
-    if failures < free:
-        return 0.0
-    return float(min(LONGEST_S, 2.0 ** min(failures - free, 10)))
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a person or a source may get wrong: ``free`` failures without waiting; one more is forgiven every ``decay_s`` seconds."""
+
+    free: int
+    decay_s: float
+
+    def count(self, failures: int, quiet_s: float) -> int:
+        """The failures that count after one more, ``quiet_s`` after the last. Never more than what the longest wait needs."""
+        return min(max(0, failures - int(quiet_s // self.decay_s)) + 1, self.free + 6)
+
+    def wait_s(self, failures: int) -> float:
+        """Seconds until the next attempt: none for the first ones, then 1, 2, 4 … and never more than a minute."""
+        return 0.0 if failures < self.free else min(LONGEST_S, 2.0 ** (failures - self.free))
+
+
+# A code has three of a million chances; a person who fails on and on gets one try a minute.
+PERSON = Allowance(free=3, decay_s=60.0)
+# A whole class may sit behind one address.
+SOURCE = Allowance(free=30, decay_s=10.0)
+# Whoever sees the key needs no guessing: a handful of slips, then the ticket is void.
+TICKET = Allowance(free=10, decay_s=3600.0)
 
 
 def source_net(address: str) -> str:

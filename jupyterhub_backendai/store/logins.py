@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from ..core.throttle import FORGET_AFTER_S, wait_s
-from .models import AuditEntry, LoginFailure, LoginTicket
+from ..core.throttle import Allowance
+from .models import LoginFailure, LoginTicket
 from .users import insert_missing
 
-KEEP_TICKETS = timedelta(days=1)
+KEEP = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +71,12 @@ def remaining_wait_s(db: Session, key: str, at: datetime) -> float:
     return max(0.0, (until - at).total_seconds()) if until else 0.0
 
 
-def count_failure(db: Session, key: str, free: int, at: datetime) -> int:
-    """One more failure of a key; how many there are now. Run it with ``run_exclusive``."""
+def count_failure(db: Session, key: str, allowance: Allowance, at: datetime) -> int:
+    """One more failure of a key; how many count now. Run it with ``run_exclusive``."""
     insert_missing(db, LoginFailure, key=key, count=0, until=None, updated_at=at)
     row = db.scalars(select(LoginFailure).where(LoginFailure.key == key).with_for_update().execution_options(populate_existing=True)).one()
-    if (at - row.updated_at).total_seconds() > FORGET_AFTER_S:
-        row.count = 0
-    row.count += 1
-    wait = wait_s(row.count, free)
+    row.count = allowance.count(row.count, (at - row.updated_at).total_seconds())
+    wait = allowance.wait_s(row.count)
     row.until = at + timedelta(seconds=wait) if wait else None
     row.updated_at = at
     db.flush()
@@ -104,19 +100,5 @@ def clear_failures(db: Session, key: str) -> None:
 
 def remove_stale(db: Session, at: datetime) -> None:
     """Remove what nobody needs any longer."""
-    db.execute(delete(LoginFailure).where(LoginFailure.updated_at < at - timedelta(seconds=FORGET_AFTER_S)))
-    db.execute(delete(LoginTicket).where(LoginTicket.expires_at < at - KEEP_TICKETS))
-
-
-# -- what happened
-
-
-def add_audit(
-    db: Session, at: datetime, actor: str, action: str, *, source: str = "", result: str = "ok", details: Mapping[str, Any] | None = None
-) -> None:
-    """One line of the audit log about a login. The true reason goes in here and nowhere else."""
-    db.add(
-        AuditEntry(
-            at=at, actor=actor[:255], action=action, object=actor[:255], source=source[:64], result=result, details=dict(details or {})
-        )
-    )
+    db.execute(delete(LoginFailure).where(LoginFailure.updated_at < at - KEEP))
+    db.execute(delete(LoginTicket).where(LoginTicket.expires_at < at - KEEP))
