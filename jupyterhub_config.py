@@ -24,6 +24,7 @@ GIB = 1024**3
 
 # -- the platform
 c.BackendAI.state_dir = str(state)
+c.BackendAI.private_url = os.environ.get("BACKENDAI_PRIVATE_URL") or f"unix://{state / 'private.sock'}"
 c.BackendAI.hub_id = os.environ.get("BACKENDAI_HUB_ID") or "hub"
 c.BackendAI.site_name = "Backend.AI on JupyterHub"
 c.BackendAI.directory = "local"

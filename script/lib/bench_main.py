@@ -1,0 +1,43 @@
+"""`script/bench [name…]`: run benchmarks, print their rows, add them to bench/results.jsonl."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import bench_poll
+import bench_spawn
+from bench_rows import Row, format_table, save
+
+BENCHES = {"spawn": bench_spawn.run, "poll": bench_poll.run}
+RESULTS = Path(os.environ.get("BENCH_RESULTS", "bench/results.jsonl"))
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        print(f"bench: unknown: {' '.join(unknown)} (there are: {' '.join(BENCHES)})", file=sys.stderr)
+        return 2
+    rows: list[Row] = []
+    failed = []
+    for name in names or list(BENCHES):
+        print(f"[bench] {name}", flush=True)
+        started = time.monotonic()
+        try:
+            found = BENCHES[name]()
+        except (RuntimeError, TimeoutError, OSError) as exc:
+            print(f"[bench] {name} could not be measured: {exc}", flush=True)
+            failed.append(name)
+            continue
+        save(found, RESULTS)
+        rows += found
+        print(f"[bench] {name} took {time.monotonic() - started:.0f} s", flush=True)
+    if rows:
+        print(format_table(rows))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

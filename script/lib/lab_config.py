@@ -1,0 +1,42 @@
+"""The example configuration on the lab's Slurm and LDAP (``script/lab``): what a centre changes in ``jupyterhub_config.py``."""
+
+import os
+from pathlib import Path
+
+c = get_config()  # noqa: F821
+load_subconfig(str(Path(__file__).resolve().parents[2] / "jupyterhub_config.py"))  # noqa: F821
+
+lab = os.environ.get("BACKENDAI_LAB") or "/var/tmp/backendai-lab"
+c.JupyterHub.services[0]["command"][-1] = str(Path(__file__).resolve())
+
+# -- people: LDAP over StartTLS, the server's certificate is checked
+c.BackendAI.directory = "ldap"
+c.BackendAI.ldap_servers = ["ldap://127.0.0.1:3890", "ldaps://127.0.0.1:3891"]
+c.BackendAI.ldap_ca_file = f"{lab}/ldap/tls/ca.pem"
+c.BackendAI.ldap_bind_dn = "cn=hub,ou=services,dc=cm,dc=cluster"
+c.BackendAI.ldap_bind_password_file = str(Path(c.BackendAI.state_dir, "ldap-password"))
+c.BackendAI.ldap_user_base = "ou=people,dc=cm,dc=cluster"
+c.BackendAI.ldap_group_base = "ou=project,dc=cm,dc=cluster"
+c.BackendAI.allowed_groups = ["jhub-users"]
+c.BackendAI.admin_groups = ["jhub-admins"]
+c.BackendAI.admin_users = []
+c.BackendAI.project_groups = {f"prj{number:03d}": f"prj{number:03d}" for number in range(1, 9)}
+
+# -- queues: partitions of Slurm; nodes, GPUs and times come from Slurm itself
+paid = {"engine": "slurm", "is_free": False, "accounts": {"*": "paid"}}
+c.BackendAI.queues = [
+    {
+        "name": "jupyter",
+        "engine": "slurm",
+        "labels": {"en": "jupyter (free)", "ko": "jupyter (무료)"},
+        "descriptions": {"en": "Set-up, preprocessing, debugging", "ko": "환경 설치, 전처리, 디버깅"},
+        "accounts": {"*": "free"},
+        "max_slots": {"cpu": 10, "mem": 96 * 1024**3, "cuda.device": 2},
+    },
+    {"name": "cas_v100_4", "labels": {"en": "cas_v100_4", "ko": "cas_v100_4"}, **paid},
+    {"name": "cas_v100_2", "labels": {"en": "cas_v100_2", "ko": "cas_v100_2"}, **paid},
+    {"name": "amd_a100nv_8", "labels": {"en": "amd_a100nv_8", "ko": "amd_a100nv_8"}, **paid},
+    {"name": "bigmem", "labels": {"en": "bigmem", "ko": "bigmem"}, **paid},
+]
+c.BackendAI.user_root = f"{lab}/scratch/{{user}}"
+c.BackendAI.helper_socket = os.environ.get("BACKENDAI_HELPER_SOCKET") or "/run/jupyterhub-backendai/helper.sock"
