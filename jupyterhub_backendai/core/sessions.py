@@ -102,7 +102,7 @@ class LaunchRequest:
             "mem": format(self.slots.amount(MEM), "f"),
             "gpu": format(self.slots.amount(CUDA_DEVICE), "f"),
             "gpu_type": self.gpu_type,
-            "time": str(self.time_s),
+            "time": str(self.time_s) if self.time_s else "",
             "name": self.name,
         }
 
