@@ -54,7 +54,12 @@ class Pages(InternationalizationExtension):
         install: Any = self._install_callables  # typed for callables without the context
         install(_gettext, _ngettext, newstyle=True)
         environment.globals.update(
-            page_language=page_language, script_nonce=script_nonce, asset=asset, languages=i18n.LANGUAGES, site_name=_site_name
+            page_language=page_language,
+            page_address=page_address,
+            script_nonce=script_nonce,
+            asset=asset,
+            languages=i18n.LANGUAGES,
+            site_name=_site_name,
         )
         environment.globals.update(service_url=_service_url, now=lambda: datetime.now(UTC), jupyterhub_version=jupyterhub.__version__)
         environment.filters.update(bytes=format_bytes, duration=format_duration, clock=_clock)
@@ -92,6 +97,13 @@ def page_language(context: Context) -> str:
         found = i18n.choose_language(cookie=cookie, accept=accept)
         handler._backendai_language = found  # type: ignore[attr-defined]  # noqa: SLF001 - our own mark on this request
     return found
+
+
+@pass_context
+def page_address(context: Context) -> str:
+    """Where the reader is, for coming back after a choice of language."""
+    handler = handler_of(context)
+    return str(context.get("here") or (handler.request.uri if handler and handler.request.method == "GET" else "") or "")
 
 
 @pass_context

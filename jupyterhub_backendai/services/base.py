@@ -281,7 +281,8 @@ class PageHandler(HubUserHandler):
             "language": self.language,
             "nonce": self.nonce,
             "site": self.config.site_name,
-            "here": self.request.path,
+            "here": self.request.uri if self.request.method == "GET" else self.request.path,
+            "language_url": f"{self.hub_auth.base_url}language",
         }
 
 

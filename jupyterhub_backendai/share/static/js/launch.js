@@ -1,0 +1,130 @@
+// The launch page: figures that refresh themselves, hints and a summary that follow what is chosen.
+import { fetchTable, mergeTable } from "./table.js";
+
+const REFRESH_MS = 15000;
+const form = document.getElementById("launch");
+const table = document.getElementById("queues");
+const box = document.getElementById("table");
+const status = document.getElementById("table-status");
+const trouble = document.getElementById("table-trouble");
+const age = document.getElementById("age");
+const ageTime = document.getElementById("age-time");
+const byId = (id) => document.getElementById(id);
+let reading = null;
+
+function showAge() {
+  const readAt = Number(table.dataset.readAt);
+  if (!readAt) {
+    ageTime.textContent = age.dataset.none;
+    return;
+  }
+  const seconds = Math.max(0, Math.round(Date.now() / 1000 - readAt));
+  ageTime.dateTime = new Date(readAt * 1000).toISOString();
+  ageTime.title = new Date(readAt * 1000).toLocaleString(document.documentElement.lang);
+  if (seconds < 5) ageTime.textContent = age.dataset.now;
+  else if (seconds < 120) ageTime.textContent = age.dataset.seconds.replace("%s", seconds);
+  else ageTime.textContent = age.dataset.minutes.replace("%s", Math.round(seconds / 60));
+}
+
+async function read(isAsked) {
+  if (reading) return reading;
+  box.setAttribute("aria-busy", "true");
+  const url = new URL(form.dataset.table, window.location.href);
+  if (isAsked) url.searchParams.set("now", "1");
+  reading = fetchTable(url, form.elements._xsrf.value)
+    .then((fresh) => {
+      mergeTable(table, fresh);
+      trouble.hidden = !table.querySelector(".bai-stale");
+      if (isAsked) status.textContent = status.dataset.done;
+    })
+    .catch(() => {
+      for (const row of table.querySelectorAll("tr[data-queue]")) row.classList.add("bai-stale");
+      trouble.hidden = false;
+      if (isAsked) status.textContent = status.dataset.failed;
+    })
+    .finally(() => {
+      reading = null;
+      box.removeAttribute("aria-busy");
+      showAge();
+      showChoice();
+    });
+  return reading;
+}
+
+function setHint(name, most) {
+  const help = byId(`${name}-help`);
+  if (!help) return;
+  const hint = most ? help.dataset.hint.replace("%s", most) : "";
+  help.textContent = [help.dataset.text, hint].filter(Boolean).join(" ");
+}
+
+function offerTypes(types) {
+  const select = byId("gpu_type");
+  for (const option of select.options) {
+    const isThere = !option.value || types.includes(option.value);
+    option.hidden = option.disabled = !isThere;
+    if (!isThere && option.selected) select.value = "";
+  }
+}
+
+function showStart(row) {
+  const start = byId("sum-start");
+  if (!row.open) start.textContent = start.dataset.closed;
+  else if (row.idle === "") start.textContent = "–";
+  else start.textContent = Number(row.idle) > 0 ? start.dataset.now : start.dataset.wait;
+}
+
+function textOf(select) {
+  return select.options ? (select.selectedOptions[0]?.textContent ?? "") : select.value;
+}
+
+function showChoice() {
+  const chosen = form.querySelector("input[name=queue]:checked");
+  const row = chosen?.closest("tr")?.dataset;
+  const missing = byId("sum-missing");
+  missing.textContent = row ? "" : missing.dataset.queue;
+  if (row) {
+    for (const name of ["cpu", "mem", "gpu", "time"]) setHint(name, row[name]);
+    offerTypes(row.gpuTypes.split(" "));
+    byId("time").placeholder = row.defaultTime;
+    byId("sum-queue").textContent = row.label;
+    const price = byId("sum-price");
+    price.textContent = row.free ? price.dataset.free : price.dataset.paid;
+    byId("sum-local").hidden = row.engine !== "local";
+    showStart(row);
+  }
+  byId("sum-environment").textContent = textOf(byId("environment"));
+  byId("sum-interface").textContent = form.elements.interface.value === "notebook" ? "Jupyter Notebook" : "JupyterLab";
+  byId("sum-cpu").textContent = byId("cpu").value;
+  byId("sum-mem").textContent = byId("mem").value;
+  byId("sum-gpu").textContent = `${byId("gpu").value} ${Number(byId("gpu").value) ? byId("gpu_type").value : ""}`;
+  byId("sum-time").textContent = byId("time").value || row?.defaultTime || "–";
+}
+
+byId("refresh").addEventListener("click", (event) => {
+  event.preventDefault();
+  status.textContent = "";
+  read(true);
+});
+form.addEventListener("input", showChoice);
+form.addEventListener("change", showChoice);
+form.addEventListener("submit", () => {
+  const button = byId("start");
+  button.disabled = true;
+  button.textContent = button.dataset.busy;
+});
+// Coming back by the browser's own "back" must not show a dead button.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) window.location.reload();
+});
+setInterval(showAge, 1000);
+setInterval(() => {
+  if (!document.hidden) read(false);
+}, REFRESH_MS);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) read(false);
+});
+byId("errors")?.focus();
+showAge();
+showChoice();
+document.documentElement.dataset.ready = "launch";
