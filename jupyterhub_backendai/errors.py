@@ -137,9 +137,10 @@ class SchedulerUnavailable(BackendUnavailable):
 
 
 class SubmitRefused(InvalidParameters):
-    """The scheduler looked at the job and said no."""
+    """The scheduler looked at the job and said no. ``advice`` (a msgid, maybe "") says what to do; the words are ``params["reason"]``."""
 
     code = "backendai_session_submit-refused"
+    advice = ""
 
 
 class StartFailed(BackendAIError):

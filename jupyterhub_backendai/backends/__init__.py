@@ -1,0 +1,29 @@
+"""How we talk to an engine: submit, status of many, cancel, capacity."""
+
+from __future__ import annotations
+
+from ..config import BackendAI
+from ..errors import N_, NotFound
+from .base import Backend, JobRequest
+from .local import LocalBackend, Usage
+from .slurm import SlurmBackend
+
+__all__ = ["Backend", "JobRequest", "connect"]
+
+_backends: dict[tuple[str, ...], Backend] = {}
+
+
+def connect(settings: BackendAI, engine: str, *, usage: Usage | None = None) -> Backend:
+    """The backend of an engine in this process, made once, so that one reader serves everybody. Raises NotFound for no engine of ours.
+
+    ``usage`` is for the local engine: a coroutine function that returns the rows of its queues.
+    """
+    key = (engine, settings.helper_socket, settings.slurm_bin, settings.job_name)
+    if key not in _backends:
+        if engine == SlurmBackend.name:
+            _backends[key] = SlurmBackend(settings)
+        elif engine == LocalBackend.name:
+            _backends[key] = LocalBackend(usage)
+        else:
+            raise NotFound(N_("There is no engine %(engine)s."), engine=engine)
+    return _backends[key]

@@ -49,7 +49,24 @@ class Backend(ABC):
 
     @abstractmethod
     async def statuses(self) -> Mapping[str, JobStatus]:
-        """All jobs of ours by session id, as just read. Raises when the engine cannot be asked."""
+        """All jobs of ours by session id, as just read. Raises when the engine cannot be asked.
+
+        Anybody can submit a job that looks like a session's: compare ``JobStatus.user`` with the session's owner before believing
+        one, and ask :meth:`status` before ending anything.
+        """
+
+    def starting(self, session_id: str) -> None:  # noqa: B027 - engines that are cheap to ask need not be told
+        """Ask more often until :meth:`started` for this session."""
+
+    def started(self, session_id: str) -> None:  # noqa: B027
+        """The session runs, or its start is over."""
+
+    async def refresh(self) -> None:  # noqa: B027
+        """Return when the statuses are those of after this call; callers share one reading. Never raises."""
+
+    async def node_address(self, node: str) -> str:
+        """The address at which the hub and the proxy reach a node."""
+        return node
 
     @abstractmethod
     async def capacity(self) -> Mapping[str, QueueFigures]:

@@ -1,0 +1,177 @@
+"""The Slurm engine: jobs are submitted and ended through the helper, everything else is asked with Slurm's own commands."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..config import BackendAI
+from ..core import reasons
+from ..core.identity import PosixAccount
+from ..core.queues import QueueFigures
+from ..core.sessions import JobStatus
+from ..core.slots import CPU, CUDA_DEVICE, MEM
+from ..errors import N_, BackendUnavailable, InvalidParameters, NoPosixAccount, SchedulerUnavailable, SubmitRefused
+from . import slurm_figures as figures
+from . import slurm_parse as parse
+from .base import Backend, JobRequest
+from .commands import CommandResult, run
+from .helper import Helper
+from .slurm_reader import SlurmReader
+
+ENGINE = "slurm"
+ADDRESS_AGE_S = 300.0
+_OPTION = re.compile(r"--(qos|reservation|constraint)=(.+)", re.ASCII)
+
+
+class SlurmBackend(Backend):
+    """One per process; :func:`jupyterhub_backendai.backends.connect` makes it."""
+
+    name = ENGINE
+
+    def __init__(self, settings: BackendAI, helper: Helper | None = None) -> None:
+        self._settings = settings
+        self._helper = helper or Helper(settings.helper_socket)
+        self._addresses: dict[str, tuple[str, float]] = {}
+        self.reader = SlurmReader(
+            self._run,
+            settings.slurm_bin,
+            settings.job_name,
+            starting_s=settings.starting_interval_s,
+            steady_s=settings.steady_interval_s,
+        )
+
+    async def submit(self, job: JobRequest) -> str:
+        """Hand a job to Slurm as its user.
+
+        A caller that is cancelled meanwhile gets its CancelledError only after Slurm's answer, so that nothing is submitted behind
+        its back: afterwards ``status(session_id, "", posix)`` finds the job, and it can be cancelled.
+        """
+        task = asyncio.ensure_future(self._submit(job))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # seen: nobody is left to tell
+            raise
+
+    async def _submit(self, job: JobRequest) -> str:
+        try:
+            answer = await self._helper.call("submit", **build_submit(job))
+        except SubmitRefused as exc:
+            raise explain_refusal(exc) from exc
+        self.reader.wake()
+        return str(answer["job_id"])
+
+    async def cancel(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> None:
+        """End a job as its user; ``session_id`` also removes the file of a job that never ran."""
+        await self._helper.call("cancel", **_owner(posix), job_id=job_id, session_id=session_id)
+
+    async def make_directories(self, posix: PosixAccount | None) -> None:
+        """Make the user's directory of logs and the working directory."""
+        await self._helper.call("mkdir", **_owner(posix))
+
+    async def read_log(self, job_id: str, posix: PosixAccount | None) -> str:
+        return str((await self._helper.call("read_log", **_owner(posix), job_id=job_id))["log"]) if job_id else ""
+
+    async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:
+        return await self.reader.status(session_id, job_id, posix.name if posix else "")
+
+    async def statuses(self) -> Mapping[str, JobStatus]:
+        found: dict[str, JobStatus] = {}
+        for job in sorted(await self.reader.jobs(), key=lambda job: int(job.status.job_id)):
+            if job.session_id:
+                found.setdefault(job.session_id, job.status)
+        return found
+
+    def starting(self, session_id: str) -> None:
+        self.reader.starting(session_id)
+
+    def started(self, session_id: str) -> None:
+        self.reader.started(session_id)
+
+    async def refresh(self) -> None:
+        await self.reader.refresh()
+
+    async def close(self) -> None:
+        """Stop reading."""
+        await self.reader.close()
+
+    async def node_address(self, node: str) -> str:
+        """The site's own address of a node, else Slurm's NodeAddr (remembered for five minutes). Raises SchedulerUnavailable."""
+        if own := self._settings.node_addresses.get(node):
+            return str(own)
+        address, read_at = self._addresses.get(node, ("", 0.0))
+        if not address or time.monotonic() - read_at > ADDRESS_AGE_S:
+            try:
+                address = parse.parse_address(await self._ask(parse.build_node(self._settings.slurm_bin, node))) or node
+            except ValueError as exc:
+                raise SchedulerUnavailable from exc
+            self._addresses[node] = (address, time.monotonic())
+        return address
+
+    async def capacity(self) -> Mapping[str, QueueFigures]:
+        """Every partition's row, from three commands however large the cluster is. Raises SchedulerUnavailable."""
+        partitions, nodes, jobs = [await self._ask(command) for command in figures.build_commands(self._settings.slurm_bin)]
+        return figures.measure(figures.parse_partitions(partitions), figures.parse_nodes(nodes), jobs)
+
+    async def _run(self, arguments: Sequence[str]) -> CommandResult:
+        return await run(ENGINE, arguments, timeout_s=self._settings.command_timeout_s)
+
+    async def _ask(self, arguments: Sequence[str]) -> str:
+        try:
+            answer = await self._run(arguments)
+        except BackendUnavailable as exc:
+            raise SchedulerUnavailable from exc
+        if answer.returncode:
+            raise SchedulerUnavailable from RuntimeError(answer.errors.strip()[:500])
+        return answer.output
+
+
+def _owner(posix: PosixAccount | None) -> dict[str, Any]:
+    if posix is None:
+        raise NoPosixAccount
+    return {"user": posix.name, "uid": posix.uid}
+
+
+def build_submit(job: JobRequest) -> dict[str, Any]:
+    """A job as the helper's fields. Raises NoPosixAccount, or InvalidParameters for an option that the helper has no field for."""
+    admission = job.admission
+    return {
+        **_owner(admission.posix),
+        "session_id": admission.session_id,
+        "job_name": job.job_name,
+        "partition": admission.partition,
+        "account": admission.account,
+        "cpus": int(admission.slots.amount(CPU)),
+        "mem_bytes": int(admission.slots.amount(MEM)),
+        "gpus": int(admission.slots.amount(CUDA_DEVICE)),
+        "gpu_type": admission.gpu_type,
+        "time_s": admission.time_s,
+        "environment": dict(job.environment),
+        "command": list(job.command),
+        **build_options(job.options),
+    }
+
+
+def build_options(options: Sequence[str]) -> dict[str, str]:
+    """The few options of sbatch that a site can set for a launcher: qos, reservation and constraint."""
+    fields = {}
+    for option in options:
+        found = _OPTION.fullmatch(option)
+        if not found:
+            raise InvalidParameters(N_("%(option)s is not an option that sessions can be submitted with."), option=option)
+        fields[found[1]] = found[2]
+    return fields
+
+
+def explain_refusal(error: SubmitRefused) -> SubmitRefused:
+    """Slurm's complaint in plain words, its own kept as the parameter ``reason``."""
+    explanation = reasons.explain_refusal(str(error.params.get("reason", "")))
+    plain = SubmitRefused(explanation.message, **explanation.params)
+    plain.advice = explanation.advice
+    return plain

@@ -1,0 +1,217 @@
+"""How busy a Slurm cluster is: partitions, nodes and jobs made into the rows of the table. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..core.queues import GPUFigures, QueueFigures
+from ..core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots
+
+_FIELD = re.compile(r"(?:^|\s)([A-Za-z:/]+)=(\S*)")
+_GRES = re.compile(r"(?:^|,)(\w+)(?::([\w.-]+))?:(\d+)", re.ASCII)
+_TIME = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", re.ASCII)
+_AWAY = frozenset({"DOWN", "DRAIN", "FAIL", "ERROR", "UNKNOWN", "FUTURE", "NOT_RESPONDING", "NO_RESPOND", "MAINTENANCE", "MAINT", "REBOOT"})
+_BUSY = frozenset({"ALLOCATED", "MIXED", "COMPLETING"})
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node: ``gpus`` and ``gpus_free`` by type; one that drains or does not answer has nothing free."""
+
+    name: str
+    partitions: tuple[str, ...]
+    is_busy: bool
+    is_away: bool
+    cpus: int
+    mem_bytes: int
+    gpus: Mapping[str, int] = field(default_factory=dict)
+    gpus_free: Mapping[str, int] = field(default_factory=dict)
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition and its own limits of one job on one node (None: no limit)."""
+
+    name: str
+    is_open: bool
+    is_exclusive: bool
+    max_time_s: int | None
+    max_cpus: int | None
+    max_mem_bytes: int | None
+
+
+def build_commands(slurm_bin: str) -> tuple[list[str], list[str], list[str]]:
+    """Partitions, nodes, and the jobs that wait or run (nothing in their lines is written by users)."""
+    scontrol, squeue = str(Path(slurm_bin, "scontrol")), str(Path(slurm_bin, "squeue"))
+    return (
+        [scontrol, "-a", "-o", "show", "partition"],
+        [scontrol, "-a", "-d", "-o", "show", "node"],
+        [squeue, "-h", "-a", "-r", "-t", "PD,R", "-o", "%T|%P"],
+    )
+
+
+def parse_duration(text: str) -> int | None:
+    """Seconds of ``2-00:00:00``, ``12:00:00`` or ``30:00``; None for UNLIMITED and the like."""
+    found = _TIME.fullmatch(text)
+    if not found:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def parse_fields(line: str) -> dict[str, str]:
+    """``Key=value`` pairs of a line of scontrol. The first of a key holds: free text (Reason, Comment) stands behind."""
+    fields: dict[str, str] = {}
+    for key, value in _FIELD.findall(line):
+        fields.setdefault(key, value)
+    return fields
+
+
+def parse_partitions(text: str) -> list[Partition]:
+    """The answer of the first command."""
+    partitions = []
+    for fields in map(parse_fields, text.splitlines()):
+        if "PartitionName" not in fields:
+            continue
+        max_mem = _number(fields.get("MaxMemPerNode", ""))
+        partitions.append(
+            Partition(
+                fields["PartitionName"],
+                is_open=fields.get("State") == "UP",
+                is_exclusive=fields.get("OverSubscribe", "").startswith("EXCLUSIVE"),
+                max_time_s=parse_duration(fields.get("MaxTime", "")),
+                max_cpus=_number(fields.get("MaxCPUsPerNode", "")),
+                max_mem_bytes=max_mem * _MIB if max_mem else None,
+            )
+        )
+    return partitions
+
+
+def parse_nodes(text: str) -> list[Node]:
+    """The answer of the second command."""
+    return [_parse_node(fields) for fields in map(parse_fields, text.splitlines()) if "NodeName" in fields]
+
+
+def _parse_node(fields: Mapping[str, str]) -> Node:
+    state = fields.get("State", "UNKNOWN").replace("*", "+NOT_RESPONDING")
+    words = {word for word in re.split(r"[^A-Z_]+", state) if word}
+    is_busy = bool(words & _BUSY)
+    is_away = bool(words & _AWAY)
+    total, used = _gpus(fields.get("Gres", "")), _used_gpus(fields)
+    memory = (_number(fields.get("RealMemory", "")) or 0) - (_number(fields.get("MemSpecLimit", "")) or 0)
+    return Node(
+        fields["NodeName"],
+        tuple(name for name in fields.get("Partitions", "").split(",") if name),
+        # a draining node still works for its jobs, but gives nothing to new ones
+        is_busy=is_busy and not words & {"DOWN", "NOT_RESPONDING"},
+        is_away=is_away,
+        cpus=_number(fields.get("CPUEfctv", "")) or _number(fields.get("CPUTot", "")) or 0,
+        mem_bytes=max(0, memory) * _MIB,
+        gpus=total,
+        gpus_free={} if is_away else {kind: max(0, count - used[kind]) for kind, count in total.items()},
+        address=fields.get("NodeAddr", ""),
+    )
+
+
+def _gpus(gres: str, name: str = "gpu") -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for found, kind, count in _GRES.findall(gres):
+        if found == name:
+            counts[kind] += int(count)
+    return counts
+
+
+def _used_gpus(fields: Mapping[str, str]) -> Counter[str]:
+    """GPUs that cannot be had whole: given to jobs, or with shards in use.
+
+    GresUsed counts GPUs right but shards wrong (Slurm 22.05); AllocTRES counts shards right, but has GPUs only where accounting
+    tracks them.
+    """
+    total, used = _gpus(fields.get("Gres", "")), _gpus(fields.get("GresUsed", ""))
+    allocated = dict(part.split("=", 1) for part in fields.get("AllocTRES", "").split(",") if "=" in part)
+    for kind in total:
+        used[kind] = max(used[kind], _number(allocated.get(f"gres/gpu:{kind}", "")) or 0)
+    shards = _gpus(fields.get("Gres", ""), "shard")
+    in_use = _number(allocated.get("gres/shard", "")) or 0
+    for kind, count in shards.items():
+        of_kind = kind if kind in total else next(iter(total), kind)
+        if in_use and total[of_kind]:
+            used[of_kind] += math.ceil(in_use / max(1, count // total[of_kind]))
+    return used
+
+
+def _number(text: str) -> int | None:
+    digits = re.match(r"\d+", text)
+    return int(digits[0]) if digits else None
+
+
+def count_jobs(text: str) -> tuple[Counter[str], Counter[str]]:
+    """Waiting and running jobs by partition, from the answer of the third command."""
+    waiting: Counter[str] = Counter()
+    running: Counter[str] = Counter()
+    for line in text.splitlines():
+        word, _, partitions = line.partition("|")
+        for partition in partitions.split(","):
+            (waiting if word == "PENDING" else running)[partition] += 1
+    return waiting, running
+
+
+def measure(partitions: Iterable[Partition], nodes: Iterable[Node], jobs: str) -> dict[str, QueueFigures]:
+    """One row for each partition."""
+    waiting, running = count_jobs(jobs)
+    all_nodes = list(nodes)
+    rows = {}
+    for partition in partitions:
+        own = [node for node in all_nodes if partition.name in node.partitions]
+        idle = sum(not node.is_busy and not node.is_away for node in own)
+        busy = sum(node.is_busy for node in own)
+        rows[partition.name] = QueueFigures(
+            partition.name,
+            nodes_alloc=busy,
+            nodes_idle=idle,
+            nodes_down=len(own) - idle - busy,
+            nodes_total=len(own),
+            gpus=_measure_gpus(own, is_exclusive=partition.is_exclusive),
+            waiting=waiting[partition.name],
+            running=running[partition.name],
+            is_exclusive=partition.is_exclusive,
+            is_open=partition.is_open,
+            max_time_s=partition.max_time_s,
+            max_slots=_largest(partition, own),
+        )
+    return rows
+
+
+def _measure_gpus(nodes: list[Node], *, is_exclusive: bool) -> tuple[GPUFigures, ...]:
+    """On an exclusive partition a node with any job on it has no free GPU, whatever the job asked for."""
+    kinds = sorted({kind for node in nodes for kind in node.gpus})
+    up = [node for node in nodes if not node.is_away]
+    return tuple(
+        GPUFigures(
+            kind,
+            total=sum(node.gpus.get(kind, 0) for node in up),
+            free=sum(node.gpus_free.get(kind, 0) for node in up if not (is_exclusive and node.is_busy)),
+            per_node=max(node.gpus.get(kind, 0) for node in nodes),
+        )
+        for kind in kinds
+    )
+
+
+def _largest(partition: Partition, nodes: list[Node]) -> ResourceSlots:
+    """The most that one job can have of one node, nodes that are down included: they come back."""
+    cpus = max((node.cpus for node in nodes), default=0)
+    mem_bytes = max((node.mem_bytes for node in nodes), default=0)
+    return ResourceSlots(
+        {
+            CPU: min(cpus, partition.max_cpus or cpus),
+            MEM: min(mem_bytes, partition.max_mem_bytes or mem_bytes),
+            CUDA_DEVICE: max((sum(node.gpus.values()) for node in nodes), default=0),
+        }
+    )
