@@ -1,0 +1,73 @@
+"""The lab's addresses (``script/lab``), and whether each of its parts is there."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+BASE = Path(os.environ.get("BACKENDAI_LAB") or "/var/tmp/backendai-lab")
+
+LDAP_URL, LDAPS_URL = "ldap://127.0.0.1:3890", "ldaps://127.0.0.1:3891"
+LDAP_CA = BASE / "ldap" / "tls" / "ca.pem"
+LDAP_BIND_DN, LDAP_BIND_PASSWORD = "cn=hub,ou=services,dc=cm,dc=cluster", "hub-secret"
+LDAP_USER_BASE, LDAP_GROUP_BASE = "ou=people,dc=cm,dc=cluster", "ou=project,dc=cm,dc=cluster"
+POSTGRES_URL = "postgresql+psycopg://backendai:backendai@127.0.0.1:54329/backendai_test"
+CHROMIUM = "/usr/bin/chromium"
+SCRATCH = f"{BASE}/scratch/{{user}}"
+NODE_USERS = ("kim01", "kim02", "lee01", "lee02", "park04", "choi01", "jung01", "UPPER")
+
+
+def password(uid: str) -> str:
+    """The password of one of the lab's people."""
+    return f"Pa55w0rd!{uid}"
+
+
+def pid_of(daemon: str) -> int:
+    """The process of one of Slurm's daemons: slurmctld, slurmdbd, mariadb, slurmd.<node>, munged."""
+    file = Path("/run/munge/munged.pid") if daemon == "munged" else BASE / "slurm" / "run" / f"{daemon}.pid"
+    return int(file.read_text())
+
+
+@functools.cache
+def missing(part: str) -> str:
+    """Why a part cannot be used here, "" when it can. Asked once per run: a test that stops a daemon brings it back."""
+    return _PROBES[part]()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(3)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _slurm() -> str:
+    if os.geteuid() != 0:
+        return "jobs as other people need root"
+    if not shutil.which("scontrol"):
+        return "Slurm is not installed (script/lab up slurm)"
+    answer = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, check=False, timeout=30)
+    return "" if "is UP" in answer.stdout else "Slurm is down (script/lab up slurm)"
+
+
+def _ldap() -> str:
+    return "" if LDAP_CA.is_file() and _listens(3891) else "LDAP is down (script/lab up ldap)"
+
+
+def _postgres() -> str:
+    return "" if _listens(54329) else "PostgreSQL is down (script/lab up postgres)"
+
+
+def _browser() -> str:
+    return "" if os.access(CHROMIUM, os.X_OK) else "no Chromium (script/lab up browser)"
+
+
+def _root() -> str:
+    return "" if os.geteuid() == 0 else "needs root"
+
+
+_PROBES = {"slurm": _slurm, "ldap": _ldap, "postgres": _postgres, "browser": _browser, "root": _root}
+PARTS = tuple(_PROBES)
