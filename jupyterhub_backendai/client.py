@@ -40,14 +40,14 @@ class ServiceClient:
             await self._http.close()
         self._http = None
 
-    async def login(self, username: str, password: str, otp: str, *, source: str, next_url: str, language: str = "") -> dict[str, Any]:
-        """The whole login decision in one call. ``language`` is the one that was chosen on the page, "" for none.
+    async def login(self, username: str, password: str, otp: str, *, source: str, next_url: str) -> dict[str, Any]:
+        """The whole login decision in one call.
 
         Returns ``{"outcome": "ok", "identity": {...}}``, ``{"outcome": "step", "step": "enrol", "ticket": "..."}`` or
         ``{"outcome": "refused", "message": msgid, "params": {...}}`` (never saying which factor was wrong), with ``"throttled": true``
         when it was not even looked at.
         """
-        body = {"username": username, "password": password, "otp": otp, "source": source, "next": next_url, "language": language}
+        body = {"username": username, "password": password, "otp": otp, "source": source, "next": next_url}
         return await self._call("POST", "/private/login", body)
 
     async def login_step(self, ticket: str, action: str, **fields: str) -> dict[str, Any]:

@@ -32,6 +32,12 @@ class BackendAI(Configurable):
     directory = Unicode("local", config=True, help="Who knows the passwords: `local` (hashes in our database) or `ldap`.")
     otp_required = Bool(True, config=True, help="Ask everybody for a one-time password; who has no token yet enrols while logging in.")
     admin_users = List(Unicode(), config=True, help="Names of the platform's administrators.")
+    emergency_admin_file = Unicode(
+        "",
+        config=True,
+        help="File (mode 0600) with one line `name:hash` of an administrator who may log in while the service does not answer; "
+        "the hash is argon2's or scrypt's. Empty: nobody may.",
+    )
     admin_groups = List(Unicode(), config=True, help="Directory groups whose members are administrators.")
     allowed_groups = List(Unicode(), config=True, help="Directory groups that may log in; empty: everybody with a password.")
     project_groups = Dict(
@@ -50,7 +56,9 @@ class BackendAI(Configurable):
     ldap_name_attribute = Unicode("uid", config=True, help="Attribute that is the person's name here.")
     ldap_group_base = Unicode("", config=True, help="Where groups are; empty: no groups are read.")
     ldap_group_filter = Unicode(
-        "(|(member={dn})(uniqueMember={dn})(memberUid={name}))", config=True, help="Filter that finds a person's groups; also {gid}, the primary group."
+        "(|(member={dn})(uniqueMember={dn})(memberUid={name}))",
+        config=True,
+        help="Filter that finds a person's groups; also {gid}, the primary group.",
     )
     ldap_connect_timeout_s = Float(4.0, config=True, help="Seconds to wait for a connection.")
     ldap_receive_timeout_s = Float(5.0, config=True, help="Seconds to wait for an answer.")

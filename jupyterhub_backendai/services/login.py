@@ -27,7 +27,6 @@ from ..core.identity import Identity, LocalAccount, PasswordCheck, Person
 from ..core.mapping import Mapped, MappingRules, map_person
 from ..core.names import fold_name, is_name
 from ..errors import N_, BackendUnavailable, Conflict, Forbidden, InvalidParameters, NotFound
-from ..i18n import LANGUAGES
 from ..identity import Directory
 from ..store import audit, logins, users
 from ..store import otp as tokens
@@ -60,7 +59,6 @@ class Attempt:
     otp: str
     source: str
     next: str = ""
-    language: str = ""
 
     @property
     def name(self) -> str:
@@ -135,7 +133,7 @@ class Desk:
         if self._settings.otp_required and known.token is None:
             return await self._enrol(attempt, person)
         try:
-            identity = await self._db.run_exclusive(_finish, self._entry(person, mapped, attempt), attempt, now())
+            identity = await self._db.run_exclusive(_finish, self._entry(person, mapped), attempt, now())
         except Forbidden as exc:
             raise _Refused("closed-here", exc.message) from exc
         metrics.LOGINS.labels("ok").inc()
@@ -162,11 +160,10 @@ class Desk:
             self._cleaned = time.monotonic()
             await self._db.run(logins.remove_stale, now())
 
-    def _entry(self, person: Person, mapped: Mapped, attempt: Attempt) -> _Entry:
+    def _entry(self, person: Person, mapped: Mapped) -> _Entry:
         access_key, secret_key = _new_keypair()
         encrypted = self._crypt.encrypt(secret_key, f"keypair:{access_key}")
-        language = attempt.language if attempt.language in LANGUAGES else ""
-        return _Entry(person, mapped, self._rules.managed_projects(), (access_key, encrypted), language)
+        return _Entry(person, mapped, self._rules.managed_projects(), (access_key, encrypted))
 
     # -- the steps after it
 
@@ -175,7 +172,7 @@ class Desk:
         browser = secrets.token_urlsafe(32)
         ticket_id = _hash(browser)
         secret = otp.format_secret(secrets.token_bytes(otp.SECRET_BYTES))
-        payload = json.dumps({"secret": secret, "person": person.to_json(), "source": attempt.source, "language": attempt.language})
+        payload = json.dumps({"secret": secret, "person": person.to_json(), "source": attempt.source})
         ticket = logins.Ticket(ticket_id, person.name, "enrol", attempt.next, self._crypt.encrypt(payload, f"ticket:{ticket_id}"))
         await self._db.run_exclusive(_keep_ticket, ticket, attempt, now())
         metrics.LOGINS.labels("step").inc()
@@ -192,7 +189,7 @@ class Desk:
         """Finish a step: the first code of a new token. The answers of :meth:`login`, plus ``next``."""
         ticket, payload = await self._find_ticket(browser_ticket)
         person = Person.from_json(payload["person"])
-        attempt = Attempt(ticket.user_name, "", "", payload["source"], ticket.next, payload["language"])
+        attempt = Attempt(ticket.user_name, "", "", payload["source"], ticket.next)
         at = time.time()
         step = otp.find_step(otp.parse_secret(payload["secret"]), code, at)
         if step is None:
@@ -200,7 +197,7 @@ class Desk:
             metrics.LOGINS.labels("refused").inc()
             return {"outcome": "refused", "message": WRONG_CODE, "params": {}}
         encrypted = self._crypt.encrypt(payload["secret"], tokens.purpose(person.name))
-        entry = self._entry(person, map_person(person, self._rules), attempt)
+        entry = self._entry(person, map_person(person, self._rules))
         new_token = _NewToken(ticket.id, encrypted, step, otp.drift_of(step, at))
         identity = await self._db.run_exclusive(_finish_enrolment, entry, attempt, new_token, now())
         metrics.LOGINS.labels("ok").inc()
@@ -235,7 +232,6 @@ class _Entry:
     mapped: Mapped
     managed_projects: frozenset[str]
     keypair: tuple[str, str]
-    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +286,7 @@ def _refuse_code(db: Session, ticket: logins.Ticket, attempt: Attempt, at: datet
 
 def _finish(db: Session, entry: _Entry, attempt: Attempt, at: datetime) -> Identity:
     person = entry.person
-    identity = users.sync_login(db, person, entry.mapped, entry.managed_projects, entry.keypair, at, language=entry.language)
+    identity = users.sync_login(db, person, entry.mapped, entry.managed_projects, entry.keypair, at)
     if not identity.is_active:
         raise Forbidden(N_("Your account here is closed. Ask your centre's help desk."))
     logins.clear_failures(db, _person_key(attempt))
@@ -330,11 +326,11 @@ def _qr(uri: str) -> str:
 
 
 class LoginHandler(PrivateHandler):
-    """``POST /private/login`` with username, password, otp, source, next and language."""
+    """``POST /private/login`` with username, password, otp, source and next."""
 
     async def post(self) -> None:
         body = self.read_body()
-        fields = {name: _read_text(body, name) for name in ("username", "password", "otp", "source", "language")}
+        fields = {name: _read_text(body, name) for name in ("username", "password", "otp", "source")}
         attempt = Attempt(**fields, next=_read_text(body, "next", longest=8192))
         self.answer(await _desk(self).login(attempt))
 

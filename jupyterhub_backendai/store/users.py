@@ -87,8 +87,6 @@ def sync_login(
     managed_projects: Iterable[str],
     keypair: tuple[str, str],
     at: datetime,
-    *,
-    language: str = "",
 ) -> Identity:
     """The rows of somebody who just logged in, made or brought up to date; run it with ``run_exclusive``.
 
@@ -117,7 +115,6 @@ def sync_login(
     if mapped.is_admin or user.role is Role.SUPERADMIN:
         user.role = Role.SUPERADMIN if mapped.is_admin else Role.USER
     user.last_login_at = at
-    user.language = language or user.language
     for column, value in _posix_columns(person.posix).items():
         setattr(user, column, value)
     db.flush()
