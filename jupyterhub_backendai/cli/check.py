@@ -1,0 +1,140 @@
+"""What is wrong in a configuration, all of it at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+
+from ..config import BackendAI
+from ..core.queues import Queue
+from ..core.slots import CPU
+from ..errors import BackendAIError, InvalidParameters
+
+SECRETS = ("private", "crypt", "cookie", "proxy", "oauth_state")
+ENGINES = ("local", "slurm")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+def list_problems(settings: BackendAI) -> list[str]:
+    """One sentence per problem; empty when there is none."""
+    checks = (_check_names, _check_secrets, _check_queues, _check_environments, _check_directory, _check_slurm)
+    return [problem for check in checks for problem in check(settings)]
+
+
+def _check_names(settings: BackendAI) -> Iterator[str]:
+    known = BackendAI.class_trait_names(config=True)
+    for name in settings.config.get("BackendAI", {}):
+        if name not in known:
+            yield f"c.BackendAI.{name} is no setting. See docs/configuration.md."
+    if not _WORD.fullmatch(settings.hub_id):
+        yield "c.BackendAI.hub_id must be letters, digits, dots, dashes and underscores: it is part of the job name."
+
+
+def _check_secrets(settings: BackendAI) -> Iterator[str]:
+    for name in SECRETS:
+        try:
+            value = settings.read_secret(name)
+        except BackendAIError as exc:
+            yield str(exc)
+            if not Path(settings.secrets_file).is_file():
+                return
+            continue
+        if name == "crypt":
+            yield from _check_crypt(value)
+        elif len(value) < 16:
+            yield f"The secret {name} is too short."
+
+
+def _check_crypt(value: str) -> Iterator[str]:
+    for key in value.split(","):
+        try:
+            Fernet(key.strip())
+        except ValueError:
+            yield "The secret crypt holds something that is not a Fernet key."
+
+
+def _check_queues(settings: BackendAI) -> Iterator[str]:
+    try:
+        queues = settings.list_queues()
+    except InvalidParameters as exc:
+        yield str(exc)
+        return
+    if not queues:
+        yield "c.BackendAI.queues is empty: nothing can be launched."
+    if len(queues) != len(settings.queues):
+        yield "Two entries of c.BackendAI.queues have the same name."
+    for queue in queues.values():
+        yield from (f"Queue {queue.name}: {problem}" for problem in _check_queue(queue))
+
+
+def _check_queue(queue: Queue) -> Iterator[str]:
+    if not _WORD.fullmatch(queue.name):
+        yield "the name must be letters, digits, dots, dashes and underscores."
+    if queue.engine not in ENGINES:
+        yield f"there is no engine {queue.engine!r}; choose one of: {', '.join(ENGINES)}."
+    if queue.engine == "local" and not queue.capacity.amount(CPU):
+        yield "a local queue needs a capacity with cpu."
+    if queue.max_time_s is not None and queue.default_time_s > queue.max_time_s:
+        yield "default_time_s is longer than max_time_s."
+    if any(amount < 0 for slots in (queue.max_slots, queue.capacity) for amount in slots.values()):
+        yield "an amount is negative."
+
+
+def _check_environments(settings: BackendAI) -> Iterator[str]:
+    seen: set[str] = set()
+    for entry in settings.environments:
+        name = entry.get("name")
+        if not isinstance(name, str) or not _WORD.fullmatch(name):
+            yield f"An environment has no usable name: {entry!r}"
+            continue
+        if name in seen:
+            yield f"Two environments are called {name}."
+        seen.add(name)
+        yield from (f"Environment {name}: {problem}" for problem in _check_environment(entry))
+
+
+def _check_environment(entry: Mapping[str, Any]) -> Iterator[str]:
+    command = entry.get("command", ["python"])
+    if not isinstance(command, list | tuple) or not command or not all(isinstance(word, str) and word for word in command):
+        yield "command must be a list of words."
+    if not isinstance(entry.get("labels", {}), Mapping):
+        yield "labels must be a table of language and text."
+
+
+def _check_directory(settings: BackendAI) -> Iterator[str]:
+    if settings.directory not in {"local", "ldap"}:
+        yield f"c.BackendAI.directory is {settings.directory!r}; choose `local` or `ldap`."
+    if settings.directory != "ldap":
+        return
+    for name in ("ldap_servers", "ldap_user_base"):
+        if not getattr(settings, name):
+            yield f"c.BackendAI.{name} is empty."
+    for server in settings.ldap_servers:
+        if not server.startswith(("ldap://", "ldaps://")):
+            yield f"c.BackendAI.ldap_servers: {server!r} begins neither with ldap:// nor with ldaps://."
+        elif server.startswith("ldap://") and settings.ldap_tls != "starttls":
+            yield f"c.BackendAI.ldap_tls is {settings.ldap_tls!r}: passwords go to {server} in clear."
+    if not settings.ldap_verify:
+        yield "c.BackendAI.ldap_verify is off: anybody on the network can be the directory."
+    for name in ("ldap_ca_file", "ldap_bind_password_file"):
+        path = getattr(settings, name)
+        if path and not os.access(path, os.R_OK):
+            yield f"c.BackendAI.{name}: {path} cannot be read."
+
+
+def _check_slurm(settings: BackendAI) -> Iterator[str]:
+    if not any(entry.get("engine") == "slurm" for entry in settings.queues):
+        return
+    for command in ("sbatch", "squeue", "scontrol", "scancel"):
+        if not shutil.which(command, path=settings.slurm_bin):
+            yield f"c.BackendAI.slurm_bin: there is no {command} in {settings.slurm_bin}."
+    if "{user}" not in settings.user_root:
+        yield "c.BackendAI.user_root has no {user}: everybody would get the same directory."
+    if not Path(settings.helper_socket).exists():
+        yield f"The helper does not run: {settings.helper_socket} is not there. Jobs would run as the account of the hub."
