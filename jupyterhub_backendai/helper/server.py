@@ -59,23 +59,21 @@ def listen(path: Path, uid: int, gid: int) -> socket.socket:
             raise Refused(f"{path.parent} must be a directory that only root can change")
     if path.is_socket():
         with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except OSError:
-                path.unlink()
-            else:
+            if probe.connect_ex(str(path)) == 0:
                 raise Refused(f"another helper listens at {path}")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
     previous = os.umask(0o117)
     try:
-        listener.bind(str(path))
+        listener.bind(str(new))
+        if os.geteuid() == 0:
+            os.chown(new, uid, gid, follow_symlinks=False)
+        listener.listen(128)
+        new.rename(path)  # it appears when it is ready, in the place of one that is stale
     except OSError as exc:
         raise Refused(f"{path}: {exc.strerror}") from exc
     finally:
         os.umask(previous)
-    if os.geteuid() == 0:
-        os.chown(path, uid, gid, follow_symlinks=False)
-    listener.listen(128)
     listener.setblocking(False)
     return listener
 

@@ -104,7 +104,6 @@ def build_sbatch(request: Submit, options: Options, root: Path) -> list[str]:
     arguments = [
         str(Path(options.slurm_bin, "sbatch")),
         "--parsable",
-        "--quiet",
         "--no-requeue",
         "--export=ALL",
         f"--job-name={request.job_name}",

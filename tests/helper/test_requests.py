@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jupyterhub_backendai.errors import InvalidParameters
+from jupyterhub_backendai.helper.requests import Cancel, ReadLog, Submit, parse
+
+SUBMIT = {
+    "verb": "submit",
+    "user": "kim01",
+    "uid": 10001,
+    "session_id": "0" * 32,
+    "job_name": "backendai-hub",
+    "partition": "jupyter",
+    "cpus": 1,
+    "mem_bytes": 2**30,
+    "time_s": 3600,
+    "environment": {"JUPYTERHUB_API_TOKEN": "secret"},
+    "command": ["/usr/bin/python3"],
+}
+
+
+def read(**fields):
+    return parse(json.dumps(fields).encode())
+
+
+def test_what_the_backend_sends_is_understood():
+    request = read(**SUBMIT, gpus=2, gpu_type="v100", account="paid", qos="normal")
+    assert isinstance(request, Submit)
+    assert (request.gpus, request.command, request.environment["JUPYTERHUB_API_TOKEN"]) == (2, ("/usr/bin/python3",), "secret")
+    assert read(verb="cancel", user="kim01", uid=1, job_id="5") == Cancel(user="kim01", uid=1, job_id="5")
+    assert read(verb="read_log", user="kim01", uid=1, job_id="5") == ReadLog(user="kim01", uid=1, job_id="5")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("user", "../etc"),
+        ("user", ".."),
+        ("user", "-u"),
+        ("user", "kim01\n"),
+        ("user", "kim%j"),
+        ("uid", "0"),
+        ("uid", True),
+        ("uid", -1),
+        ("session_id", "0" * 31 + "\n"),
+        ("session_id", "../../x"),
+        ("session_id", "A" * 32),
+        ("job_name", "a b"),
+        ("partition", "jupyter --uid=0"),
+        ("partition", "-p"),
+        ("partition", ""),
+        ("account", "paid\n#SBATCH -p x"),
+        ("account", "paid,free"),
+        ("cpus", 0),
+        ("cpus", "1"),
+        ("cpus", 1.5),
+        ("cpus", 10**9),
+        ("mem_bytes", -1),
+        ("gpus", 10**9),
+        ("gpu_type", "a100:8"),
+        ("gpu_type", "'"),
+        ("time_s", 0),
+        ("time_s", 10**12),
+        ("qos", "x y"),
+        ("reservation", "$(id)"),
+        ("constraint", "a;b"),
+        ("environment", []),
+        ("environment", {"A=B": "c"}),
+        ("environment", {"A": "\0"}),
+        ("environment", {"A": 1}),
+        ("environment", {"A": "x" * 40_000}),
+        ("environment", {f"A{number}": "" for number in range(300)}),
+        ("command", []),
+        ("command", "/bin/sh"),
+        ("command", ["a\0b"]),
+        ("command", ["\ud800"]),
+    ],
+)
+def test_a_value_of_another_form_is_refused_by_name(name, value):
+    with pytest.raises(InvalidParameters) as caught:
+        read(**{**SUBMIT, name: value})
+    assert caught.value.params["field"] == name
+
+
+@pytest.mark.parametrize("job_id", ["", "0", "1,2", "1_2", "-1", "١", "1\n", "99999999999", 7])
+def test_only_a_number_is_a_job(job_id):
+    for verb in ("cancel", "read_log"):
+        with pytest.raises(InvalidParameters):
+            read(verb=verb, user="kim01", uid=1, job_id=job_id)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"[]", b"1", b"{", b"\xff", b"[" * 100_000, b'{"verb": "run"}', b'{"verb": ["submit"]}', b'{"verb": "mkdir", "user": "kim01"}'],
+)
+def test_what_is_no_request_is_refused(line):
+    with pytest.raises(InvalidParameters):
+        parse(line)
+
+
+@pytest.mark.parametrize("name", ["script", "options", "path", "output", "gid", "__class__"])
+def test_an_unknown_field_is_refused(name):
+    with pytest.raises(InvalidParameters, match="no field"):
+        read(**SUBMIT, **{name: "x"})
+
+
+def test_a_field_twice_is_refused():
+    with pytest.raises(InvalidParameters):
+        parse(b'{"verb": "mkdir", "user": "kim01", "user": "kim02", "uid": 1}')
