@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 STARTING = frozenset({"submitting", "pending"})
 
 
-class Adoption(Spawner):
+if TYPE_CHECKING:
+    _Base = Spawner
+else:
+    _Base = object  # every subclass of Spawner must be able to start, which this part cannot
+
+
+class Adoption(_Base):
     """The part of the policy spawner that adopts an interrupted start."""
 
     phase: str

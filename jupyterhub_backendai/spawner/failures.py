@@ -26,18 +26,25 @@ class LaunchFailed(SpawnException):
 
 def refused(language: str, error: BackendAIError) -> LaunchFailed:
     """The refusal of a request, with every rule that it breaks."""
-    lines = [explain(language, violation) for violation in error.violations] or [explain(language, error)]
+    lines = [explain(language, violation) for violation in error.violations] or [_explain(language, error)]
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     html = f'<ul class="violations">{items}</ul>' if len(lines) > 1 else f"<p>{escape(lines[0])}</p>"
     return LaunchFailed("\n".join(lines), html, status=error.status, code=_reason(error), log_message=str(error))
 
 
-def failed(language: str, error: BackendAIError, message: str, log: str) -> LaunchFailed:
-    """A start that came to nothing, with the end of its log and what to do."""
+def failed(language: str, error: BackendAIError, ending: str, log: str) -> LaunchFailed:
+    """A start that came to nothing: why (the job's own ending, if there is one), the end of its log and what to do."""
+    message = ending or _explain(language, error)
     html = f"<p>{escape(message)}</p>"
     if log.strip():
         html += f'<p>{escape(translate(language, _HELP))}</p><pre class="job-log">{escape(log)}</pre>'
     return LaunchFailed(message, html, status=error.status, code=_reason(error), log_message=str(error))
+
+
+def _explain(language: str, error: BackendAIError) -> str:
+    """The error, and what to do about it where somebody said so."""
+    advice = translate(language, getattr(error, "advice", ""), error.params)
+    return f"{explain(language, error)} {advice}".strip()
 
 
 def _reason(error: BackendAIError) -> str:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
+from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future, url_path_join
 from traitlets import Dict, Integer, Unicode, observe, validate
 
@@ -25,14 +26,14 @@ from ..config import BackendAI
 from ..core.reasons import Explanation
 from ..core.sessions import Admission, SessionSpec, SessionStatus, parse_request
 from ..errors import N_, BackendAIError, InvalidParameters, StartFailed
-from ..i18n import DEFAULT_LANGUAGE, explain, translate
+from ..i18n import DEFAULT_LANGUAGE, translate
 from . import failures, ports
 from .adoption import STARTING, Adoption
 from .launchers.base import Ending, Launcher
 from .reports import Reports
 
 TEN_YEARS_S = 10 * 365 * 24 * 3600
-RELEASE_PATIENCE_S = 5.0
+RELEASE_PATIENCE_S, REFUSAL_PATIENCE_S = 5.0, 0.3
 HUB_OWNED = (
     "user orm_spawner hub authenticator _deprecated_db_session api_token oauth_client_id admin_access cert_paths handler "
     "cookie_options cookie_host_prefix_enabled public_url public_hub_url trusted_alt_names proxy_spec internal_ssl "
@@ -42,15 +43,15 @@ HUB_OWNED = (
 ports.install()
 
 
-class BackendAISpawner(Adoption):
+class BackendAISpawner(Adoption, Spawner):
     """One server: parsed and admitted here, run by a launcher."""
 
     launchers = Dict(
-        Unicode(),
-        {
+        default_value={
             "slurm": "jupyterhub_backendai.spawner.launchers.slurm.SlurmLauncher",
             "local": "jupyterhub_backendai.spawner.launchers.local.LocalLauncher",
         },
+        value_trait=Unicode(),
         config=True,
         help="Engine → class of its launcher. A queue's engine must be one of these.",
     )
@@ -270,8 +271,8 @@ class BackendAISpawner(Adoption):
             log = await launcher.read_log()
         except BackendAIError:
             log = ""
-        message = launcher.ending.explain(self.language) if launcher.ending else explain(self.language, error)
-        raise failures.failed(self.language, error, message, log) from error
+        why = launcher.ending.explain(self.language) if launcher.ending else ""
+        raise failures.failed(self.language, error, why, log) from error
 
     def receive_port(self, port: int) -> bool:
         """The port that the session's program reported; accepted once, while starting. The same again is no error: it asked twice."""
@@ -344,8 +345,9 @@ class BackendAISpawner(Adoption):
         reason = str(ending.why)
         self._report(ending.status, reason=reason)
         task = self.reports.send(f"release of {self.session_id}", partial(self.service.release, self.session_id, reason))
-        # The next start should find the slots free, but a service that is away must not hold up the hub.
-        await asyncio.wait({task}, timeout=RELEASE_PATIENCE_S)
+        # The next start should find the slots free, but a service that is away must not hold up the hub; and a start that fails
+        # must be over within slow_spawn_timeout (1 s), or REST answers 500 instead of what went wrong.
+        await asyncio.wait({task}, timeout=RELEASE_PATIENCE_S if self.phase == "running" else REFUSAL_PATIENCE_S)
 
     def _report(self, status: SessionStatus, **fields: str) -> None:
         launcher = self._launcher

@@ -18,8 +18,11 @@ from jupyterhub.utils import url_path_join, wait_for_http_server
 from ...config import BackendAI
 from ...core.reasons import Explanation
 from ...core.sessions import JOB_OVER, Admission, JobState, JobStatus, SessionStatus
-from ...errors import N_, StartFailed, Violation
+from ...errors import N_, BackendAIError, StartFailed, Violation
 from ...i18n import explain, translate
+
+
+_ending: set[asyncio.Future[None]] = set()  # the loop itself keeps weak references only
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,9 @@ class Launcher(Spawner):
     async def submit(self) -> str:
         """Hand the job to the engine and return its id."""
         raise NotImplementedError
+
+    async def refresh(self) -> None:
+        """Make the next :meth:`ask` answer with what is so now."""
 
     async def cancel(self, now: bool) -> None:
         """End the job and everything it started; return when it is over. No error when it is already."""
@@ -190,7 +196,8 @@ class Launcher(Spawner):
     async def _pause(self) -> None:
         """Wait for the next look, or for the port if it comes first."""
         if self.reported_port:
-            await asyncio.sleep(min(self.interval_s, 0.25))
+            await asyncio.sleep(0.1)
+            await self.refresh()
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), self.interval_s)
@@ -236,9 +243,23 @@ class Launcher(Spawner):
         """End the session, also one whose submission is still under way."""
         if self._submission:
             await asyncio.wait({self._submission})
-            if not self._submission.cancelled() and self._submission.exception():
+            error = None if self._submission.cancelled() else self._submission.exception()
+            if isinstance(error, BackendAIError) and not error.transient:
+                return  # it was refused: there is no job
+            if error:
+                self._end_later(now)  # nobody knows whether there is a job; the user is not kept waiting for the answer
                 return
         await self.cancel(now)
+
+    def _end_later(self, now: bool) -> None:
+        task = asyncio.ensure_future(self.cancel(now))
+        _ending.add(task)
+        task.add_done_callback(self._ended_later)
+
+    def _ended_later(self, task: asyncio.Future[None]) -> None:
+        _ending.discard(task)
+        if not task.cancelled() and task.exception():
+            self.log.error("Session %s may have left a job: %s", self.admission.session_id, task.exception())
 
     async def poll(self) -> int | None:
         """None while the job lives or nobody can say; otherwise why it ended is kept, the first time."""

@@ -117,7 +117,7 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
         descriptor = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         try:
             return subprocess.Popen(
-                [*command, singleuser.__file__, "--session", str(self.session_path)],
+                [*command, singleuser.__file__, "--session", str(self.session_path), singleuser.ENTERED],
                 env=environment,
                 cwd=self.home / self.settings.workspace_dir,
                 stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from ...backends import connect
 from ...backends.base import Backend, JobRequest
 from ...core.reasons import explain_end, explain_pending
 from ...core.sessions import JOB_OVER, JobState, JobStatus, SessionStatus
-from ...errors import N_, BackendUnavailable, NoPosixAccount, Violation
+from ...errors import N_, BackendUnavailable, NoPosixAccount, SchedulerUnavailable, Violation
 from .base import Ending, Launcher, Stage
 
 CANCEL_FOR_S, OVER_FOR_S = 120.0, 20.0
@@ -57,7 +57,23 @@ class SlurmLauncher(Launcher, SlurmSpawner):
         if self.admission.posix is None:
             raise NoPosixAccount
         command = self.settings.list_environments()[self.admission.environment]["command"]
-        return await self.backend.submit(JobRequest(self.admission, self.get_env(), command, self.settings.job_name))
+        environment = {name: str(value) for name, value in self.get_env().items()}
+        self.backend.starting(self.admission.session_id)
+        return await self.backend.submit(JobRequest(self.admission, environment, command, self.settings.job_name, self._options()))
+
+    def _options(self) -> list[str]:
+        """The site's own settings of batchspawner that a queue does not decide."""
+        return [f"--{name}={value}" for name, value in (("qos", self.req_qos), ("reservation", self.req_reservation)) if value]
+
+    async def until_serving(self) -> str:
+        self.backend.starting(self.admission.session_id)
+        try:
+            return await super().until_serving()
+        finally:
+            self.backend.started(self.admission.session_id)
+
+    async def refresh(self) -> None:
+        await self.backend.refresh()
 
     async def ask(self) -> JobStatus:
         return await self.backend.status(self.admission.session_id, self.job_id, self.admission.posix)
@@ -73,12 +89,16 @@ class SlurmLauncher(Launcher, SlurmSpawner):
         give_up, pause = time.monotonic() + CANCEL_FOR_S, 0.5
         while True:
             try:
-                if not self.job_id:  # the hub ended between the answer of sbatch and the commit
-                    found = (await self.backend.statuses()).get(self.admission.session_id)
-                    self.job_id = found.job_id if found else ""
-                if not self.job_id:
-                    return
+                if not self.job_id:  # the answer of sbatch was lost, or the hub ended before it was saved
+                    await self.backend.refresh()
+                    found = await self.ask()
+                    self.job_id = found.job_id
+                    if found.state is JobState.GONE:
+                        return
+                    if not found.job_id:
+                        raise SchedulerUnavailable
                 await self.backend.cancel(self.job_id, self.admission.posix)
+                await self.backend.refresh()
                 break
             except BackendUnavailable:
                 if time.monotonic() > give_up:
@@ -88,6 +108,7 @@ class SlurmLauncher(Launcher, SlurmSpawner):
         give_up = time.monotonic() + OVER_FOR_S
         while time.monotonic() < give_up and (await self.ask()).state not in JOB_OVER:
             await asyncio.sleep(0.25)
+            await self.backend.refresh()
 
     def waiting_stage(self, status: JobStatus) -> Stage:
         if status.state is JobState.UNKNOWN:
