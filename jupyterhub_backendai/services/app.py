@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import importlib
-import importlib.util
 import logging
 import os
 import signal
@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, StaticFileHandler
 
+from .. import backends, identity
 from ..backends.base import Backend
 from ..config import BackendAI, load_settings
-from ..errors import BackendAIError
+from ..errors import BackendAIError, NotFound
 from ..store.database import Database
 from ..templating import STATIC, make_environment
 from . import metrics
@@ -30,6 +31,7 @@ from .health import Health
 from .hub import HubClient
 from .process import PidFile, close_private, die_with_parent, open_private, open_public, socket_inode
 from .queues import FiguresReader
+from .reconcile import Reconciler
 
 log = logging.getLogger("backendai")
 MAX_BODY = 1024 * 1024
@@ -40,9 +42,7 @@ MODULES = ("auth", "health", "language", "launch", "login", "queues", "sessions"
 
 def join_handlers(name: str) -> list[tuple[Any, ...]]:
     """The routes of one kind of all modules."""
-    modules = [
-        importlib.import_module(f"{__package__}.{module}") for module in MODULES if importlib.util.find_spec(f"{__package__}.{module}")
-    ]
+    modules = [importlib.import_module(f"{__package__}.{module}") for module in MODULES]
     return [route for module in modules for route in getattr(module, name, ())]
 
 
@@ -134,7 +134,7 @@ class Service:
         self.hub = HubClient(self._environ.get("JUPYTERHUB_API_URL", ""), self._environ.get("JUPYTERHUB_API_TOKEN", ""))
         self.backends = make_backends(settings)
         self.figures = FiguresReader(settings, self.db, self.backends)
-        self.people = make_people(settings, self.db)
+        self.people = identity.connect(settings)
         parts = {
             "hub": self.hub,
             "figures": self.figures,
@@ -152,7 +152,8 @@ class Service:
         self._private.add_sockets(open_private(settings.private_url))
         self._private_inode = socket_inode(settings.private_url)
         log.info("Listening on %s and %s", self.url, settings.private_url)
-        works = [self.figures.run, *(reconciler.run for reconciler in [make_reconciler(self)] if reconciler)]
+        self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
+        works = (self.figures.run, self.reconciler.run)
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
 
     async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -184,28 +185,12 @@ class Service:
 
 
 def make_backends(settings: BackendAI) -> dict[str, Backend]:
-    """The engines that the configured queues name, by name."""
-    from .. import backends
-
-    connect = getattr(backends, "connect", None)
-    return dict(connect(settings)) if connect else {}
-
-
-def make_people(settings: BackendAI, db: Database) -> Any:
-    """The directory that knows the passwords."""
-    from .. import identity
-
-    connect = getattr(identity, "connect", None)
-    return connect(settings, db) if connect else None
-
-
-def make_reconciler(service: Service) -> Any:
-    """The loop that frees what leaks and ends what was orphaned."""
-    try:
-        module = importlib.import_module(f"{__package__}.reconcile")
-    except ImportError:
-        return None
-    return module.Reconciler(service.settings, service.db, service.hub, service.backends)
+    """The engines that the configured queues name; one that is not ours is seen through the hub only."""
+    found = {}
+    for engine in {queue.engine for queue in settings.list_queues().values()}:
+        with contextlib.suppress(NotFound):
+            found[engine] = backends.connect(settings, engine)
+    return found
 
 
 async def run(settings: BackendAI) -> None:
@@ -228,6 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     die_with_parent(parent)
     logging.basicConfig(level=logging.INFO, format="[%(levelname).1s %(asctime)s %(name)s] %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it speaks at each look at the revision
     try:
         settings = load_settings(options.config)
         asyncio.run(run(settings))

@@ -1,0 +1,31 @@
+// My sessions: stop one, remove a name that is not used any more.
+import { callHub } from "./hub.js";
+
+const REFRESH_MS = 15000;
+const sessions = document.getElementById("sessions");
+const message = document.getElementById("message");
+
+async function act(button, body) {
+  const text = button.textContent;
+  button.disabled = true;
+  button.textContent = button.dataset.busy;
+  try {
+    const response = await callHub("DELETE", button.dataset.api, sessions.dataset.xsrf, body);
+    if (!response.ok && response.status !== 404) throw new Error(`status ${response.status}`);
+    window.location.reload();
+  } catch {
+    message.textContent = message.dataset.failed;
+    button.disabled = false;
+    button.textContent = text;
+  }
+}
+
+for (const button of document.querySelectorAll(".bai-stop")) button.addEventListener("click", () => act(button));
+for (const button of document.querySelectorAll(".bai-remove")) button.addEventListener("click", () => act(button, { remove: true }));
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const date = new Date(time.dateTime);
+  time.title = date.toLocaleString(document.documentElement.lang);
+  time.textContent = date.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+}
+// What is starting or stopping changes without being asked for.
+if (document.querySelector(".bai-state.wait, .bai-state.down")) setTimeout(() => window.location.reload(), REFRESH_MS);
