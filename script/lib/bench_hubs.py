@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -11,12 +10,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import urllib.request
 from pathlib import Path
 
 import aiohttp
 from bench_machine import free_port
+from instance import die_with_parent
 
 VENV = Path(sys.prefix)
 SINGLEUSER = VENV / "bin" / "jupyterhub-singleuser"
@@ -76,86 +75,79 @@ c.SlurmSpawner.state_exechost_exp = "127.0.0.1"
 """
 
 
-@dataclass
-class Hub:
-    """A hub process. ``command`` and ``config`` say which; ``account`` runs it as somebody else than root."""
+class RestHub:
+    """A running hub as the benchmarks see it."""
 
     name: str
     directory: Path
-    config: str
-    command: list[str] = field(default_factory=lambda: [str(VENV / "bin" / "jupyterhub")])
-    path: str = ""
-    account: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
-    token: str = field(default_factory=lambda: secrets.token_hex(16))
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        if not self.process:
-            raise RuntimeError(f"the hub {self.name} does not run")
-        return self.process.pid
-
-    def start(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        config = self.directory / "jupyterhub_config.py"
-        config.write_text(basic_config(self.directory, self.token, self.port, find_proxy()) + self.config)
-        config.chmod(0o600)
-        path = f"{VENV}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-        environment = {
-            "PATH": f"{self.path}:{path}" if self.path else path,
-            "LANG": "C.UTF-8",
-            "HOME": str(self.directory),
-            "CONFIGPROXY_AUTH_TOKEN": secrets.token_hex(16),
-            **self.environment,
-        }
-        if self.account:
-            for path_ in (self.directory, *self.directory.rglob("*")):
-                shutil.chown(path_, self.account)
-        with (self.directory / "hub.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.command, "-f", str(config)],
-                cwd=self.directory,
-                env=environment,
-                stdout=log,
-                stderr=log,
-                user=self.account or None,
-                group=self.account or None,
-                extra_groups=[] if self.account else None,
-                start_new_session=True,
-            )
-
-    async def wait_ready(self, limit_s: float = 60) -> None:
-        deadline = time.monotonic() + limit_s
-        async with aiohttp.ClientSession() as http:
-            while time.monotonic() < deadline:
-                if self.process and self.process.poll() is not None:
-                    break
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with http.get(f"{self.url}/hub/api/") as response:
-                        if response.status == 200:
-                            return
-                await asyncio.sleep(0.2)
-        raise RuntimeError(f"the hub {self.name} did not start; see {self.directory}/hub.log")
-
-    def stop(self) -> None:
-        """End the hub and its proxy."""
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.process = None
+    url: str
+    token: str
+    pid: int
 
     async def call(self, http: aiohttp.ClientSession, method: str, path: str, body: object = None) -> tuple[int, str]:
         """One call of the hub's REST with the benchmark's own token."""
         headers = {"Authorization": f"token {self.token}", "Content-Type": "application/json"}
         async with http.request(method, f"{self.url}/hub/api{path}", data=json.dumps(body or {}), headers=headers) as response:
             return response.status, await response.text()
+
+
+class PeerHub(RestHub):
+    """A plain hub, as root; ``command`` runs it, ``path`` comes first in its PATH."""
+
+    def __init__(self, directory: Path, config: str, *, command: list[str] | None = None, path: str = "") -> None:
+        self.name, self.directory, self.path = "batchspawner", directory, path
+        self.command = command or [str(VENV / "bin" / "jupyterhub")]
+        self.token, port = secrets.token_hex(16), free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._config = basic_config(directory, self.token, port, find_proxy()) + config
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:  # type: ignore[override]
+        if not self._process:
+            raise RuntimeError(f"the hub {self.name} does not run")
+        return self._process.pid
+
+    def start(self, **environment: str) -> None:
+        """Start it and wait until it answers."""
+        self.directory.mkdir(parents=True)
+        config = self.directory / "jupyterhub_config.py"
+        config.write_text(self._config)
+        config.chmod(0o600)
+        path = f"{VENV}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+        base = {
+            "PATH": f"{self.path}:{path}" if self.path else path,
+            "LANG": "C.UTF-8",
+            "HOME": str(self.directory),
+            "CONFIGPROXY_AUTH_TOKEN": secrets.token_hex(16),
+        }
+        with (self.directory / "hub.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self.command, "-f", str(config)],
+                cwd=self.directory,
+                env=base | environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - this process has one thread
+            )
+        self._wait_until_ready()
+
+    def _wait_until_ready(self, limit_s: float = 60) -> None:
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline and self._process and self._process.poll() is None:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/hub/api/", timeout=5):
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"the hub {self.name} did not start; see {self.directory}/hub.log")
+
+    def stop(self) -> None:
+        """End the hub, and with it its proxy."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process = None

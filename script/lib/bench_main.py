@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import bench_poll
@@ -20,6 +22,8 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"bench: unknown: {' '.join(unknown)} (there are: {' '.join(BENCHES)})", file=sys.stderr)
         return 2
+    # an end from outside runs the clean-up too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows: list[Row] = []
     failed = []
     for name in names or list(BENCHES):
@@ -27,7 +31,8 @@ def main(names: list[str]) -> int:
         started = time.monotonic()
         try:
             found = BENCHES[name]()
-        except (RuntimeError, TimeoutError, OSError) as exc:
+        except Exception as exc:
+            traceback.print_exc()
             print(f"[bench] {name} could not be measured: {exc}", flush=True)
             failed.append(name)
             continue

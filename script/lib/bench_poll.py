@@ -11,6 +11,8 @@ import asyncio
 import itertools
 import json
 import os
+import pwd
+import secrets
 import shutil
 import signal
 import tempfile
@@ -20,10 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bench_jobs
-from bench_hubs import VENV, Hub, peer_config
+from bench_hubs import VENV, PeerHub, peer_config
 from bench_jobs import Job
 from bench_machine import Wrappers, cpu_s, wait_until_quiet, wrapper_cost_s
+from bench_ours import OurHub
 from bench_rows import Figure, Row
+from instance import find_account
 
 SESSIONS = int(os.environ.get("BENCH_SESSIONS_MANY", "2000"))
 FEW = int(os.environ.get("BENCH_SESSIONS_FEW", "20"))
@@ -47,7 +51,7 @@ class Side:
     """One way to look after sessions: how its hub is made and what a started session left in the hub's database."""
 
     name: str
-    make_hub: Callable[[Path, Wrappers], Hub]
+    make_hub: Callable[[Path, Wrappers], PeerHub | OurHub]
     state: Callable[[Job], dict[str, object]]
 
 
@@ -68,8 +72,9 @@ def run() -> list[Row]:
 async def _measure(directory: Path, jobs: list[Job]) -> list[Row]:
     cost_s = wrapper_cost_s(directory / "cost")
     print(f"[bench] poll: a counting wrapper costs {cost_s * 1e3:.2f} ms of CPU; taken off below", flush=True)
+    few = await _measure_side(OURS, directory / "few", jobs[:FEW], cost_s)
+    ours = await _measure_side(OURS, directory / "ours", jobs, cost_s)
     peer = await _measure_side(PEER, directory / "peer", jobs, cost_s)
-    ours = few = peer
     return [
         Row("poll", f"CPU of hub and children, {SESSIONS} sessions", Figure(ours.cpu_s), Figure(peer.cpu_s), "batchspawner 1.3.0",
             f"CPU-s/{INTERVAL_S} s", "<= 0.02"),
@@ -81,14 +86,15 @@ async def _measure(directory: Path, jobs: list[Job]) -> list[Row]:
 async def _measure_side(side: Side, directory: Path, jobs: list[Job], cost_s: float) -> Load:
     directory.mkdir()
     wrappers = Wrappers(directory / "bin", COMMANDS, before=True)
-    sessions = directory / "sessions.json"
+    sessions = directory / "sessions" / "sessions.json"
+    sessions.parent.mkdir(mode=0o700)
+    shutil.chown(sessions.parent, find_account().pw_uid)
     sessions.write_text(json.dumps([{"user": job.user, "name": f"s{number}", "state": side.state(job)} for number, job in enumerate(jobs)]))
+    shutil.chown(sessions, find_account().pw_uid)
     hub = side.make_hub(directory / "hub", wrappers)
-    hub.environment = {**hub.environment, "BENCH_SESSIONS": str(sessions)}
     await asyncio.to_thread(wait_until_quiet)
     try:
-        hub.start()
-        await hub.wait_ready()
+        hub.start(BENCH_SESSIONS=str(sessions))
         await _wait_for_file(sessions.with_suffix(".counts"), INTERVAL_S * 10)
         # the last one taken up is polled for the first time within this
         await asyncio.sleep(INTERVAL_S * 1.1)
@@ -103,7 +109,7 @@ async def _measure_side(side: Side, directory: Path, jobs: list[Job], cost_s: fl
     return load
 
 
-async def _sample(name: str, hub: Hub, wrappers: Wrappers, sessions: Path, cost_s: float) -> tuple[Load, dict, dict]:
+async def _sample(name: str, hub: PeerHub | OurHub, wrappers: Wrappers, sessions: Path, cost_s: float) -> tuple[Load, dict, dict]:
     before = await _counts(hub, sessions)
     cpu, commands = [cpu_s(hub.pid)], [wrappers.count()]
     started = time.monotonic()
@@ -119,7 +125,7 @@ async def _sample(name: str, hub: Hub, wrappers: Wrappers, sessions: Path, cost_
     return Load(tuple(spent), tuple(called)), before, after
 
 
-async def _counts(hub: Hub, sessions: Path) -> dict[str, int]:
+async def _counts(hub: PeerHub | OurHub, sessions: Path) -> dict[str, int]:
     path = sessions.with_suffix(".counts")
     path.unlink(missing_ok=True)
     os.kill(hub.pid, signal.SIGUSR1)
@@ -139,9 +145,18 @@ def _hub_command() -> list[str]:
     return [str(VENV / "bin" / "python"), str(Path(__file__).with_name("bench_poll_hub.py"))]
 
 
-def _peer_hub(directory: Path, wrappers: Wrappers) -> Hub:
+def _peer_hub(directory: Path, wrappers: Wrappers) -> PeerHub:
     config = peer_config("sbatch") + f"c.Spawner.poll_interval = {INTERVAL_S}\n"
-    return Hub("batchspawner", directory, config, command=_hub_command(), path=str(wrappers.directory))
+    return PeerHub(directory, config, command=_hub_command(), path=str(wrappers.directory))
+
+
+def _our_hub(directory: Path, wrappers: Wrappers) -> OurHub:
+    # polling needs no service, and nothing of it shall run beside what is measured
+    config = f"""
+c.JupyterHub.services[0] = {{"name": "backendai", "api_token": "{secrets.token_hex(16)}"}}
+c.Spawner.poll_interval = {INTERVAL_S}
+"""
+    return OurHub(directory, JOB_NAME.removeprefix("backendai-"), wrappers, more=config, hub=_hub_command())
 
 
 def _peer_state(job: Job) -> dict[str, object]:
@@ -149,4 +164,17 @@ def _peer_state(job: Job) -> dict[str, object]:
     return {"job_id": job.job_id, "job_status": status}
 
 
+def _our_state(job: Job) -> dict[str, object]:
+    account = pwd.getpwnam(job.user)
+    posix = {"name": job.user, "uid": account.pw_uid, "gid": account.pw_gid, "home": account.pw_dir}
+    admission = {
+        "session_id": job.session_id, "engine": "slurm", "queue": "jupyter", "partition": "jupyter", "account": "free",
+        "project": "default", "environment": "default", "interface": "lab", "slots": {"cpu": "1", "mem": "1073741824"},
+        "gpu_type": "", "time_s": 7200, "devices": [], "posix": posix,
+    }  # fmt: skip
+    child = {"job_id": job.job_id, "node": job.node, "port": 9}
+    return {"phase": "running", "session_id": job.session_id, "token_id": None, "admission": admission, "child": child}
+
+
 PEER = Side("batchspawner", _peer_hub, _peer_state)
+OURS = Side("ours", _our_hub, _our_state)

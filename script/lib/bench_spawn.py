@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -19,12 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from bench_hubs import CPUS, MEM_MB, PARTITION, SINGLEUSER, TIME_MIN, VENV, Hub, peer_config
+from bench_hubs import CPUS, MEM_MB, PARTITION, SINGLEUSER, TIME_MIN, VENV, PeerHub, RestHub, peer_config
 from bench_machine import Wrappers, free_port, wait_until_quiet
+from bench_ours import OurHub
 from bench_rows import Figure, Row
 
 TRIPLES = int(os.environ.get("BENCH_TRIPLES", "7"))
 USER = os.environ.get("BENCH_USER", "kim01")
+OPTIONS = {"queue": PARTITION, "cpu": str(CPUS), "mem": f"{MEM_MB}m", "time": f"{TIME_MIN}m", "interface": "lab"}
+COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo")
 LIMIT_S = 120.0
 LOOK_EVERY_S = 0.05
 
@@ -56,8 +58,6 @@ def _rows(samples: dict[str, list[Sample]]) -> list[Row]:
         return Figure(tuple(getattr(sample, name) for sample in samples[side]))
 
     ready, job = "POST to the first 200 of api/status", "POST to the job's id"
-    if "ours" not in samples:  # only while ours cannot run
-        return [Row("spawn", ready, figure("peer", "ready_s"), figure("floor", "ready_s"), "floor", "s", "<= 9")]
     return [
         Row("spawn", ready, figure("ours", "ready_s"), figure("peer", "ready_s"), "batchspawner 1.3.0", "s", "<= 1.0"),
         Row("spawn", ready, figure("ours", "ready_s"), figure("floor", "ready_s"), "sbatch by hand", "s", "<= 1.2"),
@@ -66,19 +66,24 @@ def _rows(samples: dict[str, list[Sample]]) -> list[Row]:
 
 
 async def _measure(directory: Path) -> dict[str, list[Sample]]:
-    sbatch = Wrappers(directory / "bin", ("sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo"), before=False)
-    peer = Hub("batchspawner", directory / "peer", peer_config(str(sbatch.directory / "sbatch")))
+    wrappers = Wrappers(directory / "bin", COMMANDS, before=False)
+    ours = OurHub(directory / "ours", f"bench{os.getpid()}", wrappers)
+    peer = PeerHub(directory / "peer", peer_config(str(wrappers.directory / "sbatch")))
     try:
+        ours.start()
         peer.start()
-        await peer.wait_ready()
         async with aiohttp.ClientSession() as http:
+            await ours.log_in(USER)
             await peer.call(http, "POST", f"/users/{USER}")
-            sides: dict[str, Measure] = {
-                "peer": lambda: _measure_hub(http, peer, sbatch, {}),
-                "floor": lambda: _measure_floor(http, peer, sbatch, directory),
-            }
-            return await _interleave(sides)
+            return await _interleave(
+                {
+                    "ours": lambda: _measure_hub(http, ours, wrappers, OPTIONS),
+                    "peer": lambda: _measure_hub(http, peer, wrappers, {}),
+                    "floor": lambda: _measure_floor(http, peer, wrappers, directory),
+                }
+            )
     finally:
+        ours.stop()
         peer.stop()
 
 
@@ -96,7 +101,7 @@ async def _interleave(sides: dict[str, Measure]) -> dict[str, list[Sample]]:
     return samples
 
 
-async def _measure_hub(http: aiohttp.ClientSession, hub: Hub, sbatch: Wrappers, options: dict[str, str]) -> Sample:
+async def _measure_hub(http: aiohttp.ClientSession, hub: RestHub, sbatch: Wrappers, options: dict[str, str]) -> Sample:
     started = time.time()
     post = asyncio.create_task(hub.call(http, "POST", f"/users/{USER}/server", options))
     try:
@@ -107,7 +112,7 @@ async def _measure_hub(http: aiohttp.ClientSession, hub: Hub, sbatch: Wrappers, 
         await _stop_server(http, hub)
 
 
-async def _stop_server(http: aiohttp.ClientSession, hub: Hub) -> None:
+async def _stop_server(http: aiohttp.ClientSession, hub: RestHub) -> None:
     status, text = await hub.call(http, "DELETE", f"/users/{USER}/server")
     if status not in (202, 204):
         raise RuntimeError(f"{hub.name}: stop answered {status} {text}")
@@ -115,7 +120,7 @@ async def _stop_server(http: aiohttp.ClientSession, hub: Hub) -> None:
     await _until(_no_jobs, "the job to end")
 
 
-async def _is_stopped(http: aiohttp.ClientSession, hub: Hub) -> bool:
+async def _is_stopped(http: aiohttp.ClientSession, hub: RestHub) -> bool:
     status, text = await hub.call(http, "GET", f"/users/{USER}")
     return status == 200 and '"server": null' in text and '"pending": null' in text
 
@@ -157,7 +162,7 @@ def _job_time(sbatch: Wrappers, since: float) -> float:
     return found
 
 
-async def _measure_floor(http: aiohttp.ClientSession, hub: Hub, sbatch: Wrappers, directory: Path) -> Sample:
+async def _measure_floor(http: aiohttp.ClientSession, hub: RestHub, sbatch: Wrappers, directory: Path) -> Sample:
     """The same server by hand, in front of the same (peer's) hub, asked without a proxy."""
     account, port = pwd.getpwnam(USER), free_port()
     script = directory / "floor.sh"
@@ -192,7 +197,7 @@ def _submit_floor(sbatch: str, account: pwd.struct_passwd, environment: dict[str
     return out.stdout.strip()
 
 
-def _floor_environment(hub: Hub, port: int) -> dict[str, str]:
+def _floor_environment(hub: RestHub, port: int) -> dict[str, str]:
     prefix = f"/user/{USER}/"
     return {
         "PATH": f"{VENV}/bin:/usr/bin:/bin",
@@ -210,7 +215,3 @@ def _floor_environment(hub: Hub, port: int) -> dict[str, str]:
         "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}{prefix}",
         "JUPYTERHUB_USER": USER,
     }
-
-
-if __name__ == "__main__":
-    sys.exit("run script/bench spawn")
