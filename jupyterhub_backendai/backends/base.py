@@ -36,8 +36,8 @@ class Backend(ABC):
         """Hand a job to the engine and return its id. Not idempotent. Raises SubmitRefused with the engine's words."""
 
     @abstractmethod
-    async def cancel(self, job_id: str, posix: PosixAccount | None) -> None:
-        """End a job; no error when it is over already or unknown."""
+    async def cancel(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> None:
+        """End a job; no error when it is over already or unknown. ``session_id`` also removes what a job that never ran left behind."""
 
     @abstractmethod
     async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:

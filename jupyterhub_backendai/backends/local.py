@@ -24,7 +24,7 @@ class LocalBackend(Backend):
     async def submit(self, job: JobRequest) -> str:
         raise BackendUnavailable(N_("Local sessions are started by the hub itself."))
 
-    async def cancel(self, job_id: str, posix: PosixAccount | None) -> None:
+    async def cancel(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> None:
         """Nothing: the hub stops its own processes."""
 
     async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:

@@ -17,15 +17,13 @@ from jupyterhub.app import JupyterHub
 from jupyterhub.spawner import Spawner
 
 if TYPE_CHECKING:
+    from jupyterhub.spawner import Spawner as _Base
+
     from .launchers.base import Launcher
-
-STARTING = frozenset({"submitting", "pending"})
-
-
-if TYPE_CHECKING:
-    _Base = Spawner
 else:
     _Base = object  # every subclass of Spawner must be able to start, which this part cannot
+
+STARTING = frozenset({"submitting", "pending"})
 
 
 class Adoption(_Base):

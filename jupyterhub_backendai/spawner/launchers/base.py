@@ -21,7 +21,6 @@ from ...core.sessions import JOB_OVER, Admission, JobState, JobStatus, SessionSt
 from ...errors import N_, BackendAIError, StartFailed, Violation
 from ...i18n import explain, translate
 
-
 _ending: set[asyncio.Future[None]] = set()  # the loop itself keeps weak references only
 
 

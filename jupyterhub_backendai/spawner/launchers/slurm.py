@@ -97,7 +97,7 @@ class SlurmLauncher(Launcher, SlurmSpawner):
                         return
                     if not found.job_id:
                         raise SchedulerUnavailable
-                await self.backend.cancel(self.job_id, self.admission.posix)
+                await self.backend.cancel(self.job_id, self.admission.posix, self.admission.session_id)
                 await self.backend.refresh()
                 break
             except BackendUnavailable:
