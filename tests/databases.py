@@ -6,7 +6,6 @@ gets its own copy of a migrated file, on PostgreSQL a database made for this run
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -18,8 +17,8 @@ from sqlalchemy import create_engine, make_url, text
 
 from jupyterhub_backendai.store.database import Database, upgrade
 from jupyterhub_backendai.store.models import Base
+from tests.lab import POSTGRES_URL
 
-POSTGRES = os.environ.get("BACKENDAI_TEST_POSTGRES", "postgresql+psycopg://backendai:backendai@127.0.0.1:54329/backendai_test")
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
@@ -37,7 +36,7 @@ def postgres_url() -> Iterator[str]:
     server = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+    url = make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
     try:
         upgrade(url)
         yield url

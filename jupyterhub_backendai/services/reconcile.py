@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ..backends.base import Backend
 from ..config import BackendAI
+from ..core.policies import COUNTED_ENGINES
 from ..core.reconcile import NO_SERVER, Cancel, Plan, Row, Server, decide
 from ..core.sessions import JobStatus
 from ..errors import N_, BackendAIError, BackendUnavailable
@@ -59,7 +60,9 @@ class Reconciler:
             self._suspects = {}
             return None
         # In this order: a start that happens meanwhile is in what is read last, and too young to be touched.
-        jobs = {engine: await self._read_jobs(engine, backend) for engine, backend in self._backends.items()}
+        # An engine without a scheduler has no jobs of its own: its sessions are seen through the hub only.
+        engines = {engine: backend for engine, backend in self._backends.items() if engine not in COUNTED_ENGINES}
+        jobs = {engine: await self._read_jobs(engine, backend) for engine, backend in engines.items()}
         servers = list(parse_servers(await self._hub.list_users("active")))
         infos = await self._db.run(_list_rows, [(server.user, server.name) for server in servers], _list_session_ids(jobs))
         plan = decide(servers, jobs, [_row(info) for info in infos.values()], self._suspects, at)

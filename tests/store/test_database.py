@@ -117,6 +117,7 @@ def test_sqlite_is_copied_before_an_upgrade(tmp_path, monkeypatch):
         assert connection.execute("SELECT name FROM domains").fetchall() == [("kept",)]
 
 
+@pytest.mark.postgres
 async def test_two_deployers_at_once(postgres_url):
     engine = make_engine(postgres_url)
     with engine.begin() as connection:
@@ -158,6 +159,7 @@ async def test_a_directory_that_is_missing_stops_nothing_but_the_use(tmp_path):
     await database.close()
 
 
+@pytest.mark.postgres
 async def test_postgresql_that_goes_away_is_unavailable_and_comes_back(postgres_url):
     url = make_url(postgres_url)
     forwarder = Forwarder(url.host, url.port)
@@ -190,6 +192,7 @@ async def test_a_database_that_accepts_and_says_nothing_is_unavailable(monkeypat
     silent.close()
 
 
+@pytest.mark.postgres
 async def test_a_row_that_somebody_holds_is_unavailable_and_the_next_try_works(postgres_url):
     database = Database(postgres_url, lock_timeout_s=0.2)
     await database.run(lambda db: db.execute(text("DELETE FROM domains")) and None)
