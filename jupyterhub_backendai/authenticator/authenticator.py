@@ -13,7 +13,7 @@ from ..config import BackendAI
 from ..core.identity import Identity
 from ..core.names import fold_name
 from ..errors import BackendAIError
-from . import pages, spawn_redirect
+from . import pages
 from .pages import Decided
 
 REFRESH_TIMEOUT_S = 8.0
@@ -90,9 +90,13 @@ class BackendAIAuthenticator(Authenticator):
             return False
         return self.model_of(identity)
 
-    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
+    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:  # noqa: ARG002 - the hub's signature
         """Our pages, before the hub's own of the same address."""
-        return [*pages.default_handlers, *spawn_redirect.default_handlers]
+        import importlib.util
+
+        found = importlib.util.find_spec(f"{__package__}.spawn_redirect")
+        redirects = importlib.import_module(f"{__package__}.spawn_redirect").default_handlers if found else []
+        return [*pages.default_handlers, *redirects]
 
     # -- what our pages and the spawner ask
 

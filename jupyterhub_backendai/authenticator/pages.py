@@ -16,6 +16,7 @@ from ..errors import N_, BackendAIError, BackendUnavailable, NotFound
 TICKET_COOKIE = "backendai-login-ticket"
 TICKET_LIFE_S = 600
 MISSING = N_("Enter your user name and your password.")
+UNREADABLE = N_("The request could not be read.")
 TOO_OLD = N_("This form is too old. Try again.")
 REFUSED = N_("The user name, the password or the one-time password is not right.")
 _HUB_XSRF_MESSAGE = "Login form invalid or expired. Try again."
@@ -40,6 +41,15 @@ class LoginPage(LoginHandler):
     def set_default_headers(self) -> None:
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
+
+    def render_template(self, name: str, **ns: Any) -> Any:
+        """The hub shows its own errors in the form too; fields that cannot be read are an error like any other."""
+        try:
+            return super().render_template(name, **ns)
+        except web.HTTPError:
+            self.request.arguments.clear()
+            self.request.body_arguments.clear()
+            return self._render(login_error=UNREADABLE, username="", sync=ns.get("sync", False))
 
     async def post(self) -> None:
         """Ask the service; then be logged in, or go on with a step, or see the form again."""

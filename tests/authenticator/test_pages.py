@@ -1,0 +1,229 @@
+"""The login pages of a real hub, as a browser uses them."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from sqlalchemy import select
+
+from jupyterhub_backendai.core import otp
+from jupyterhub_backendai.store import models
+from jupyterhub_backendai.store import otp as tokens
+
+from .conftest import EMERGENCY_PASSWORD, PASSWORD, Browser, Hub, Service, code_of, hub_api
+
+pytestmark = pytest.mark.e2e
+REFUSED = "The user name, the password or the one-time password is not right."
+
+
+async def test_password_and_code_on_one_page(browser: Browser, service: Service, hub: Hub) -> None:
+    secret = await service.add_person("ada", groups=("physics",))
+    page = await browser.open("/hub/login?next=%2Fhub%2Ftoken")
+    attributes = {field: page.select_one(f"[name={field}]").attrs for field in ("username", "password", "otp")}
+    assert attributes["username"]["autocomplete"] == "username"
+    assert attributes["password"]["autocomplete"] == "current-password"
+    assert attributes["otp"]["autocomplete"] == "one-time-code"
+    assert attributes["otp"]["inputmode"] == "numeric"
+    assert browser.headers["Cache-Control"] == "no-store"
+    await browser.submit("username", username="ada", password=PASSWORD, otp=code_of(secret))
+    assert (browser.status, browser.location) == (302, "/hub/token")
+    assert await browser.is_logged_in()
+    model = await hub_api(hub, "/users/ada")
+    assert (model["groups"], model["admin"]) == (["quarks"], False)
+
+
+async def test_the_same_answer_for_every_wrong_thing(browser: Browser, service: Service) -> None:
+    secret = await service.add_person("bob")
+    answers = set()
+    for username, password, code in [
+        ("nobody", PASSWORD, "123456"),
+        ("bob", "wrong", code_of(secret)),
+        ("bob", PASSWORD, f"{(int(code_of(secret)) + 1) % 10**6:06d}"),
+        ("kim01\tx", PASSWORD, ""),
+    ]:
+        await browser.login(username, password, code)
+        answers.add((browser.status, browser.error))
+        assert "jupyterhub-hub-login" not in browser.cookies()
+    assert answers == {(403, REFUSED)}
+    # What was typed is still there, but for the secrets; and the wrong password did not use the code up.
+    assert browser.page.select_one("[name=password]").get("value") is None
+    assert browser.page.select_one("[name=otp]").get("value") is None
+    await browser.login("bob", PASSWORD, code_of(secret))
+    assert browser.status == 302
+
+
+async def test_typed_name_stays(browser: Browser, service: Service) -> None:
+    await browser.login('<b>"x', "wrong")
+    assert browser.page.select_one("[name=username]")["value"] == '<b>"x'
+
+
+@pytest.mark.parametrize("typed", ["CAROL", "ｃａｒｏｌ", " carol "])
+async def test_spellings_are_one_person(browser: Browser, service: Service, hub: Hub, typed: str) -> None:
+    secret = await service.add_person("carol")
+    await browser.login(typed, PASSWORD, code_of(secret))
+    assert browser.status == 302, browser.text
+    assert (await hub_api(hub, "/users/carol"))["name"] == "carol"
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"username": "ada"}, {"password": "x"}, {"username": "", "password": ""}, {"username": "  ", "password": "x"}]
+)
+async def test_missing_fields_are_said_and_no_fault(browser: Browser, service: Service, data: dict[str, str]) -> None:
+    page = await browser.open("/hub/login")
+    xsrf = page.select_one("[name=_xsrf]")["value"]
+    await browser.open("/hub/login", "POST", data={"_xsrf": xsrf, **data})
+    assert (browser.status, browser.error) == (400, "Enter your user name and your password.")
+
+
+async def test_without_xsrf_nothing_happens(browser: Browser, service: Service) -> None:
+    secret = await service.add_person("dora")
+    await browser.open("/hub/login")
+    fields = {"username": "dora", "password": PASSWORD, "otp": code_of(secret)}
+    await browser.open("/hub/login", "POST", data=fields)
+    assert (browser.status, browser.error) == (403, "This form is too old. Try again.")
+    assert not await browser.is_logged_in()
+    for path in ("/hub/login/enrol", "/hub/language"):
+        await browser.open(path, "POST", data={"otp": "123456", "language": "ko"})
+        assert browser.status == 403
+
+
+async def test_broken_bytes_are_no_fault(browser: Browser, service: Service) -> None:
+    page = await browser.open("/hub/login")
+    xsrf = page.select_one("[name=_xsrf]")["value"]
+    body = f"_xsrf={xsrf}&username=%ff%fe&password=x".encode()
+    await browser.open("/hub/login", "POST", data=body, headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert (browser.status, browser.error) == (400, "The request could not be read.")
+    await browser.submit("username", username="k" * 20_000, password="p" * 20_000)
+    assert (browser.status, browser.error) == (403, REFUSED)
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example/x", "https://evil.example/", "/\\evil.example", "evil", "javascript:alert(1)", "///evil.example"]
+)
+async def test_next_never_leaves_the_hub(browser: Browser, service: Service, target: str) -> None:
+    secret = await service.add_person("eve")
+    await browser.open("/hub/login")
+    await browser.login("eve", PASSWORD, code_of(secret), query="?next=" + target.replace("\\", "%5C").replace(":", "%3A"))
+    assert browser.status == 302
+    assert browser.location.startswith("/")
+    assert not browser.location.startswith(("//", "/\\"))
+    assert browser.location.startswith(("/hub/", "/%5C"))
+
+
+async def test_first_login_sets_up_the_one_time_password(browser: Browser, service: Service, hub: Hub) -> None:
+    await service.add_person("fred", with_token=False)
+    await browser.login("fred", query="?next=%2Fhub%2Ftoken")
+    assert (browser.status, browser.location) == (302, "/hub/login/enrol")
+    ticket = next(cookie for cookie in browser.headers.getall("Set-Cookie") if cookie.startswith("backendai-login-ticket="))
+    assert "HttpOnly" in ticket
+    assert "Path=/hub/login" in ticket
+    assert "SameSite=Lax" in ticket
+    page = await browser.open("/hub/login/enrol")
+    assert browser.headers["Cache-Control"] == "no-store"
+    assert page.select_one("svg path")
+    assert page.select_one("a[href^='otpauth://totp/Test%20site:fred?secret=']")
+    key = page.select_one("#otp-key").get_text()
+    # Nobody is known to the hub and nobody is logged in before the last step.
+    assert await hub_api(hub, "/users/fred") is None
+    assert not await browser.is_logged_in()
+    await browser.open("/hub/login/enrol")
+    secret = base64.b32decode(key.replace(" ", ""))
+    await browser.submit("otp", otp="000000" if code_of(secret) != "000000" else "000001")
+    assert (browser.status, browser.error.startswith("This code is not right")) == (403, True)
+    assert browser.page.select_one("#otp-key").get_text() == key
+    code = code_of(secret)
+    await browser.submit("otp", otp=f"{code[:3]} {code[3:]}")
+    assert (browser.status, browser.location) == (302, "/hub/token")
+    assert await browser.is_logged_in()
+    assert "backendai-login-ticket" not in browser.cookies()
+    # The code that confirmed the token is used up.
+    assert not await service.db.run(tokens.consume_step, "fred", otp.step_of(0), 0)
+
+
+async def test_a_ticket_is_good_once_and_for_its_browser(browser: Browser, service: Service) -> None:
+    await service.add_person("gina", with_token=False)
+    await browser.login("gina")
+    ticket = browser.cookies()["backendai-login-ticket"]
+    page = await browser.open("/hub/login/enrol")
+    secret = base64.b32decode(page.select_one("#otp-key").get_text().replace(" ", ""))
+    await browser.submit("otp", otp=code_of(secret))
+    assert browser.status == 302
+    await browser.open("/hub/logout")
+    browser.http.cookie_jar.update_cookies({"backendai-login-ticket": ticket})
+    await browser.open("/hub/login/enrol")
+    assert (browser.status, browser.error) == (410, "This login took too long or was finished already. Log in again.")
+    assert browser.page.select_one("[name=username]")
+    browser.http.cookie_jar.update_cookies({"backendai-login-ticket": "made-up"})
+    await browser.open("/hub/login/enrol")
+    assert browser.status == 410
+
+
+async def test_enrolment_without_a_ticket_leads_to_the_form(browser: Browser, service: Service) -> None:
+    await browser.open("/hub/login/enrol")
+    assert (browser.status, browser.location) == (302, "/hub/login")
+
+
+async def test_while_the_service_is_away_nobody_comes_in_and_everybody_stays(browser: Browser, service: Service) -> None:
+    secret = await service.add_person("hana")
+    await browser.login("hana", PASSWORD, code_of(secret))
+    assert browser.status == 302
+    await service.stop()
+    assert await browser.is_logged_in()
+    browser.http.cookie_jar.clear()
+    await browser.login("hana", PASSWORD, code_of(secret, 1))
+    assert browser.status == 503
+    assert "not possible right now" in browser.error.lower()
+    assert browser.headers["Retry-After"]
+    assert browser.page.select_one("[name=username]")["value"] == "hana"
+    assert not await browser.is_logged_in()
+    await browser.login("rescue", "wrong")
+    assert browser.status == 503
+    service.start()
+    await browser.login("hana", PASSWORD, code_of(secret, 1))
+    assert browser.status == 302
+
+
+async def test_the_emergency_administrator_comes_in_only_then(browser: Browser, service: Service) -> None:
+    await browser.login("rescue", EMERGENCY_PASSWORD)
+    assert browser.status == 403
+    await service.stop()
+    for _ in range(200):  # one attempt every few seconds, for all together
+        await browser.login("rescue", EMERGENCY_PASSWORD)
+        if browser.status == 302:
+            break
+    assert await browser.is_logged_in()
+    await browser.open("/hub/admin")
+    assert browser.status == 200
+
+
+async def test_who_is_closed_is_logged_out_soon(browser: Browser, service: Service) -> None:
+    secret = await service.add_person("ivan")
+    await browser.login("ivan", PASSWORD, code_of(secret))
+    assert await browser.is_logged_in()
+
+    def close(db) -> None:
+        db.scalars(select(models.LocalAccount).where(models.LocalAccount.name == "ivan")).one().is_active = False
+
+    await service.db.run(close)
+    for _ in range(400):
+        if not await browser.is_logged_in():
+            break
+    else:
+        pytest.fail("still logged in")
+
+
+async def test_language(browser: Browser, service: Service) -> None:
+    page = await browser.open("/hub/login?next=%2Fhub%2Ftoken")
+    assert page.html["lang"] == "en"
+    await browser.submit("language", language="ko")
+    assert (browser.status, browser.location) == (303, "/hub/login?next=%2Fhub%2Ftoken")
+    page = await browser.open(browser.location)
+    assert page.html["lang"] == "ko"
+    await browser.login("nobody", "wrong")
+    assert browser.page.html["lang"] == "ko"
+    await browser.submit("language", language="tlh")
+    assert browser.status == 400
+    await browser.open("/hub/login")
+    await browser.submit("language", language="en", next="//evil.example/")
+    assert (browser.status, browser.location) == (303, "/hub/")
