@@ -16,7 +16,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 
-from .errors import BackendAIError, Violation
+from .errors import N_, BackendAIError, Violation
 
 LANGUAGES = {"en": "English", "ko": "한국어"}
 DEFAULT_LANGUAGE = "en"
@@ -62,3 +62,14 @@ def choose_language(*, account: str = "", cookie: str = "", accept: str = "") ->
             continue
     wanted.sort(key=lambda pair: -pair[0])
     return negotiate_locale([tag for _, tag in wanted], list(LANGUAGES), sep="-") or DEFAULT_LANGUAGE
+
+
+def format_span(language: str, seconds: int) -> str:
+    """A length of time in words: ``2 h 5 min``, ``2시간 5분``; at most two units, because more is noise."""
+    units = ((86400, N_("%(n)s d")), (3600, N_("%(n)s h")), (60, N_("%(n)s min")), (1, N_("%(n)s s")))
+    parts, rest = [], max(0, seconds)
+    for size, message in units:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(translate(language, message, {"n": count}))
+    return " ".join(parts[:2]) or translate(language, units[-1][1], {"n": 0})

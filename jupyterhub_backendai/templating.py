@@ -23,7 +23,6 @@ from jupyterhub._data import DATA_FILES_PATH
 from tornado.web import RequestHandler
 
 from . import i18n
-from .core.sessions import format_duration
 from .core.slots import format_bytes
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -62,7 +61,7 @@ class Pages(InternationalizationExtension):
             site_name=_site_name,
         )
         environment.globals.update(service_url=_service_url, now=lambda: datetime.now(UTC), jupyterhub_version=jupyterhub.__version__)
-        environment.filters.update(bytes=format_bytes, duration=format_duration, clock=_clock)
+        environment.filters.update(bytes=format_bytes, clock=_clock)
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 - jinja's signature
         """Edit a template of the hub's; ours are left as they are."""
@@ -117,7 +116,9 @@ def script_nonce(context: Context) -> str:
     if made is None:
         made = new_nonce()
         handler._backendai_nonce = made  # type: ignore[attr-defined]  # noqa: SLF001 - our own mark on this request
-        handler.set_header("Content-Security-Policy", page_policy(made))
+        # The hub's own pages hide parts of themselves by style attributes.
+        policy = page_policy(made).replace("style-src 'self'", "style-src 'self'; style-src-attr 'unsafe-inline'")
+        handler.set_header("Content-Security-Policy", policy)
         handler.set_header("Referrer-Policy", "same-origin")
         handler.set_header("X-Content-Type-Options", "nosniff")
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import secrets
 import unicodedata
@@ -115,7 +116,7 @@ def list_environments(entries: Mapping[str, Mapping[str, Any]], language: str) -
     return found
 
 
-def describe_most(row: Mapping[str, Any]) -> dict[str, str]:
+def describe_most(language: str, row: Mapping[str, Any]) -> dict[str, str]:
     """The most of a queue in the words of a form: only what is limited."""
     slots = ResourceSlots.from_json(row["max_slots"])
     words = {
@@ -123,8 +124,9 @@ def describe_most(row: Mapping[str, Any]) -> dict[str, str]:
         "mem": format_bytes(int(slots.amount(MEM))) if MEM in slots else "",
     }
     words["gpu"] = str(int(slots.amount(CUDA_DEVICE))) if CUDA_DEVICE in slots or row["nodes"] else ""
-    words["time"] = format_duration(row["max_time_s"]) if row["max_time_s"] else ""
-    words["default_time"] = format_duration(row["default_time_s"])
+    words["time"] = i18n.format_span(language, row["max_time_s"]) if row["max_time_s"] else ""
+    words["default_time"] = i18n.format_span(language, row["default_time_s"])
+    words["default_clock"] = format_duration(row["default_time_s"])
     return words
 
 
@@ -260,8 +262,8 @@ class LaunchHandler(PageHandler):
             "rows": rows,
             "chosen": values["queue"],
             "chosen_row": chosen,
-            "most": describe_most(chosen) if chosen else {},
-            "describe_most": describe_most,
+            "most": describe_most(self.language, chosen) if chosen else {},
+            "describe_most": functools.partial(describe_most, self.language),
             "environments": environments,
             "interfaces": INTERFACES,
             "projects": self.identity.projects,

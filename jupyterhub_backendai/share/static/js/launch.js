@@ -22,8 +22,8 @@ function showAge() {
   ageTime.dateTime = new Date(readAt * 1000).toISOString();
   ageTime.title = new Date(readAt * 1000).toLocaleString(document.documentElement.lang);
   if (seconds < 5) ageTime.textContent = age.dataset.now;
-  else if (seconds < 120) ageTime.textContent = age.dataset.seconds.replace("%s", seconds);
-  else ageTime.textContent = age.dataset.minutes.replace("%s", Math.round(seconds / 60));
+  else if (seconds < 120) ageTime.textContent = age.dataset.seconds.replace("{n}", seconds);
+  else ageTime.textContent = age.dataset.minutes.replace("{n}", Math.round(seconds / 60));
 }
 
 async function read(isAsked) {
@@ -54,7 +54,7 @@ async function read(isAsked) {
 function setHint(name, most) {
   const help = byId(`${name}-help`);
   if (!help) return;
-  const hint = most ? help.dataset.hint.replace("%s", most) : "";
+  const hint = most ? help.dataset.hint.replace("{n}", most) : "";
   help.textContent = [help.dataset.text, hint].filter(Boolean).join(" ");
 }
 
@@ -86,7 +86,7 @@ function showChoice() {
   if (row) {
     for (const name of ["cpu", "mem", "gpu", "time"]) setHint(name, row[name]);
     offerTypes(row.gpuTypes.split(" "));
-    byId("time").placeholder = row.defaultTime;
+    byId("time").placeholder = row.defaultClock;
     byId("sum-queue").textContent = row.label;
     const price = byId("sum-price");
     price.textContent = row.free ? price.dataset.free : price.dataset.paid;

@@ -24,11 +24,11 @@ function setProgress(percent) {
 
 function describe(event) {
   const parts = [];
-  if (event.position) parts.push(message.dataset.position.replace("%s", event.position));
+  if (event.position) parts.push(message.dataset.position.replace("{n}", event.position));
   if (event.reason) parts.push(event.reason);
   if (event.start_at) {
     const when = new Date(event.start_at * 1000).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
-    parts.push(message.dataset.expected.replace("%s", when));
+    parts.push(message.dataset.expected.replace("{n}", when));
   }
   return parts.join(" ");
 }
