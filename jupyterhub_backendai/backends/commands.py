@@ -63,6 +63,8 @@ async def run(engine: str, arguments: Sequence[str], *, timeout_s: float) -> Com
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):  # one that is stuck in the kernel is left behind
+                await asyncio.wait_for(process.wait(), 1)
     return CommandResult(process.returncode or 0, output.decode(errors="replace"), errors.decode(errors="replace"))
 
 

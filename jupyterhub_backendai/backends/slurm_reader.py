@@ -123,8 +123,9 @@ class SlurmReader:
         if not watch.job_id and watch.session_id in self._lost:
             return JobStatus("", JobState.GONE, user=watch.user)
         job_id = watch.job_id or self._by_session.get((watch.session_id, watch.user), "")
-        if job_id in self._over:
-            return self._over[job_id]
+        over = self._over.get(job_id)
+        if over and over.user == watch.user:
+            return over
         job = self._jobs.get(job_id)
         if job is None or job.status.user != watch.user or job.status.state in JOB_OVER:
             return None  # an end that was not concluded yet is the next reading's
@@ -283,10 +284,11 @@ class SlurmReader:
                 self._lost.add(watch.session_id)
 
     def _is_absent(self, watch: Watch) -> bool:
-        if (not watch.job_id and watch.session_id in self._lost) or watch.job_id in self._over:
+        if not watch.job_id and watch.session_id in self._lost:
             return False
         job_id = watch.job_id or self._by_session.get((watch.session_id, watch.user), "")
-        if job_id in self._jobs:
+        job, over = self._jobs.get(job_id), self._over.get(job_id)
+        if (job and job.status.user == watch.user) or (over and over.user == watch.user):
             watch.absent_since = None
             return False
         return True
