@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from jupyterhub_backendai.core.sessions import SessionStatus
 from jupyterhub_backendai.core.slots import CUDA_DEVICE, ResourceSlots
@@ -236,14 +237,22 @@ async def test_over_sessions_slow_nothing_however_many_they_are(database):
     }
     is_sqlite = database.engine.dialect.name == "sqlite"
 
+    def fill(db):
+        user_id, moment = add_user(db), models.now()
+        fields = {"domain": "default", "project": "default", "engine": "local", "environment": "e", "interface": "lab", "time_limit_s": 60}
+        times = {"created_at": moment, "released_at": moment}
+        rows = [{"id": models.new_id(), "user_id": user_id, "queue": "q", "slots": make_slots(), **fields, **times} for _ in range(5000)]
+        db.execute(insert(models.ComputeSession), rows)
+        db.connection().exec_driver_sql("ANALYZE")
+
     def plan(db, query):
-        if not is_sqlite:
-            db.connection().exec_driver_sql("SET LOCAL enable_seqscan = off")  # an empty table is always read as a whole
         rows = db.connection().exec_driver_sql(f"EXPLAIN {'QUERY PLAN ' if is_sqlite else ''}{query}")
         return " ".join(str(column) for row in rows for column in row)
 
+    await database.run(fill)
     for index, query in queries.items():
-        assert index in await database.run(plan, query)
+        # PostgreSQL may take the other partial index: both hold the live rows alone.
+        assert (index if is_sqlite else "_live_") in await database.run(plan, query)
 
 
 async def test_slots_are_kept_exactly(people):
