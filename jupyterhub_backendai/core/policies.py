@@ -12,6 +12,8 @@ from .slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
 
 # Engines that have no scheduler of their own: what their sessions hold is counted by us, and we give the devices.
 COUNTED_ENGINES = frozenset({"local"})
+# What the table calls the GPUs of a queue whose type the site did not name.
+DEFAULT_GPU_TYPE = "gpu"
 # Rules about who somebody is, against those about how much is asked for.
 RIGHTS = frozenset({"project", "queue"})
 CAPACITY_RULES = frozenset({"capacity", "sessions"})
@@ -41,6 +43,15 @@ def check_capacity(queue: Queue, asked: ResourceSlots, held: Sequence[Holding]) 
         used = sum((holding.slots for holding in held), ResourceSlots())
         found += [violation for slot in _SLOTS if (violation := _check_slot(slot, queue, asked, used))]
     return found
+
+
+def check_gpu_type(queue: Queue, gpu_type: str) -> list[Violation]:
+    """Whether a queue that we count has GPUs of the type; an engine with a scheduler says so itself."""
+    own = queue.gpu_type or DEFAULT_GPU_TYPE
+    if queue.engine not in COUNTED_ENGINES or gpu_type in {"", own}:
+        return []
+    params = {"queue": queue.name, "type": gpu_type, "types": own if queue.capacity.amount(CUDA_DEVICE) else "-"}
+    return [Violation(N_("The queue %(queue)s has no GPU of type %(type)s; it has: %(types)s."), params, "gpu_type", "queue-limit")]
 
 
 def choose_devices(queue: Queue, count: int, held: Sequence[Holding]) -> tuple[int, ...]:

@@ -81,6 +81,8 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
         raise NoPosixAccount
     projects = list_projects(db, user.id)
     violations = check_request(spec.request, queue, figures, projects)
+    if spec.request.slots.amount(CUDA_DEVICE):
+        violations += policies.check_gpu_type(queue, spec.request.gpu_type)
     _release_older(db, user, spec.server_name)
     held = _lock_queue(db, queue) if policies.is_counted(queue) else []
     violations = policies.join_violations(violations, policies.check_capacity(queue, spec.request.slots, held))

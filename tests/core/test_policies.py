@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyterhub_backendai.core.policies import Holding, build_refusal, check_capacity, choose_devices, join_violations
+from jupyterhub_backendai.core.policies import Holding, build_refusal, check_capacity, check_gpu_type, choose_devices, join_violations
 from jupyterhub_backendai.core.slots import CPU, CUDA_DEVICE, ResourceSlots
 from jupyterhub_backendai.errors import Forbidden, InvalidParameters, QuotaExceeded, Violation
 from tests.factories import GIB, make_queue, make_slots
@@ -102,3 +102,18 @@ def test_the_error_says_whether_waiting_helps(rules, expected):
 def test_one_complaint_per_field_is_enough():
     first, second = [Violation("never", field="cpu")], [Violation("not now", field="cpu"), Violation("not now", field="gpu")]
     assert [str(violation) for violation in join_violations(first, second)] == ["never", "not now"]
+
+
+@pytest.mark.parametrize(
+    ("queue", "gpu_type", "expected"),
+    [
+        (make_queue(gpu_type="demo"), "demo", None),
+        (make_queue(gpu_type="demo"), "", None),
+        (make_queue(), "gpu", None),
+        (make_queue(gpu_type="demo"), "v100", "The queue local-cpu has no GPU of type v100; it has: demo."),
+        (make_queue(capacity=make_slots(1)), "v100", "The queue local-cpu has no GPU of type v100; it has: -."),
+        (make_queue(engine="slurm"), "v100", None),
+    ],
+)
+def test_the_gpu_type_of_a_counted_queue(queue, gpu_type, expected):
+    assert [str(violation) for violation in check_gpu_type(queue, gpu_type)] == ([expected] if expected else [])
