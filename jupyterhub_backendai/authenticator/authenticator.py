@@ -13,7 +13,7 @@ from ..config import BackendAI
 from ..core.identity import Identity
 from ..core.names import fold_name
 from ..errors import BackendAIError
-from . import pages
+from . import pages, spawn_redirect
 from .pages import Decided
 
 REFRESH_TIMEOUT_S = 8.0
@@ -92,11 +92,7 @@ class BackendAIAuthenticator(Authenticator):
 
     def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:  # noqa: ARG002 - the hub's signature
         """Our pages, before the hub's own of the same address."""
-        import importlib.util
-
-        found = importlib.util.find_spec(f"{__package__}.spawn_redirect")
-        redirects = importlib.import_module(f"{__package__}.spawn_redirect").default_handlers if found else []
-        return [*pages.default_handlers, *redirects]
+        return [*pages.default_handlers, *spawn_redirect.default_handlers]
 
     # -- what our pages and the spawner ask
 

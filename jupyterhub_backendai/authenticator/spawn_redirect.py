@@ -24,7 +24,7 @@ class SpawnRedirectHandler(BaseHandler):  # type: ignore[misc,unused-ignore]
         # `server`, `user` of the path win; everything else of the query stays as it came, repeated names too
         fields = [(name, value.decode("utf-8", "replace")) for name, values in self.request.query_arguments.items() for value in values]
         fields = [(name, value) for name, value in fields if name not in {"_xsrf", "user", "server"}]
-        if user_name and user_name != getattr(self.current_user, "name", user_name):
+        if user_name:
             fields.append(("user", user_name))
         if server_name:
             fields.append(("server", server_name))

@@ -318,7 +318,7 @@ def _qr(uri: str) -> str:
     """The address as an SVG that stands in the page. Dark on white, whatever the page's colours are: phones want it so."""
     out = io.BytesIO()
     code = segno.make(uri, error="m", micro=False)
-    code.save(out, kind="svg", scale=5, border=4, dark="#000", light="#fff", xmldecl=False, svgns=False, omitsize=True, nl=False)
+    code.save(out, kind="svg", scale=4, border=4, dark="#000", light="#fff", xmldecl=False, svgns=False, nl=False)
     return out.getvalue().decode()
 
 
