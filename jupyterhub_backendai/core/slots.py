@@ -15,7 +15,7 @@ CPU, MEM, CUDA_DEVICE, CUDA_SHARES = "cpu", "mem", "cuda.device", "cuda.shares"
 INFINITY = Decimal("Infinity")
 _ZERO = Decimal(0)
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_BYTES = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?)\s*(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE | re.ASCII)
+_BYTES = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,6})?)\s*(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE | re.ASCII)
 
 
 class ResourceSlots(Mapping[str, Decimal]):

@@ -43,6 +43,9 @@ class NoProxy(Proxy):
         return self._table()
 
 class People(DummyAuthenticator):
+    def get_handlers(self, app):
+        from jupyterhub_backendai.authenticator.spawn_redirect import default_handlers
+        return [*default_handlers, *super().get_handlers(app)]
     def language_of(self, name):
         return "ko" if name.startswith("ko") else "en"
 
