@@ -114,7 +114,8 @@ class Database:
             with self.engine.connect() as connection:
                 revision = _revision(connection)
         except SQLAlchemyError as exc:
-            return f"The database does not answer: {_first_line(exc)}"
+            # Everybody may read /health: the cause is said, not where the server is.
+            return f"The database does not answer: {_first_line(exc).rpartition(': ')[2]}"
         if revision == head_revision():
             return ""
         if revision is None:
