@@ -115,7 +115,7 @@ class Database:
                 revision = _revision(connection)
         except SQLAlchemyError as exc:
             # Everybody may read /health: the cause is said, not where the server is.
-            return f"The database does not answer: {_first_line(exc).rpartition(': ')[2]}"
+            return f"The database does not answer: {_first_line(exc).rpartition(': ')[2].strip()}"
         if revision == head_revision():
             return ""
         if revision is None:
