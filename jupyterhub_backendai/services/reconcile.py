@@ -65,7 +65,7 @@ class Reconciler:
         jobs = {engine: await self._read_jobs(engine, backend) for engine, backend in engines.items()}
         servers = list(parse_servers(await self._hub.list_users("active")))
         infos = await self._db.run(_list_rows, [(server.user, server.name) for server in servers], _list_session_ids(jobs))
-        plan = decide(servers, jobs, [_row(info) for info in infos.values()], self._suspects, at)
+        plan = decide(servers, _drop_foreign(jobs, infos), [_row(info) for info in infos.values()], self._suspects, at)
         self._suspects = plan.suspects
         await self._act(plan, infos)
         return plan
@@ -127,6 +127,21 @@ def parse_servers(users: list[dict[str, Any]]) -> Iterator[Server]:
         for name, server in user["servers"].items():
             if not server.get("stopped"):
                 yield Server(str(user["name"]), str(name), bool(server.get("ready")), bool(server.get("pending")))
+
+
+def _drop_foreign(
+    jobs: Mapping[str, Mapping[str, JobStatus] | None], infos: Mapping[str, SessionInfo]
+) -> dict[str, dict[str, JobStatus] | None]:
+    """The jobs without those of other accounts: anybody may give a job of theirs our name and somebody's session id."""
+
+    def is_own(session_id: str, job: JobStatus) -> bool:
+        info = infos.get(session_id)
+        return info is None or not job.user or (info.posix is not None and info.posix.name == job.user)
+
+    return {
+        engine: None if found is None else {session_id: job for session_id, job in found.items() if is_own(session_id, job)}
+        for engine, found in jobs.items()
+    }
 
 
 def _list_session_ids(jobs: Mapping[str, Mapping[str, JobStatus] | None]) -> list[str]:

@@ -214,6 +214,16 @@ async def test_a_server_that_the_list_missed_is_asked_for_by_name(world):
     assert world.engine.cancelled == []
 
 
+async def test_a_job_of_another_account_that_poses_as_a_session_changes_nothing(world):
+    session_id = await world.admit()
+    await world.database.run_exclusive(sessions.release, session_id, "stopped")
+    world.hub.set_server("kim01")
+    world.engine.jobs[session_id] = JobStatus("66", JobState.RUNNING, user="mallory")
+    await world.twice()
+    assert not (await world.info(session_id)).is_live
+    assert world.engine.cancelled == []
+
+
 async def test_a_strangers_job_is_named_once_and_left_alone(world, caplog):
     world.engine.jobs["f" * 32] = JobStatus("99", JobState.RUNNING)
     await world.twice()
