@@ -55,7 +55,8 @@ class RunningHelper:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout_s)
             connection.connect(str(self.socket))
-            connection.sendall(line + b"\n")
+            with contextlib.suppress(BrokenPipeError):  # refused before we had asked
+                connection.sendall(line + b"\n")
             answer = connection.makefile("rb").readline()
         return json.loads(answer) if answer else {}
 

@@ -10,7 +10,7 @@ import pwd
 import sys
 from pathlib import Path
 
-from .server import Refused, Server, listen
+from .server import CALL_LIMIT_S, Refused, Server, listen
 from .verbs import Options
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--min-uid", type=int, default=1000, help="jobs are never run for accounts with a lower uid")
     parser.add_argument("--python", default=sys.executable, help="interpreter that starts sessions; job users must be able to run it")
     parser.add_argument("--wrapper", default=str(_PACKAGE / "spawner" / "singleuser.py"), help="program that starts a session's server")
+    parser.add_argument("--call-limit", type=float, default=CALL_LIMIT_S, help="seconds after which a request and all it started end")
     parser.add_argument("--sbatch-option", action="append", default=[], help="one more option for every sbatch; may be repeated")
     return parser
 
@@ -65,7 +66,7 @@ def main() -> int:
         return _refuse(str(exc))
     logging.getLogger(__name__).info("serving %s at %s", allowed.pw_name, arguments.socket)
     try:
-        Server(listener, allowed.pw_uid, options).serve()
+        Server(listener, allowed.pw_uid, options, call_limit_s=arguments.call_limit).serve()
     finally:
         with contextlib.suppress(OSError):
             arguments.socket.unlink()

@@ -313,6 +313,20 @@ def test_a_hung_sbatch_delays_nobody_else_and_is_ended_with_the_helper(hanging_s
         assert not helper.socket.exists()
 
 
+def test_a_request_that_takes_too_long_ends_with_all_it_started(hanging_sbatch):
+    with running_helper("--slurm-bin", str(hanging_sbatch), "--call-limit", "1") as helper:
+        answers = []
+        waiting = threading.Thread(target=lambda: answers.append(helper.ask("submit", "kim02", **submit_fields())))
+        waiting.start()
+        worker = wait_until(lambda: children_of(helper.process.pid))[0]
+        sbatch = wait_until(lambda: children_of(worker))[0]
+        waiting.join(20)
+        assert answers[0]["status"] == 503
+        wait_until(lambda: not Path(f"/proc/{sbatch}").exists())
+        wait_until(lambda: not children_of(helper.process.pid))
+        assert helper.ask("mkdir", "kim02")["ok"]
+
+
 def test_one_user_cannot_use_up_the_helper(hanging_sbatch):
     with running_helper("--slurm-bin", str(hanging_sbatch)) as helper:
         uid = pwd.getpwnam("kim02").pw_uid
