@@ -1,0 +1,106 @@
+"""The lab's directory, and servers that are none."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyterhub_backendai import identity
+from jupyterhub_backendai.config import BackendAI
+from tests import lab
+
+
+@pytest.fixture
+def make_directory(tmp_path: Path) -> Callable[..., identity.Directory]:
+    """A function that makes a directory of the lab's settings, with changes."""
+    password_file = tmp_path / "bind-password"
+    password_file.write_text(lab.LDAP_BIND_PASSWORD + "\n")
+
+    def make(**changes: Any) -> identity.Directory:
+        settings = {
+            "directory": "ldap",
+            "ldap_servers": [lab.LDAP_URL],
+            "ldap_ca_file": str(lab.LDAP_CA),
+            "ldap_bind_dn": lab.LDAP_BIND_DN,
+            "ldap_bind_password_file": str(password_file),
+            "ldap_user_base": lab.LDAP_USER_BASE,
+            "ldap_group_base": "dc=cm,dc=cluster",
+            "ldap_connect_timeout_s": 2.0,
+            "ldap_receive_timeout_s": 2.0,
+        }
+        return identity.connect(BackendAI(**{**settings, **changes}))
+
+    return make
+
+
+class StandIn:
+    """A server on a thread: hands each connection to ``serve`` and keeps all that was received."""
+
+    def __init__(self, serve: Callable[[StandIn, socket.socket], None]) -> None:
+        self._serve = serve
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.received = b""
+        self.connections = 0
+        self.accepted = threading.Event()
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            self.connections += 1
+            self.accepted.set()
+            threading.Thread(target=self._one, args=(connection,), daemon=True).start()
+
+    def _one(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            self._serve(self, connection)
+
+    def close(self) -> None:
+        for one in (self._listener, *self._open):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+def swallow(server: StandIn, connection: socket.socket) -> None:
+    """Listen to all and say nothing."""
+    while data := connection.recv(4096):
+        server.received += data
+
+
+@pytest.fixture
+def stand_in() -> Iterator[Callable[..., StandIn]]:
+    made = []
+
+    def make(serve: Callable[[StandIn, socket.socket], None] = swallow) -> StandIn:
+        made.append(StandIn(serve))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+def with_certificate(name: str) -> Callable[[StandIn, socket.socket], None]:
+    """A TLS server with one of the lab's certificates, which keeps what comes after the handshake."""
+
+    def serve(server: StandIn, connection: socket.socket) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls = lab.BASE / "ldap" / "tls"
+        context.load_cert_chain(tls / f"{name}.pem", tls / f"{name}.key")
+        swallow(server, context.wrap_socket(connection, server_side=True))
+
+    return serve
