@@ -74,7 +74,7 @@ exec(options["extra"])
 QUEUES = [
     {"name": "debug", "engine": "local", "capacity": {"cpu": "4", "mem": str(8 << 30), "cuda.device": "2"}, "default_time_s": 600},
     {"name": "jupyter", "engine": "slurm", "partition": "jupyter"},
-    {"name": "cas_v100_4", "engine": "slurm", "partition": "cas_v100_4"},
+    {"name": "cas_v100_2", "engine": "slurm", "partition": "cas_v100_2", "accounts": {"*": "paid"}},
 ]
 
 
@@ -146,7 +146,7 @@ class FakeService:
             raise self.refusal
         queue = next(entry for entry in QUEUES if entry["name"] == spec.request.queue)
         admission = Admission(
-            spec.session_id, queue["engine"], queue["name"], queue.get("partition", ""), "", "default", spec.request.environment,
+            spec.session_id, queue["engine"], queue["name"], queue.get("partition", ""), queue.get("accounts", {}).get("*", ""), "default", spec.request.environment,
             spec.request.interface, spec.request.slots, spec.request.gpu_type, spec.request.time_s or self.time_s, self.devices, self.posix,
         )  # fmt: skip
         return web.json_response(admission.to_json())

@@ -106,8 +106,7 @@ async def test_a_queued_start_is_adopted_after_kill_9():
 
 async def test_a_held_start_is_adopted_tells_its_reason_and_goes_on():
     async with slurm_hub() as hub:
-        blocker = block_queue("cas_v100_2")
-        try:
+        with full_queue("cas_v100_2"):
             await hub.launch("kim01", queue="cas_v100_2", mem="512m")
             events = await hub.events("kim01", enough=lambda found: found[-1].get("reason"))
             assert events[-1]["stage"] == "waiting"
@@ -117,16 +116,14 @@ async def test_a_held_start_is_adopted_tells_its_reason_and_goes_on():
             events = await hub.events("kim01", enough=lambda found: found[-1].get("reason"))
             assert events[-1]["position"] == 1, events
             assert jobs_of(hub, "PENDING") == [job_id]
-        finally:
-            for job in blocker:
-                subprocess.run(["scancel", job], check=False)
         model = await hub.until_ready("kim01")
         assert model["state"]["child"]["job_id"] == job_id
 
 
-def block_queue(partition: str) -> list[str]:
-    """Fill every node of a partition with jobs of somebody else."""
-    nodes = squeue_nodes(partition)
+@contextlib.contextmanager
+def full_queue(partition: str):
+    """Every node of a partition is taken by jobs of somebody else."""
+    nodes = list_nodes(partition)
     command = [
         "runuser",
         "-u",
@@ -144,15 +141,17 @@ def block_queue(partition: str) -> list[str]:
         "-D",
         "/tmp",
     ]
-    return [
-        subprocess.run(
-            [*command, "-w", node, "-o", "/dev/null", "--wrap", "sleep 600"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        for node in nodes
-    ]
+    jobs = []
+    try:
+        for node in nodes:
+            wrap = [*command, "-w", node, "-o", "/dev/null", "--wrap", "sleep 600"]
+            jobs.append(subprocess.run(wrap, capture_output=True, text=True, check=True).stdout.strip())
+        yield
+    finally:
+        subprocess.run(["scancel", *jobs], check=False)
 
 
-def squeue_nodes(partition: str) -> list[str]:
+def list_nodes(partition: str) -> list[str]:
     return subprocess.run(["sinfo", "-h", "-N", "-p", partition, "-o", "%N"], capture_output=True, text=True, check=True).stdout.split()
 
 
@@ -160,10 +159,11 @@ async def test_the_hub_dies_between_the_answer_of_sbatch_and_the_commit():
     hold = "from jupyterhub_backendai.spawner.launchers.base import Launcher; import os\n"
     hold += "if not os.path.exists('second'): Launcher.save = property(lambda s: lambda: None, lambda s, v: None)"
     async with slurm_hub(extra=hold) as hub:
-        await hub.launch("kim01", queue="jupyter", mem="512m")
-        await hub.until_phase("kim01", "submitting")
-        job_id = (await until(lambda: jobs_of(hub)))[0]
-        hub.kill()
+        with full_queue("cas_v100_2"):  # else it runs and reports its port to a hub that was told to forget it
+            await hub.launch("kim01", queue="cas_v100_2", mem="512m")
+            await hub.until_phase("kim01", "submitting")
+            job_id = (await until(lambda: jobs_of(hub)))[0]
+            hub.kill()
         (hub.dir / "second").touch()
         await hub.start()
         model = await hub.until_ready("kim01")
@@ -172,14 +172,10 @@ async def test_the_hub_dies_between_the_answer_of_sbatch_and_the_commit():
 
 async def test_a_job_that_starts_while_the_hub_is_down_gets_its_port_through():
     async with slurm_hub() as hub:
-        blocker = block_queue("cas_v100_2")
-        try:
+        with full_queue("cas_v100_2"):
             await hub.launch("kim01", queue="cas_v100_2", mem="512m")
             await hub.until_phase("kim01", "pending")
             hub.kill()
-        finally:
-            for job in blocker:
-                subprocess.run(["scancel", job], check=False)
         await until(lambda: jobs_of(hub, "RUNNING"), 40)
         await asyncio.sleep(2)  # the program has reported in vain by now, at least once
         await hub.start()
@@ -202,8 +198,7 @@ async def test_a_running_server_survives_and_is_ended_from_outside():
 
 async def test_twenty_stops_while_queued_leave_no_job():
     async with slurm_hub() as hub:
-        blocker = block_queue("cas_v100_2")
-        try:
+        with full_queue("cas_v100_2"):
             for number in range(20):
                 await hub.launch("kim01", f"s{number}", queue="cas_v100_2", mem="512m")
                 if number % 2:
@@ -214,9 +209,6 @@ async def test_twenty_stops_while_queued_leave_no_job():
             await until_no_jobs(hub)
             await until(lambda: len(hub.service.of("release")) == 20)
             assert set(hub.service.statuses()) <= {"PENDING", "CANCELLED"}
-        finally:
-            for job in blocker:
-                subprocess.run(["scancel", job], check=False)
 
 
 async def test_what_slurm_refuses_is_told_with_its_words():
