@@ -58,9 +58,15 @@ c.Spawner.start_timeout = c.Spawner.http_timeout = 120
 
 
 def peer_config(sbatch: str) -> str:
-    """batchspawner 1.3.0 with its own defaults; only what this cluster needs is set."""
+    """batchspawner 1.3.0 with its own defaults; only what this cluster needs is set.
+
+    Any hub loads the spawners that are installed beside it, and ours then takes over the port report: put the plain one back.
+    """
     return f"""
-import batchspawner
+from batchspawner.api import BatchSpawnerAPIHandler
+from jupyterhub.apihandlers import default_handlers
+default_handlers[:] = [route for route in default_handlers if route[0] != "/api/batchspawner"]
+default_handlers.append((r"/api/batchspawner", BatchSpawnerAPIHandler))
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.JupyterHub.spawner_class = "batchspawner.SlurmSpawner"

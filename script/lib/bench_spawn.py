@@ -28,7 +28,8 @@ USER = os.environ.get("BENCH_USER", "kim01")
 OPTIONS = {"queue": PARTITION, "cpu": str(CPUS), "mem": f"{MEM_MB}m", "time": f"{TIME_MIN}m", "interface": "lab"}
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo")
 LIMIT_S = 120.0
-LOOK_EVERY_S = 0.05
+# nothing answers before; asking earlier would only cost the hub time while it submits
+LOOK_AFTER_S, LOOK_EVERY_S = 0.5, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ async def _until(ask: Callable[[], Awaitable[bool]], what: str) -> None:
 
 async def _first_200(http: aiohttp.ClientSession, url: str, token: str, post: asyncio.Task[tuple[int, str]] | None = None) -> float:
     """When the server answered first (Unix seconds); a start that is refused ends it."""
+    await asyncio.sleep(LOOK_AFTER_S)
     deadline = time.monotonic() + LIMIT_S
     headers = {"Authorization": f"token {token}"}
     while time.monotonic() < deadline:
