@@ -17,7 +17,7 @@ class Allowance:
 
     def count(self, failures: int, quiet_s: float) -> int:
         """The failures that count after one more, ``quiet_s`` after the last. Never more than what the longest wait needs."""
-        return min(max(0, failures - int(quiet_s // self.decay_s)) + 1, self.free + 6)
+        return min(max(0, failures - int(max(0.0, quiet_s) // self.decay_s)) + 1, self.free + 6)
 
     def wait_s(self, failures: int) -> float:
         """Seconds until the next attempt: none for the first ones, then 1, 2, 4 … and never more than a minute."""

@@ -258,10 +258,9 @@ def _source_key(attempt: Attempt) -> str:
 
 def _begin(db: Session, attempt: Attempt, at: datetime) -> _Known:
     """Who has to wait, and what is known. The attempt counts as failed until it is not, so that many at once gain nothing."""
-    wait_s = max(logins.remaining_wait_s(db, key, at) for key in (_person_key(attempt), _source_key(attempt)))
+    wait_s = logins.remaining_wait_s(db, _source_key(attempt), at) or logins.try_attempt(db, _person_key(attempt), throttle.PERSON, at)
     if wait_s > 0:
         return _Known(wait_s)
-    logins.count_failure(db, _person_key(attempt), throttle.PERSON, at)
     return _Known(0.0, users.get_local_account(db, attempt.name), tokens.get_token(db, attempt.name))
 
 

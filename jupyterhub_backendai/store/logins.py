@@ -68,19 +68,45 @@ def use_ticket(db: Session, ticket_id: str, at: datetime) -> bool:
 def remaining_wait_s(db: Session, key: str, at: datetime) -> float:
     """Seconds that this key (``user:<name>``, ``source:<net>``) still has to wait."""
     until = db.scalar(select(LoginFailure.until).where(LoginFailure.key == key))
-    return max(0.0, (until - at).total_seconds()) if until else 0.0
+    return _seconds(until, at)
+
+
+def try_attempt(db: Session, key: str, allowance: Allowance, at: datetime) -> float:
+    """Count an attempt as failed before its outcome is known; or, when the key has to wait, the seconds that are left.
+
+    Looking and counting are one step, so that many attempts at once gain nothing. Run it with ``run_exclusive``.
+    """
+    row = _lock(db, key, at)
+    wait_s = _seconds(row.until, at)
+    if wait_s <= 0:
+        _count(row, allowance, at)
+        db.flush()
+    return wait_s
 
 
 def count_failure(db: Session, key: str, allowance: Allowance, at: datetime) -> int:
     """One more failure of a key; how many count now. Run it with ``run_exclusive``."""
+    row = _lock(db, key, at)
+    _count(row, allowance, at)
+    db.flush()
+    return row.count
+
+
+def _seconds(until: datetime | None, at: datetime) -> float:
+    return max(0.0, (until - at).total_seconds()) if until else 0.0
+
+
+def _lock(db: Session, key: str, at: datetime) -> LoginFailure:
     insert_missing(db, LoginFailure, key=key, count=0, until=None, updated_at=at)
-    row = db.scalars(select(LoginFailure).where(LoginFailure.key == key).with_for_update().execution_options(populate_existing=True)).one()
+    locked = select(LoginFailure).where(LoginFailure.key == key).with_for_update().execution_options(populate_existing=True)
+    return db.scalars(locked).one()
+
+
+def _count(row: LoginFailure, allowance: Allowance, at: datetime) -> None:
     row.count = allowance.count(row.count, (at - row.updated_at).total_seconds())
     wait = allowance.wait_s(row.count)
     row.until = at + timedelta(seconds=wait) if wait else None
     row.updated_at = at
-    db.flush()
-    return row.count
 
 
 def take_back_failure(db: Session, key: str) -> None:

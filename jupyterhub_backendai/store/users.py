@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -20,8 +20,9 @@ from .models import Base, Domain, Keypair, Project, ProjectMember, Role, User, U
 def insert_missing(db: Session, table: type[Base], **values: Any) -> bool:
     """Insert a row unless one with the same key is there, however many processes do it at once; whether this call did."""
     insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(**values).on_conflict_do_nothing()
-    return bool(db.execute(statement).rowcount)  # type: ignore[attr-defined]
+    # Asked back by RETURNING, because not every driver counts the rows of such a statement.
+    statement = insert(table).values(**values).on_conflict_do_nothing().returning(*inspect(table).primary_key)
+    return db.execute(statement).first() is not None
 
 
 # -- people

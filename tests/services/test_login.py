@@ -1,0 +1,362 @@
+"""The login decision, on both databases, with a directory that knows what a test tells it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from cryptography.fernet import Fernet
+from sqlalchemy import func, select, update
+
+from jupyterhub_backendai.config import BackendAI
+from jupyterhub_backendai.core import otp
+from jupyterhub_backendai.core.identity import LocalAccount, PasswordCheck, Person, PosixAccount
+from jupyterhub_backendai.errors import BackendAIError, Conflict, DirectoryUnavailable, NotFound
+from jupyterhub_backendai.services import login
+from jupyterhub_backendai.services.login import Attempt, Desk
+from jupyterhub_backendai.store import models, users
+from jupyterhub_backendai.store import otp as tokens
+from jupyterhub_backendai.store.crypt import Crypt
+from jupyterhub_backendai.store.database import Database
+from tests.databases import database, database_url, postgres_url, sqlite_template  # noqa: F401 - fixtures
+
+SECRET = b"12345678901234567890"
+PASSWORD = "right"
+
+
+class FakeDirectory:
+    """A directory of people whose password is ``right``."""
+
+    def __init__(self) -> None:
+        self.people: dict[str, Person] = {}
+        self.reasons: dict[str, str] = {}
+        self.is_away = False
+        self.asked: list[str] = []
+
+    async def check(self, name: str, password: str, account: LocalAccount | None = None) -> PasswordCheck:
+        self.asked.append(name)
+        if self.is_away:
+            raise DirectoryUnavailable
+        person = self.people.get(name)
+        if person is None:
+            return PasswordCheck(None, "unknown")
+        return PasswordCheck(person, self.reasons.get(name, "")) if password == PASSWORD else PasswordCheck(None, "wrong-password")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class Counter:
+    """A desk with a directory, a database, and short ways to use them."""
+
+    def __init__(self, db: Database, **settings: Any) -> None:
+        self.db, self.directory = db, FakeDirectory()
+        self.crypt = Crypt(Fernet.generate_key().decode())
+        self.settings = BackendAI(directory="ldap", site_name="Test", **settings)
+        self.desk = Desk(self.settings, db, self.directory, self.crypt)
+
+    async def add(self, name: str, *, token: bool = True, **fields: Any) -> None:
+        self.directory.people[name] = Person(name, **fields)
+        if token:
+            encrypted = self.crypt.encrypt(otp.format_secret(SECRET), tokens.purpose(name))
+            await self.db.run(tokens.set_confirmed, name, encrypted)
+
+    async def log_in(
+        self, name: str, code: str = "", password: str = PASSWORD, source: str = "10.0.0.1", next_url: str = ""
+    ) -> dict[str, Any]:
+        return await self.desk.login(Attempt(name, password, code, source, next_url))
+
+    async def reasons(self) -> list[str]:
+        def read(db: Any) -> list[str]:
+            rows = db.scalars(select(models.AuditEntry).where(models.AuditEntry.action == "login").order_by(models.AuditEntry.at))
+            return [row.details.get("reason", row.result) for row in rows]
+
+        return await self.db.run(read)
+
+    async def forgive(self) -> None:
+        """Let the time pass that people have to wait."""
+        await self.db.run(lambda db: db.execute(update(models.LoginFailure).values(until=None)))
+
+    async def count(self, table: type[models.Base]) -> int:
+        return await self.db.run(lambda db: db.scalar(select(func.count()).select_from(table)))
+
+
+@pytest_asyncio.fixture
+async def counter(database: Database) -> AsyncIterator[Counter]:  # noqa: F811
+    yield Counter(database, admin_users=["boss"], project_groups={"physics": "quarks", "ai": "ai"})
+
+
+def code(ahead: int = 0) -> str:
+    return otp.code_at(SECRET, otp.step_of(time.time()) + ahead)
+
+
+async def test_everything_right(counter: Counter) -> None:
+    await counter.add("kim01", display_name="김", email="k@x.kr", groups=("physics",), posix=PosixAccount("KIM", 5000, 5001, "/home/k"))
+    answer = await counter.log_in(" KIM01 ", code())
+    identity = answer["identity"]
+    assert answer["outcome"] == "ok"
+    assert (identity["name"], identity["display_name"], identity["domain"]) == ("kim01", "김", "default")
+    assert (list(identity["projects"]), identity["is_admin"], identity["is_active"]) == (["quarks"], False, True)
+    assert identity["posix"] == {"name": "KIM", "uid": 5000, "gid": 5001, "home": "/home/k"}
+    keypair = await counter.db.run(lambda db: db.scalars(select(models.Keypair)).one())
+    assert keypair.access_key == identity["access_key"]
+    assert (keypair.is_main, keypair.is_active) == (True, True)
+    assert len(counter.crypt.decrypt(keypair.secret_key, f"keypair:{keypair.access_key}")) == 40
+    assert await counter.reasons() == ["ok"]
+
+
+async def test_whatever_is_wrong_the_answer_is_the_same(counter: Counter) -> None:
+    await counter.add("kim01")
+    wrong_code = f"{(int(code()) + 1) % 10**6:06d}"
+    answers = []
+    for name, password, typed in [
+        ("nobody", PASSWORD, code()),
+        ("kim01", "wrong", code()),
+        ("kim01", PASSWORD, wrong_code),
+        ("kim01", PASSWORD, ""),
+        ("kim01\n", PASSWORD, code()),
+        ("x" * 900, PASSWORD, code()),
+        ("", "", ""),
+    ]:
+        answers.append(await counter.log_in(name, typed, password))
+        await counter.forgive()
+    assert answers == [{"outcome": "refused", "message": login.REFUSED, "params": {}}] * 7
+    assert await counter.reasons() == ["unknown", "wrong-password", "wrong-code", "no-code", "unknown", "unknown", "unknown"]
+    assert await counter.count(models.User) == 0
+
+
+async def test_a_wrong_password_does_not_burn_the_code(counter: Counter) -> None:
+    await counter.add("kim01")
+    good = code()
+    assert (await counter.log_in("kim01", good, "wrong"))["outcome"] == "refused"
+    assert (await counter.log_in("kim01", good))["outcome"] == "ok"
+
+
+async def test_a_code_is_good_once(counter: Counter) -> None:
+    await counter.add("kim01")
+    now = code()
+    assert (await counter.log_in("kim01", now))["outcome"] == "ok"
+    assert (await counter.log_in("kim01", now))["outcome"] == "refused"
+    assert (await counter.log_in("kim01", code(-1)))["outcome"] == "refused"  # older than the last
+    await counter.forgive()
+    assert (await counter.log_in("kim01", code(1)))["outcome"] == "ok"
+    assert await counter.reasons() == ["ok", "used-code", "used-code", "ok"]
+
+
+async def test_twenty_at_once_with_one_code(counter: Counter) -> None:
+    await counter.add("kim01")
+    now = code()
+    answers = await asyncio.gather(*(counter.log_in("kim01", now) for _ in range(20)))
+    assert [answer["outcome"] for answer in answers].count("ok") == 1
+    # and without anybody having to wait: the step itself is taken once
+    step = otp.step_of(time.time()) + 5
+    taken = await asyncio.gather(*(counter.db.run(tokens.consume_step, "kim01", step, 0) for _ in range(20)))
+    assert taken.count(True) == 1
+
+
+async def test_drift_is_remembered(counter: Counter) -> None:
+    await counter.add("kim01")
+    assert (await counter.log_in("kim01", code(1)))["outcome"] == "ok"
+    assert (await counter.log_in("kim01", code(2)))["outcome"] == "ok"
+    token = await counter.db.run(tokens.get_token, "kim01")
+    assert token.drift in {1, 2}
+
+
+async def test_a_secret_of_somebody_else_does_not_open(counter: Counter) -> None:
+    await counter.add("kim01")
+    await counter.add("eve", token=False)
+    stolen = await counter.db.run(tokens.get_token, "kim01")
+    await counter.db.run(tokens.set_confirmed, "eve", stolen.secret)
+    with pytest.raises(BackendAIError):
+        await counter.log_in("eve", code())
+
+
+# -- waiting
+
+
+async def test_who_fails_again_and_again_waits(counter: Counter) -> None:
+    await counter.add("kim01")
+    for _ in range(3):
+        assert "throttled" not in await counter.log_in("kim01", password="wrong")
+    asked = len(counter.directory.asked)
+    answer = await counter.log_in("kim01", code())
+    assert (answer["outcome"], answer["throttled"], answer["message"]) == ("refused", True, login.WAIT)
+    assert answer["params"]["seconds"] >= 1
+    assert len(counter.directory.asked) == asked  # the directory is not even asked
+    # an unknown name waits the same
+    for _ in range(3):
+        await counter.log_in("nobody", password="wrong")
+    assert (await counter.log_in("nobody"))["throttled"]
+    # and in time it is over
+    await counter.forgive()
+    assert (await counter.log_in("kim01", code()))["outcome"] == "ok"
+    assert (await counter.log_in("kim01", code(), "wrong"))["outcome"] == "refused"
+    assert await counter.count(models.LoginFailure) == 3  # kim01 began again at one
+
+
+async def test_many_at_once_gain_nothing(counter: Counter) -> None:
+    await counter.add("kim01")
+    answers = await asyncio.gather(*(counter.log_in("kim01", f"{number:06d}") for number in range(30)))
+    assert sum("throttled" not in answer for answer in answers) <= 3
+
+
+async def test_a_source_that_fails_again_and_again_waits(counter: Counter) -> None:
+    await counter.add("kim01")
+    for number in range(30):
+        await counter.log_in(f"guess{number}", password="x", source="10.9.9.9")
+    assert (await counter.log_in("kim01", code(), source="10.9.9.77"))["throttled"]
+    assert (await counter.log_in("kim01", code(), source="10.9.8.1"))["outcome"] == "ok"
+
+
+async def test_an_outage_is_no_failure(counter: Counter) -> None:
+    await counter.add("kim01")
+    counter.directory.is_away = True
+    for _ in range(6):
+        with pytest.raises(DirectoryUnavailable):
+            await counter.log_in("kim01", code())
+    counter.directory.is_away = False
+    assert (await counter.log_in("kim01", code()))["outcome"] == "ok"
+
+
+# -- who may
+
+
+@pytest.mark.parametrize("token", [True, False])
+async def test_must_change_and_not_allowed_are_said_to_who_is_right(database: Database, token: bool) -> None:  # noqa: F811
+    counter = Counter(database, allowed_groups=["jhub-users"])
+    await counter.add("jang05", token=token, groups=("jhub-users",))
+    await counter.add("out", token=token)
+    counter.directory.reasons["jang05"] = "must-change"
+    assert (await counter.log_in("jang05", code()))["message"] == login.MUST_CHANGE
+    assert (await counter.log_in("out", code()))["message"] == login.NOT_ALLOWED
+    if token:
+        assert (await counter.log_in("jang05", "000000"))["message"] == login.REFUSED
+        assert (await counter.log_in("out", "000000"))["message"] == login.REFUSED
+    assert await counter.count(models.User) == 0
+
+
+async def test_a_closed_row_stays_out(counter: Counter) -> None:
+    await counter.add("kim01")
+    await counter.log_in("kim01", code())
+    await counter.db.run(users.set_status, "kim01", models.UserStatus.INACTIVE)
+    assert await counter.desk.get_identity("kim01") is None
+    answer = await counter.log_in("kim01", code(1))
+    assert (answer["outcome"], "closed" in answer["message"]) == ("refused", True)
+    assert await counter.desk.get_identity("nobody") is None
+
+
+async def test_rights_and_projects_follow_the_directory(counter: Counter) -> None:
+    await counter.add("boss", groups=("physics", "ai"))
+    first = (await counter.log_in("boss", code()))["identity"]
+    assert (first["is_admin"], list(first["projects"])) == (True, ["ai", "quarks"])
+
+    def join_another(db: Any) -> None:
+        user = db.scalars(select(models.User).where(models.User.name == "boss")).one()
+        project = models.Project(id=models.new_id(), domain="default", name="by-hand")
+        db.add(project)
+        db.flush()
+        db.add(models.ProjectMember(user_id=user.id, project_id=project.id))
+
+    await counter.db.run(join_another)
+    counter.directory.people["boss"] = Person("boss", groups=("ai",))
+    second = (await counter.log_in("boss", code(1)))["identity"]
+    assert list(second["projects"]) == ["ai", "by-hand"]
+    assert second["access_key"] == first["access_key"]
+
+
+async def test_the_same_person_twenty_times_at_once(database: Database) -> None:  # noqa: F811
+    counter = Counter(database, otp_required=False)
+    for number in range(20):
+        await counter.add(f"user{number}", token=False)
+    names = [f"user{number % 10}" for number in range(20)]
+    answers = await asyncio.gather(*(counter.log_in(name) for name in names))
+    assert [answer["outcome"] for answer in answers] == ["ok"] * 20
+    assert (await counter.count(models.User), await counter.count(models.Keypair)) == (10, 10)
+    assert (await counter.count(models.Domain), await counter.count(models.Project)) == (1, 1)
+
+
+# -- enrolment
+
+
+async def enrol(counter: Counter, name: str = "kim01", next_url: str = "/hub/token") -> tuple[str, bytes]:
+    await counter.add(name, token=False)
+    answer = await counter.log_in(name, next_url=next_url)
+    assert (answer["outcome"], answer["step"]) == ("step", "enrol")
+    shown = await counter.desk.show_step(answer["ticket"])
+    assert shown["username"] == name
+    assert shown["svg"].startswith("<svg")
+    return answer["ticket"], base64.b32decode(shown["secret"])
+
+
+def first_code(secret: bytes, ahead: int = 0) -> str:
+    return otp.code_at(secret, otp.step_of(time.time()) + ahead)
+
+
+async def test_enrolment(counter: Counter) -> None:
+    ticket, secret = await enrol(counter)
+    assert len(secret) == 20
+    assert await counter.count(models.User) == 0
+    rows = await counter.db.run(lambda db: list(db.scalars(select(models.LoginTicket))))
+    assert ticket not in {rows[0].id, rows[0].payload}
+    assert otp.format_secret(secret) not in rows[0].payload
+    answer = await counter.desk.confirm_step(ticket, first_code(secret))
+    assert (answer["outcome"], answer["next"], answer["identity"]["name"]) == ("ok", "/hub/token", "kim01")
+    assert (await counter.log_in("kim01", first_code(secret)))["outcome"] == "refused"  # that code is used up
+    assert (await counter.log_in("kim01", first_code(secret, 1)))["outcome"] == "ok"
+    token = await counter.db.run(lambda db: db.scalars(select(models.OTPToken)).one())
+    assert otp.format_secret(secret) not in token.secret
+
+
+async def test_a_ticket_is_good_once(counter: Counter) -> None:
+    ticket, secret = await enrol(counter)
+    right = first_code(secret)
+    answers = await asyncio.gather(*(counter.desk.confirm_step(ticket, right) for _ in range(8)), return_exceptions=True)
+    assert [isinstance(answer, dict) for answer in answers].count(True) == 1
+    assert all(isinstance(answer, (dict, NotFound)) for answer in answers)
+    with pytest.raises(NotFound):
+        await counter.desk.show_step(ticket)
+
+
+async def test_tickets_that_are_none(counter: Counter) -> None:
+    ticket, secret = await enrol(counter)
+    for made_up in ("", "x", ticket[:-1], ticket + "x", "\x00"):
+        with pytest.raises(NotFound):
+            await counter.desk.show_step(made_up)
+    row_id = await counter.db.run(lambda db: db.scalar(select(models.LoginTicket.id)))
+    with pytest.raises(NotFound):  # what the database holds opens nothing
+        await counter.desk.show_step(row_id)
+    late = models.now() - timedelta(seconds=1)
+    await counter.db.run(lambda db: db.execute(update(models.LoginTicket).values(expires_at=late)))
+    with pytest.raises(NotFound):
+        await counter.desk.confirm_step(ticket, first_code(secret))
+    assert await counter.count(models.OTPToken) == 0
+
+
+async def test_a_second_ticket_does_not_replace_the_token(counter: Counter) -> None:
+    first, secret = await enrol(counter)
+    second, other = await enrol(counter)
+    assert (await counter.desk.confirm_step(first, first_code(secret)))["outcome"] == "ok"
+    with pytest.raises(Conflict):
+        await counter.desk.confirm_step(second, first_code(other))
+    assert (await counter.log_in("kim01", first_code(other)))["outcome"] == "refused"
+
+
+async def test_wrong_first_codes_are_limited(counter: Counter) -> None:
+    ticket, secret = await enrol(counter)
+    for _ in range(10):
+        answer = await counter.desk.confirm_step(ticket, "12345")
+        assert (answer["outcome"], answer["message"]) == ("refused", login.WRONG_CODE)
+    with pytest.raises(NotFound):
+        await counter.desk.confirm_step(ticket, first_code(secret))
+
+
+async def test_a_token_that_was_removed_is_set_up_again(counter: Counter) -> None:
+    await counter.add("kim01")
+    assert await counter.db.run(tokens.remove_token, "kim01")
+    assert (await counter.log_in("kim01", code()))["outcome"] == "step"
