@@ -33,6 +33,7 @@ COMPLETING_S = 60.0
 FORGET_S = 300.0
 MIN_GAP_S = 0.2
 MAX_REMEMBERED = 10_000
+BUSY_SHARE = 0.02
 
 Run = Callable[[Sequence[str]], Awaitable[CommandResult]]
 
@@ -49,7 +50,11 @@ class Watch:
 
 
 class SlurmReader:
-    """Reads every ``starting_s`` seconds while a session starts, else every ``steady_s``; rests when nobody asks."""
+    """Reads every ``starting_s`` seconds while a session starts, else every ``steady_s``; rests when nobody asks.
+
+    With thousands of jobs a reading takes long enough to count: then even the fast pace reads for no more than 2 % of the time, but
+    never more slowly than ``steady_s``.
+    """
 
     def __init__(
         self, run: Run, slurm_bin: str, job_name: str, *, starting_s: float, steady_s: float, clock: Callable[[], float] = time.monotonic
@@ -65,6 +70,7 @@ class SlurmReader:
         self._completing: dict[str, float] = {}
         self._error: BackendAIError | None = None
         self._begun = self._done = 0
+        self._reading_s = 0.0
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._finished = asyncio.Condition()
@@ -142,7 +148,9 @@ class SlurmReader:
             while True:
                 self._wake.clear()
                 self._begun += 1
+                began_at = time.monotonic()
                 await self._read_safely()
+                self._reading_s = time.monotonic() - began_at
                 async with self._finished:
                     self._done = self._begun
                     self._finished.notify_all()
@@ -174,7 +182,8 @@ class SlurmReader:
             return None
         watched = list(map(self._find, self._watched.values()))
         is_starting = self._starting or any(status is None or status.state is JobState.PENDING for status in watched)
-        return max(0.0, (self._starting_s if is_starting else self._steady_s) - MIN_GAP_S)
+        fast_s = max(self._starting_s, min(self._steady_s, self._reading_s / BUSY_SHARE))
+        return max(0.0, (fast_s if is_starting else self._steady_s) - MIN_GAP_S)
 
     def _forget(self) -> None:
         now = self._clock()

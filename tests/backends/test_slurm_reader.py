@@ -218,3 +218,18 @@ async def test_it_reads_by_itself_often_while_something_starts_and_rests_when_no
     await reader.refresh()
     assert reader._pause() is None
     await reader.close()
+
+
+async def test_the_pace_slows_down_where_a_reading_takes_long(slurm):
+    reader = SlurmReader(slurm.run, "/usr/bin", "backendai-hub", starting_s=2, steady_s=10, clock=slurm.clock)
+    assert reader._pause() is None
+    slurm.jobs["7"] = FakeJob(comment=ONE, state="PENDING")
+    await reader.status(ONE, "7", "kim01")
+    paces = []
+    for reader._reading_s in (0.02, 0.1, 9.0):
+        paces.append(reader._pause() + slurm_reader.MIN_GAP_S)
+    slurm.jobs["7"].state = "RUNNING"
+    await reader.refresh()
+    reader._reading_s = 0.0
+    assert [*paces, reader._pause() + slurm_reader.MIN_GAP_S] == pytest.approx([2, 5, 10, 10])
+    await reader.close()
