@@ -226,7 +226,11 @@ class BackendAISpawner(Adoption, Spawner):
         return token.id if token else None
 
     async def run_pre_spawn_hook(self) -> None:
-        await maybe_future(self.launcher.run_pre_spawn_hook())
+        try:
+            launcher = self.launcher
+        except BackendAIError as exc:  # admitted, but this hub cannot run it; what was reserved goes back
+            raise failures.refused(self.language, exc) from exc
+        await maybe_future(launcher.run_pre_spawn_hook())
 
     async def create_certs(self) -> Any:
         return await self.launcher.create_certs()

@@ -108,6 +108,7 @@ class FakeService:
         self.time_s = 600
         self.devices: tuple[int, ...] = ()
         self.is_away = False
+        self.hold: asyncio.Event | None = None
 
     async def start(self) -> None:
         app = web.Application(middlewares=[self._guard])
@@ -142,6 +143,8 @@ class FakeService:
     async def _admit(self, request):
         spec = SessionSpec.from_json(await request.json())
         self.calls.append(("admit", {"id": spec.session_id, "user": spec.user, "server": spec.server_name}))
+        if self.hold:
+            await self.hold.wait()
         if self.refusal:
             raise self.refusal
         queue = next(entry for entry in QUEUES if entry["name"] == spec.request.queue)

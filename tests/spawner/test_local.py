@@ -1,5 +1,6 @@
 """Whole starts on the local launcher: a real hub, a real server, a fake of our service."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -277,3 +278,36 @@ c.LocalLauncher.post_stop_hook = lambda spawner: open("stopped", "w").write(f"{s
         await hub.stop_server("ann")
         await hub.until_stopped("ann")
         assert (hub.dir / "stopped").read_text() == "77 LocalLauncher"
+
+
+async def test_the_hub_stays_free_while_the_service_says_nothing_and_gives_back_what_it_asked_for():
+    async with running_hub() as hub:
+        hub.service.hold = asyncio.Event()
+        status, _ = await hub.launch("ann")
+        assert status == 202
+        assert (await hub.call("GET", "/users/ann"))[0] == 200
+        async with hub.http.get(hub.url + "/health") as response:
+            assert response.status == 200
+        assert await hub.phase("ann") == "admitting"
+        assert not hub.service.hold.is_set()  # all that was answered before the service said a word
+        hub.kill()  # and the next hub knows what it had asked for
+        hub.service.hold.set()
+        await hub.start()
+        await until(lambda: hub.service.of("release"))
+        assert hub.service.of("release")[0]["id"] == hub.service.of("admit")[0]["id"]
+        await hub.until_stopped("ann")
+
+
+async def test_a_hub_without_the_launcher_of_a_running_session_starts_and_lets_it_run():
+    extra = "import os\nif os.path.exists('second'): c.BackendAISpawner.launchers = {}"
+    async with running_hub(extra=extra) as hub:
+        await hub.launch("ann")
+        model = await hub.until_ready("ann")
+        hub.kill()
+        (hub.dir / "second").touch()
+        await hub.start()
+        await hub.until_ready("ann")
+        assert Process.of(int(model["state"]["child"]["job_id"])).is_alive()
+        status, answer = await hub.launch("bob")
+        assert status == 400
+        assert "launcher" in answer["message"]

@@ -66,6 +66,13 @@ async def slurm_hub(**kwargs):
         shutil.rmtree(directory)
 
 
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 async def until_no_jobs(hub):
     await until(lambda: not jobs_of(hub), 40, "the end of all jobs")
 
@@ -84,6 +91,14 @@ async def test_start_and_stop_as_the_users_own_job():
         assert node
         async with hub.http.get(f"http://127.0.0.1:{port}/user/upper/api") as response:
             assert response.status == 200
+        session_id = model["state"]["session_id"]
+        workspace = LAB / "scratch/UPPER/workspace"
+        assert squeue("-j", job_id, "-o", "%Z") == [str(workspace)]
+        environ = next(path for path in Path("/proc").glob("[0-9]*/environ") if session_id.encode() in read(path.with_name("cmdline")))
+        assert os.readlink(environ.with_name("cwd")) == str(workspace)
+        names = {entry.partition(b"=")[0] for entry in environ.read_bytes().split(b"\0")}
+        assert not [name for name in names if b"TOKEN" in name or b"JUPYTERHUB" in name or b"BACKENDAI" in name]
+        assert not list((LAB / "scratch/UPPER/.backendai").glob(f"{session_id}*"))
         await until(lambda: "RUNNING" in hub.service.statuses())
         assert {"job_id": job_id, "node": node}.items() <= hub.service.of("report")[-1].items()
         await hub.stop_server("upper")
@@ -235,3 +250,50 @@ async def test_an_environment_that_cannot_run_shows_the_end_of_the_job_log():
         event = json.loads(page.split("data: ")[1])
         assert event["failed"], page
         assert "cannot run /nonexistent/python" in event["html_message"], event
+
+
+THIEF = """
+import json, socket, sys
+stolen = tried = 0
+port = int(sys.stdin.readline())
+print("trying", flush=True)
+while not stolen:
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        for host in ("0.0.0.0", "127.0.0.1"):
+            with socket.socket() as thief:
+                thief.setsockopt(socket.SOL_SOCKET, option, 1)
+                try:
+                    thief.bind((host, port))
+                    thief.listen()
+                    stolen += 1
+                except OSError:
+                    tried += 1
+    sys.stdout.write(json.dumps([tried, stolen]) + chr(10))
+    sys.stdout.flush()
+"""
+
+
+async def test_a_neighbour_on_the_node_never_gets_the_port():
+    async with slurm_hub() as hub:
+        thief = subprocess.Popen(
+            ["runuser", "-u", "lee01", "--", "python3", "-c", THIEF], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/"
+        )
+        try:
+            await hub.launch("kim01", queue="jupyter", mem="512m")
+
+            async def reported():
+                return ((await hub.model("kim01")).get("state") or {}).get("child", {}).get("port")
+
+            port = await until(reported, 40)
+            thief.stdin.write(f"{port}\n")
+            thief.stdin.flush()
+            assert thief.stdout.readline() == "trying\n"
+            tried, stolen = json.loads(thief.stdout.readline())
+            assert not (await hub.model("kim01"))["ready"]  # it was tried before the server answered
+            await hub.until_ready("kim01")
+        finally:
+            thief.kill()
+        for line in thief.stdout.read().splitlines()[:-1]:
+            tried, stolen = json.loads(line)
+        assert (tried > 10, stolen) == (True, 0)
+        thief.wait()

@@ -14,6 +14,7 @@ from typing import Any
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import url_path_join, wait_for_http_server
+from traitlets import default
 
 from ...config import BackendAI
 from ...core.reasons import Explanation
@@ -84,6 +85,14 @@ class Launcher(Spawner):
     ending: Ending | None = None
     stage = Stage()
     interval_s = 1.0
+
+    @default("poll_interval")
+    def _poll_interval(self) -> int:
+        return 10  # asking costs nothing here, and an end from outside should be noticed soon
+
+    @default("http_timeout")
+    def _http_timeout(self) -> int:
+        return 120  # shared file systems are slow when many start at once
 
     def attach(self, settings: BackendAI, admission: Admission, save: Callable[[], None]) -> None:
         """Give the launcher its session; before start, resume, poll and stop."""

@@ -43,10 +43,6 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
     _popen: subprocess.Popen[bytes] | None = None
     _is_timed_out = False
 
-    @default("http_timeout")
-    def _http_timeout(self) -> int:
-        return 120
-
     @default("term_timeout")
     def _term_timeout(self) -> int:
         return 10

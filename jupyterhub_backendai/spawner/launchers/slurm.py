@@ -26,10 +26,6 @@ CANCEL_FOR_S, OVER_FOR_S = 120.0, 20.0
 class SlurmLauncher(Launcher, SlurmSpawner):
     """One session, one job, under the user's POSIX account."""
 
-    @default("http_timeout")
-    def _http_timeout(self) -> int:
-        return 120
-
     @default("env_keep")
     def _env_keep(self) -> list[str]:
         return ["LANG", "LC_ALL"]  # PATH and the like of the hub's machine mean nothing on a node
