@@ -2,12 +2,13 @@ import asyncio
 import sqlite3
 import stat
 import sys
+import threading
 from contextlib import closing
 
 import pytest
 from sqlalchemy import make_url, select, text
 
-from jupyterhub_backendai.errors import BackendUnavailable
+from jupyterhub_backendai.errors import BackendAIError, BackendUnavailable
 from jupyterhub_backendai.store import leases, models
 from jupyterhub_backendai.store.database import Database, current_revision, head_revision, make_engine, upgrade
 from tests.forwarder import Forwarder
@@ -231,3 +232,29 @@ async def test_a_lease_has_one_holder_at_a_time(database):
 async def test_a_lease_that_ran_out_is_free(database):
     assert await database.run_exclusive(leases.take, "work", "dead", -1)
     assert await database.run_exclusive(leases.take, "work", "alive", 60)
+
+
+async def test_a_database_that_stops_in_the_middle_costs_seconds(database):
+    """The thread waits on, whoever asked does not."""
+    release = threading.Event()
+    with pytest.raises(BackendUnavailable):
+        await database._in_thread(release.wait, 0.05)
+    release.set()
+    assert await database.run(list_domains) == []
+
+
+def test_an_older_program_does_not_touch_a_newer_database(tmp_path):
+    url = f"sqlite:///{tmp_path}/newer.sqlite"
+    upgrade(url)
+    with closing(sqlite3.connect(tmp_path / "newer.sqlite")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffff'")
+        connection.commit()
+    with pytest.raises(BackendAIError, match="ffff"):
+        upgrade(url)
+
+
+async def test_an_older_revision_names_the_one_that_is_needed(database, monkeypatch):
+    from jupyterhub_backendai.store import database as module
+
+    monkeypatch.setattr(module, "head_revision", lambda: "0002")
+    assert "has revision 0001, this program needs 0002. Run: jupyterhub-backendai db upgrade" in await database.check()
