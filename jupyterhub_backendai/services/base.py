@@ -218,10 +218,11 @@ class HubUserHandler(HubOAuthenticated, BaseHandler):
 
     @property
     def language(self) -> str:
+        # As on the hub's pages: the choice made in this browser, then the browser's own. The account's, kept at login, is for
+        # programs that say nothing.
+        cookie, accept = self.get_cookie(i18n.COOKIE) or "", self.request.headers.get("Accept-Language", "")[:500]
         identity = getattr(self, "identity", None)
-        account = identity.language if identity else ""
-        cookie = self.get_cookie(i18n.COOKIE) or ""
-        return i18n.choose_language(account=account, cookie=cookie, accept=self.request.headers.get("Accept-Language", "")[:500])
+        return i18n.choose_language(cookie=cookie or (identity.language if identity and not accept else ""), accept=accept)
 
 
 class ApiHandler(HubUserHandler, JSONHandler):

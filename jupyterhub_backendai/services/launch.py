@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import secrets
 import unicodedata
@@ -15,13 +14,12 @@ from tornado.httputil import url_concat
 
 from .. import i18n
 from ..core.queues import Figures
-from ..core.sessions import INTERFACES, LaunchRequest, check_request, format_duration, parse_request
-from ..core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
+from ..core.sessions import INTERFACES, LaunchRequest, check_request, parse_request
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated, Violation
 from .auth import authenticated, refuse_write
 from .base import PageHandler
 from .metrics import REFUSALS
-from .queues import list_rows
+from .queues import list_page_rows
 from .sessions import check_environment, find_queue, list_rules
 
 FIELDS = ("project", "name", "queue", "environment", "interface", "cpu", "mem", "gpu", "gpu_type", "time")
@@ -114,20 +112,6 @@ def list_environments(entries: Mapping[str, Mapping[str, Any]], language: str) -
         labels = entry.get("labels") or {}
         found.append((name, labels.get(language) or labels.get("en") or name))
     return found
-
-
-def describe_most(language: str, row: Mapping[str, Any]) -> dict[str, str]:
-    """The most of a queue in the words of a form: only what is limited."""
-    slots = ResourceSlots.from_json(row["max_slots"])
-    words = {
-        "cpu": str(int(slots.amount(CPU))) if CPU in slots else "",
-        "mem": format_bytes(int(slots.amount(MEM))) if MEM in slots else "",
-    }
-    words["gpu"] = str(int(slots.amount(CUDA_DEVICE))) if CUDA_DEVICE in slots or row["nodes"] else ""
-    words["time"] = i18n.format_span(language, row["max_time_s"]) if row["max_time_s"] else ""
-    words["default_time"] = i18n.format_span(language, row["default_time_s"])
-    words["default_clock"] = format_duration(row["default_time_s"])
-    return words
 
 
 class LaunchHandler(PageHandler):
@@ -248,7 +232,7 @@ class LaunchHandler(PageHandler):
 
     def _fill(self, form: Form, figures: Figures) -> dict[str, Any]:
         """Everything that the form offers, and what is chosen in it."""
-        rows = list_rows(self.config, figures, self.identity.projects, self.language)
+        rows = list_page_rows(self.config, figures, self.identity.projects, self.language)
         names = [row["name"] for row in rows]
         values = {name: form.values.get(name) or DEFAULTS.get(name, "") for name in FIELDS}
         if values["queue"] not in names:
@@ -262,8 +246,7 @@ class LaunchHandler(PageHandler):
             "rows": rows,
             "chosen": values["queue"],
             "chosen_row": chosen,
-            "most": describe_most(self.language, chosen) if chosen else {},
-            "describe_most": functools.partial(describe_most, self.language),
+            "most": chosen["most"] if chosen else {},
             "environments": environments,
             "interfaces": INTERFACES,
             "projects": self.identity.projects,

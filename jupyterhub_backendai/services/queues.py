@@ -14,8 +14,8 @@ from .. import i18n
 from ..backends.base import Backend
 from ..config import BackendAI
 from ..core.queues import Figures, GPUFigures, Queue, QueueFigures
-from ..core.sessions import limits, max_time_s
-from ..core.slots import CPU, CUDA_DEVICE, MEM
+from ..core.sessions import format_duration, limits, max_time_s
+from ..core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
 from ..errors import N_, BackendAIError
 from ..store.database import Database
 from ..store.sessions import Usage, list_usage
@@ -173,13 +173,32 @@ class QueuesHandler(PageHandler):
     @authenticated
     async def get(self) -> None:
         figures = await self.figures.look(max_age_s=REFRESH_S if self.get_query_argument("now", "") else None)
-        rows = list_rows(self.config, figures, self.identity.projects, self.language)
+        rows = list_page_rows(self.config, figures, self.identity.projects, self.language)
         self.render_page("queues.html", rows=rows, figures=figures, chosen=self.get_query_argument("queue", "")[:64])
 
 
 def list_rows(settings: BackendAI, figures: Figures, projects: tuple[str, ...], language: str) -> list[dict[str, Any]]:
     """All lines of the table for somebody."""
     return [describe(queue, figures.queues.get(queue.name), language) for queue in list_visible(settings, projects)]
+
+
+def list_page_rows(settings: BackendAI, figures: Figures, projects: tuple[str, ...], language: str) -> list[dict[str, Any]]:
+    """The lines as a page shows them: with the most of a session in words."""
+    return [{**row, "most": describe_most(language, row)} for row in list_rows(settings, figures, projects, language)]
+
+
+def describe_most(language: str, row: Mapping[str, Any]) -> dict[str, str]:
+    """The most of a queue in the words of a form: only what is limited."""
+    slots = ResourceSlots.from_json(row["max_slots"])
+    words = {
+        "cpu": str(int(slots.amount(CPU))) if CPU in slots else "",
+        "mem": format_bytes(int(slots.amount(MEM))) if MEM in slots else "",
+    }
+    words["gpu"] = str(int(slots.amount(CUDA_DEVICE))) if CUDA_DEVICE in slots or row["nodes"] else ""
+    words["time"] = i18n.format_span(language, row["max_time_s"]) if row["max_time_s"] else ""
+    words["default_time"] = i18n.format_span(language, row["default_time_s"])
+    words["default_clock"] = format_duration(row["default_time_s"])
+    return words
 
 
 default_handlers = [(r"queues", QueuesHandler)]

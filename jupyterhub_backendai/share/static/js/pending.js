@@ -55,7 +55,11 @@ function showFailure(event) {
   document.getElementById("failure").hidden = false;
   document.getElementById("again").hidden = false;
   cancel.hidden = true;
-  say(message.dataset.failed);
+  const title = document.getElementById("title");
+  title.textContent = title.dataset.failed;
+  document.getElementById("may-close").hidden = true;
+  document.getElementById("bar").hidden = true;
+  say("");
 }
 
 function onEvent(data) {

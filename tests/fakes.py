@@ -1,0 +1,112 @@
+"""Stand-ins with names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from jupyterhub_backendai.backends.base import Backend, JobRequest
+from jupyterhub_backendai.core.identity import PosixAccount
+from jupyterhub_backendai.core.queues import QueueFigures
+from jupyterhub_backendai.core.sessions import JobStatus
+
+ACCESS = "access:services!service=backendai"
+
+
+@dataclass
+class FakeHub:
+    """As much of JupyterHub as the service sees: who has a token, people's servers, and starts that are accepted or refused.
+
+    A token is valid while it is in ``tokens``; an OAuth code is the token that it buys.
+    """
+
+    tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
+    servers: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    starts: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    refusal: tuple[int, dict[str, Any]] | None = None
+    url: str = ""
+    questions: int = 0
+
+    def let_in(self, name: str, token: str = "", *scopes: str, kind: str = "user") -> str:
+        token = token or f"token-of-{name}"
+        self.tokens[token] = {"name": name, "kind": kind, "groups": [], "scopes": [*(scopes or (ACCESS,))]}
+        return token
+
+    async def start(self) -> web.AppRunner:
+        app = web.Application()
+        app.router.add_get("/hub/api/user", self._whoami)
+        app.router.add_post("/hub/api/oauth2/token", self._token)
+        app.router.add_get("/hub/api/users", self._users)
+        app.router.add_get("/hub/api/users/{name}", self._user)
+        app.router.add_post("/hub/api/users/{name}/server", self._start)
+        app.router.add_post("/hub/api/users/{name}/servers/{server}", self._start)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hub/api"
+        return runner
+
+    def _who(self, request: web.Request) -> dict[str, Any]:
+        model = self.tokens.get(request.headers.get("Authorization", "").partition(" ")[2])
+        if model is None:
+            raise web.HTTPForbidden(text='{"status": 403, "message": "Forbidden"}', content_type="application/json")
+        return model
+
+    async def _whoami(self, request: web.Request) -> web.Response:
+        self.questions += 1
+        return web.json_response(self._who(request))
+
+    async def _token(self, request: web.Request) -> web.Response:
+        body = await request.post()
+        return web.json_response({"access_token": body["code"], "token_type": "Bearer"})
+
+    async def _users(self, request: web.Request) -> web.Response:
+        return web.json_response([])
+
+    async def _user(self, request: web.Request) -> web.Response:
+        model = self._who(request)
+        return web.json_response({"name": model["name"], "servers": self.servers.get(request.match_info["name"], {})})
+
+    async def _start(self, request: web.Request) -> web.Response:
+        self._who(request)
+        if self.refusal:
+            status, body = self.refusal
+            return web.json_response(body, status=status)
+        body = await request.json()
+        self.starts.append((request.match_info["name"], request.match_info.get("server", ""), body))
+        return web.Response(status=202)
+
+
+@dataclass
+class FakeEngine(Backend):
+    """An engine that shows the rows that a test gave it, or fails."""
+
+    rows: dict[str, QueueFigures] = field(default_factory=dict)
+    error: Exception | None = None
+    reads: int = 0
+    name: str = "slurm"
+
+    async def capacity(self) -> Mapping[str, QueueFigures]:
+        self.reads += 1
+        if self.error:
+            raise self.error
+        return self.rows
+
+    async def submit(self, job: JobRequest) -> str:
+        raise NotImplementedError
+
+    async def cancel(self, job_id: str, posix: PosixAccount | None) -> None:
+        raise NotImplementedError
+
+    async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:
+        raise NotImplementedError
+
+    async def statuses(self) -> Mapping[str, JobStatus]:
+        return {}
+
+    async def read_log(self, job_id: str, posix: PosixAccount | None) -> str:
+        return ""
