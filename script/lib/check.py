@@ -22,6 +22,9 @@ CELL = """import json, os
 print("CHECK " + json.dumps({"uid": os.getuid(), "cwd": os.getcwd(), "server": os.getppid(),
     "job": os.environ.get("SLURM_JOB_ID", ""), "partition": os.environ.get("SLURM_JOB_PARTITION", ""),
     "ours": sorted({"BACKENDAI_STATE", "BACKENDAI_PRIVATE_URL", "CONFIGPROXY_AUTH_TOKEN", "JUPYTERHUB_CRYPT_KEY"} & set(os.environ))}))"""
+# what browsers say of a page that is opened, and of a call by its script
+NAVIGATE = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+FETCH = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 OVER = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "COMPLETING")
 
 
@@ -40,7 +43,7 @@ class Page(HTMLParser):
     def __init__(self, url, text):
         super().__init__()
         self.url, self.text = url, text
-        self.forms, self.tables = [], []
+        self.forms, self.tables, self.rows = [], [], {}
         self._select = self._option = self._cell = None
         self.feed(text)
 
@@ -52,6 +55,7 @@ class Page(HTMLParser):
             self.tables.append([])
         elif tag == "tr" and self.tables:
             self.tables[-1].append([])
+            self.rows[attributes.get("data-queue")] = self.tables[-1][-1]
         elif tag in {"td", "th"} and self.tables and self.tables[-1]:
             self._cell = []
         elif self.forms and attributes.get("name") and tag in {"input", "select", "textarea"}:
@@ -116,12 +120,14 @@ class Browser:
         self.http = http
 
     async def get(self, url):
-        async with self.http.get(url, max_redirects=20) as answer:
+        async with self.http.get(url, headers=NAVIGATE, max_redirects=20) as answer:
             return await self._read(answer)
 
     async def post(self, page, form, **fields):
         url = urljoin(page.url, form["action"] or page.url)
-        async with self.http.post(url, data={**form["fields"], **fields}, headers={"Referer": page.url}, max_redirects=20) as answer:
+        async with self.http.post(
+            url, data={**form["fields"], **fields}, headers={**NAVIGATE, "Referer": page.url}, max_redirects=20
+        ) as answer:
             return await self._read(answer)
 
     def xsrf(self, url):
@@ -131,7 +137,7 @@ class Browser:
 
     async def call(self, method, page_url, path, body=None):
         """What a page's script sends to its own origin."""
-        headers = {"X-XSRFToken": self.xsrf(page_url), "Referer": page_url}
+        headers = {**FETCH, "X-XSRFToken": self.xsrf(page_url), "Referer": page_url}
         async with self.http.request(method, urljoin(page_url, path), json=body, headers=headers) as answer:
             text = await answer.text()
             expect(answer.status < 400, f"{method} {path}: {answer.status} {text[:300]}")
@@ -196,9 +202,12 @@ class Check:
         queues = form["choices"].get("queue", [])
         expect(len(queues) > 1, f"the form offers fewer than two queues: {queues}")
         self.queue = queues[1]
-        rows = [row for table in page.tables for row in table if len(row) > 3 and any(self.queue in cell for cell in row[:2])]
-        rows = rows or [row for table in page.tables for row in table[2:3]]
-        expect(rows and any(re.search(r"\d", cell) for cell in rows[0][1:]), f"the table has no figures of the queue {self.queue}")
+        expect(all(queue in page.rows for queue in queues), f"the table lacks queues of the form: {list(page.rows)}")
+        figures = dict(zip(page.tables[0][0], page.rows[self.queue], strict=True))
+        expect(re.fullmatch(r"\d+", figures["Waiting"]), f"the row of {self.queue} has no figures: {figures}")
+        if self.instance.lab:
+            nodes = {name: int(figures[name]) for name in ("Alloc", "Idle", "Down", "Total")}
+            expect(sum(nodes.values()) == 2 * nodes["Total"] > 0, f"the nodes of {self.queue} do not add up: {nodes}")
         return page, form
 
     async def _submit(self, browser, state):
@@ -214,7 +223,7 @@ class Check:
     async def _wait_until_ready(self, browser, page):
         path = self.server_path + "/progress"
         while True:
-            headers = {"Accept": "text/event-stream", "Referer": page.url}
+            headers = {**FETCH, "Accept": "text/event-stream", "Referer": page.url}
             async with browser.http.get(urljoin(page.url, path), params={"_xsrf": browser.xsrf(page.url)}, headers=headers) as answer:
                 expect(answer.status == 200, f"{path}: {answer.status}")
                 async for line in answer.content:
