@@ -180,6 +180,7 @@ class Service:
             except TimeoutError:
                 log.warning("Requests were cut off")
         await self.hub.close()
+        await self.people.close()
         await self.db.close()
         self._pid_file.remove()
 

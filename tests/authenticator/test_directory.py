@@ -1,0 +1,112 @@
+"""A whole hub with the lab's LDAP behind it, and with a directory that says nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from jupyterhub_backendai import identity
+from jupyterhub_backendai.config import BackendAI
+from jupyterhub_backendai.store.crypt import Crypt
+from jupyterhub_backendai.store.database import Database
+from tests import lab
+from tests.identity.conftest import StandIn, stand_in  # noqa: F401 - a fixture
+
+from .conftest import Browser, Hub, Service, code_of, hub_api
+
+pytestmark = [pytest.mark.e2e, pytest.mark.ldap]
+
+
+@pytest_asyncio.fixture
+async def make_service(hub: Hub, sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Callable[..., Service]]:
+    made: list[Service] = []
+
+    def make(**changes: object) -> Service:
+        database = tmp_path / "backendai.sqlite"
+        shutil.copy(sqlite_template, database)
+        password = tmp_path / "password"
+        password.write_text(lab.LDAP_BIND_PASSWORD)
+        fields = {
+            "state_dir": str(hub.state),
+            "database_url": f"sqlite:///{database}",
+            "directory": "ldap",
+            "ldap_servers": [lab.LDAP_URL],
+            "ldap_ca_file": str(lab.LDAP_CA),
+            "ldap_bind_dn": lab.LDAP_BIND_DN,
+            "ldap_bind_password_file": str(password),
+            "ldap_user_base": lab.LDAP_USER_BASE,
+            "ldap_group_base": lab.LDAP_GROUP_BASE,
+            "project_groups": {"prj001": "physics", "prj003": "chemistry"},
+            "admin_groups": ["jhub-admins"],
+            **changes,
+        }
+        settings = BackendAI(**fields)
+        service = Service(settings, Database(settings.database_url), identity.connect(settings), Crypt(settings.read_secret("crypt")))
+        service.start()
+        made.append(service)
+        return service
+
+    yield make
+    for service in made:
+        await service.stop()
+        await service.people.close()
+        await service.db.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "admin"), [("kim01", ["physics"], True), ("kim02", ["chemistry"], False), ("upper", ["default"], False)]
+)
+async def test_first_login_with_ldap(
+    browser: Browser, make_service: Callable[..., Service], hub: Hub, name: str, groups: list[str], admin: bool
+) -> None:
+    make_service(ldap_servers=[lab.LDAPS_URL] if name == "kim01" else [lab.LDAP_URL])
+    await browser.login(name.upper(), lab.password("UPPER" if name == "upper" else name))
+    assert browser.location == "/hub/login/enrol", browser.text
+    page = await browser.open(browser.location)
+    secret = base64.b32decode(page.select_one("#otp-key").get_text().replace(" ", ""))
+    await browser.submit("otp", otp=code_of(secret))
+    assert await browser.is_logged_in()
+    model = await hub_api(hub, f"/users/{name}")
+    assert (sorted(model["groups"]), model["admin"]) == (groups, admin)
+    await browser.open("/hub/logout")
+    await browser.login(name, lab.password("UPPER" if name == "upper" else name), code_of(secret, 1))
+    assert browser.status == 302
+
+
+async def test_who_must_change_the_password_stays_out(browser: Browser, make_service: Callable[..., Service], hub: Hub) -> None:
+    make_service()
+    await browser.login("jang05", lab.password("jang05"))
+    assert (browser.status, "Change your password first" in browser.error) == (403, True)
+    assert await hub_api(hub, "/users/jang05") is None
+
+
+async def test_a_silent_directory_stops_nobody_else(
+    browser: Browser,
+    make_service: Callable[..., Service],
+    hub: Hub,
+    stand_in: Callable[..., StandIn],  # noqa: F811
+) -> None:
+    silent = stand_in()
+    make_service(ldap_servers=[f"ldaps://127.0.0.1:{silent.port}"], ldap_receive_timeout_s=2.0)
+    events = []
+
+    async def log_in() -> None:
+        await browser.login("kim01", lab.password("kim01"))
+        events.append(f"login {browser.status}")
+
+    waiting = asyncio.create_task(log_in())
+    assert await asyncio.to_thread(silent.accepted.wait, 10)
+    async with aiohttp.ClientSession() as other:
+        for path in ("/hub/health", "/hub/login", "/hub/health"):
+            async with other.get(hub.url + path) as response:
+                events.append(f"{path} {response.status}")
+    await waiting
+    assert events == ["/hub/health 200", "/hub/login 200", "/hub/health 200", "login 503"]
+    assert "not possible right now" in browser.error
