@@ -32,7 +32,7 @@ def state_root():
     return SYSTEM_DIR if os.geteuid() == 0 else APP / ".state"
 
 
-def lock(path):
+def lock(path, url):
     """Hold a file's lock while this process lives. Raises Failed when another one has it."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     file = path.open("a+")
@@ -42,7 +42,7 @@ def lock(path):
         file.seek(0)
         raise Failed(f"running already: {file.read().strip()}") from exc
     file.truncate(0)
-    file.write(f"process {os.getpid()}\n")
+    file.write(f"{url}, process {os.getpid()}\n")
     file.flush()
     return file
 
@@ -66,7 +66,7 @@ def print_people(instance):
 def run(arguments):
     name = "lab" if arguments.lab else "local"
     state = Path(os.environ.get("BACKENDAI_STATE") or state_root() / name).resolve()
-    with lock(state.with_name(f"{state.name}.lock")):
+    with lock(state.with_name(f"{state.name}.lock"), f"http://127.0.0.1:{arguments.port}"):
         if not is_free(arguments.port):
             raise Failed(f"port {arguments.port} is in use; choose another with --port")
         wanted = {**PORTS, "BACKENDAI_PRIVATE_PORT": 0}
@@ -104,7 +104,8 @@ def check(arguments):
     """An instance of its own on free ports, thrown away afterwards."""
     from check import Check, report_failure
 
-    root = state_root() / "check"
+    named = os.environ.get("BACKENDAI_STATE")
+    root = Path(f"{named}-check").resolve() if named else state_root() / "check"
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix="", dir=root))
     state.rmdir()
@@ -138,7 +139,7 @@ def main():
         run(arguments)
     except KeyboardInterrupt:
         return 130 if arguments.check else 0
-    except Failed as exc:
+    except (Failed, OSError) as exc:
         say(str(exc))
         return 1
     return 0
