@@ -66,7 +66,7 @@ class RunningHelper:
 
 
 @contextlib.contextmanager
-def running_helper(*options: str, account: str = "") -> Iterator[RunningHelper]:
+def running_helper(*options: str, account: str = "", slurm_conf: str = "") -> Iterator[RunningHelper]:
     """Start a helper (as root, or as ``account``) and stop it with SIGTERM at the end."""
     base = Path(tempfile.mkdtemp(prefix="backendai-helper-", dir="/run"))
     try:
@@ -83,7 +83,8 @@ def running_helper(*options: str, account: str = "") -> Iterator[RunningHelper]:
             *("--user-root", f"{base}/scratch/{{user}}", "--python", "/usr/bin/python3", "--wrapper", str(base / "wrapper.py")),
             *options,
         ]
-        process = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
+        variables = {**os.environ, "SLURM_CONF": slurm_conf} if slurm_conf else None
+        process = subprocess.Popen(command, cwd=Path(__file__).parent.parent, env=variables)
         helper = RunningHelper(base, process)
         wait_until(helper.socket.exists)
         try:

@@ -122,6 +122,26 @@ def test_the_schedulers_no_comes_back_and_leaves_no_session_file(helper):
     assert not list(sessions.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("line", "replacement"),
+    [("SlurmctldPort=", "SlurmctldPort=1"), ("AuthType=", "AuthType=auth/munge\nAuthInfo=socket=/nonexistent/munge.sock")],
+    ids=["controller", "munge"],
+)
+def test_a_scheduler_that_cannot_be_asked_is_no_refusal(line, replacement):
+    conf = Path("/run") / f"backendai-conf-{secrets.token_hex(4)}"
+    lines = Path("/etc/slurm/slurm.conf").read_text().splitlines()
+    conf.write_text("\n".join(replacement if text.startswith(line) else text for text in lines) + "\n")
+    conf.chmod(0o644)
+    try:
+        with running_helper(slurm_conf=str(conf)) as helper:
+            answer = helper.ask("submit", **submit_fields())
+            assert (answer["error_code"], answer["status"]) == ("backendai_scheduler_unavailable", 503)
+            assert not list((helper.root("kim01") / ".backendai").iterdir())
+            assert helper.ask("cancel", job_id="1")["error_code"] == "backendai_scheduler_unavailable"
+    finally:
+        conf.unlink()
+
+
 def test_the_same_session_is_not_submitted_twice(helper):
     fields = submit_fields()
     first = helper.ask("submit", **fields)
