@@ -27,6 +27,8 @@ TRIPLES = int(os.environ.get("BENCH_TRIPLES", "7"))
 USER = os.environ.get("BENCH_USER", "kim01")
 OPTIONS = {"queue": PARTITION, "cpu": str(CPUS), "mem": f"{MEM_MB}m", "time": f"{TIME_MIN}m", "interface": "lab"}
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo")
+HUB_ID = f"bench{os.getpid()}"
+JOB_NAMES = f"backendai-{HUB_ID},spawner-jupyterhub,bench-floor"
 LIMIT_S = 120.0
 # nothing answers before; asking earlier would only cost the hub time while it submits
 LOOK_AFTER_S, LOOK_EVERY_S = 0.5, 0.05
@@ -68,12 +70,13 @@ def _rows(samples: dict[str, list[Sample]]) -> list[Row]:
 
 async def _measure(directory: Path) -> dict[str, list[Sample]]:
     wrappers = Wrappers(directory / "bin", COMMANDS, before=False)
-    ours = OurHub(directory / "ours", f"bench{os.getpid()}", wrappers)
+    ours = OurHub(directory / "ours", HUB_ID, wrappers)
     peer = PeerHub(directory / "peer", peer_config(str(wrappers.directory / "sbatch")))
     try:
         ours.start()
         peer.start()
-        async with aiohttp.ClientSession() as http:
+        # no connection is kept: the proxies close idle ones, and one that dies under a POST would spoil the sample
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http:
             await ours.log_in(USER)
             await peer.call(http, "POST", f"/users/{USER}")
             return await _interleave(
@@ -127,7 +130,7 @@ async def _is_stopped(http: aiohttp.ClientSession, hub: RestHub) -> bool:
 
 
 async def _no_jobs() -> bool:
-    out = await asyncio.to_thread(subprocess.run, ["/usr/bin/squeue", "-h", "-u", USER, "-p", PARTITION], capture_output=True)
+    out = await asyncio.to_thread(subprocess.run, ["/usr/bin/squeue", "-h", "-u", USER, "-n", JOB_NAMES], capture_output=True)
     return out.returncode == 0 and not out.stdout.strip()
 
 
