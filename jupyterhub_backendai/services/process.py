@@ -95,13 +95,16 @@ async def end_other(pid_file: PidFile) -> None:
 async def open_public(url: str, pid_file: PidFile) -> list[socket.socket]:
     """Listen where the hub's proxy looks for us. A busy port is taken back from a predecessor, and waited for some seconds."""
     parts = urlsplit(url)
-    deadline = time.monotonic() + PORT_WAIT_S
+    deadline, is_said = time.monotonic() + PORT_WAIT_S, False
     while True:
         try:
             sockets = bind_sockets(parts.port or 80, parts.hostname or "127.0.0.1")
         except OSError as exc:
             if exc.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                 raise
+            if not is_said:
+                log.warning("Port %s is taken; waiting for it", parts.port)
+                is_said = True
             await end_other(pid_file)
             await asyncio.sleep(0.1)
         else:
@@ -119,7 +122,7 @@ def open_private(url: str) -> list[socket.socket]:
         finally:
             os.umask(old_mask)
     parts = urlsplit(url)
-    if parts.hostname not in _LOOPBACK or not parts.port:
+    if parts.scheme != "http" or parts.hostname not in _LOOPBACK or not parts.port:
         raise InvalidParameters("c.BackendAI.private_url must be unix:///path or http://127.0.0.1:port, not %(url)s.", url=url)
     return bind_sockets(parts.port, parts.hostname)
 
