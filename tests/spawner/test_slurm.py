@@ -253,11 +253,10 @@ async def test_an_environment_that_cannot_run_shows_the_end_of_the_job_log():
 
 
 THIEF = """
-import json, socket, sys
+import json, select, socket, sys
 stolen = tried = 0
 port = int(sys.stdin.readline())
-print("trying", flush=True)
-while not stolen:
+while not select.select([sys.stdin], [], [], 0)[0]:  # until it is closed
     for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
         for host in ("0.0.0.0", "127.0.0.1"):
             with socket.socket() as thief:
@@ -268,16 +267,20 @@ while not stolen:
                     stolen += 1
                 except OSError:
                     tried += 1
-    sys.stdout.write(json.dumps([tried, stolen]) + chr(10))
-    sys.stdout.flush()
+    if tried + stolen == 4:
+        print("trying", flush=True)
+    select.select([sys.stdin], [], [], 0.001)
+print(json.dumps([tried, stolen]), flush=True)
 """
 
 
 async def test_a_neighbour_on_the_node_never_gets_the_port():
+    neighbour = account("lee01")
     async with slurm_hub() as hub:
         thief = subprocess.Popen(
-            ["runuser", "-u", "lee01", "--", "python3", "-c", THIEF], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/"
-        )
+            ["/usr/bin/python3", "-c", THIEF], user=neighbour.uid, group=neighbour.gid, extra_groups=[], cwd="/", text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
         try:
             await hub.launch("kim01", queue="jupyter", mem="512m")
 
@@ -288,12 +291,10 @@ async def test_a_neighbour_on_the_node_never_gets_the_port():
             thief.stdin.write(f"{port}\n")
             thief.stdin.flush()
             assert thief.stdout.readline() == "trying\n"
-            tried, stolen = json.loads(thief.stdout.readline())
             assert not (await hub.model("kim01"))["ready"]  # it was tried before the server answered
             await hub.until_ready("kim01")
+            tried, stolen = json.loads(thief.communicate(timeout=10)[0])
         finally:
             thief.kill()
-        for line in thief.stdout.read().splitlines()[:-1]:
-            tried, stolen = json.loads(line)
+            thief.wait()
         assert (tried > 10, stolen) == (True, 0)
-        thief.wait()
