@@ -27,7 +27,7 @@ class _Connection:
 
 
 def make_page(cookie="", accept="", uri="/hub/home"):
-    headers = {"Accept-Language": accept, **({"Cookie": f"{COOKIE}={cookie}"} if cookie else {})}
+    headers = {"Host": "hub.test", "Accept-Language": accept, **({"Cookie": f"{COOKIE}={cookie}"} if cookie else {})}
     request = HTTPServerRequest(start_line=RequestStartLine("GET", uri, "HTTP/1.1"), headers=HTTPHeaders(headers), connection=_Connection())
     return HubPage(Application(), request)
 
