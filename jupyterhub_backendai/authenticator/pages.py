@@ -88,6 +88,8 @@ class LoginPage(LoginHandler):
             self.redirect(f"{self.hub.base_url}login/{answer['step']}")
         else:
             message = i18n.translate(language_of(self), answer["message"], answer["params"])
+            if answer.get("throttled"):
+                self.set_header("Retry-After", str(answer["params"]["seconds"]))
             await self._again(429 if answer.get("throttled") else 403, message, username)
 
     async def _enter(self, identity: Identity, next_url: str | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from jupyterhub_backendai.core import otp
 from jupyterhub_backendai.store import models
@@ -227,3 +227,33 @@ async def test_language(browser: Browser, service: Service) -> None:
     await browser.open("/hub/login")
     await browser.submit("language", language="en", next="//evil.example/")
     assert (browser.status, browser.location) == (303, "/hub/")
+
+
+async def test_who_fails_again_and_again_waits(browser: Browser, service: Service) -> None:
+    secret = await service.add_person("jack")
+    for _ in range(3):
+        await browser.login("jack", "wrong")
+    await browser.login("jack", PASSWORD, code_of(secret))
+    assert (browser.status, browser.error.startswith("Too many attempts. Wait ")) == (429, True)
+    assert int(browser.headers["Retry-After"]) >= 1
+    assert not await browser.is_logged_in()
+
+
+async def test_the_hubs_rest_interface_asks_for_the_code_too(browser: Browser, service: Service) -> None:
+    secret = await service.add_person("kate")
+    await service.add_person("liam", with_token=False)
+    await browser.login("kate", PASSWORD, code_of(secret, -1))
+    assert browser.status == 302
+    browser.http.cookie_jar.clear()
+
+    async def ask(name: str, **auth: object) -> int:
+        await browser.open(f"/hub/api/users/{name}/tokens", "POST", json={"auth": {"username": name, **auth}})
+        return browser.status
+
+    assert await ask("kate", password=PASSWORD) == 403
+    assert await ask("kate", password=PASSWORD, decided={"identity": {"name": "kate"}}) == 403
+    assert await ask("kate", password=["x"], otp=1) == 403
+    assert await ask("liam", password=PASSWORD) == 403
+    await service.db.run(lambda db: db.execute(delete(models.LoginFailure)))
+    assert await ask("kate", password=PASSWORD, otp=code_of(secret, -1)) == 403
+    assert await ask("kate", password=PASSWORD, otp=code_of(secret)) == 201
