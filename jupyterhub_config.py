@@ -120,4 +120,6 @@ c.JupyterHub.load_roles = [
         "services": ["backendai"],
     }
 ]
+# give this scope to the service or the token that Prometheus uses
+c.JupyterHub.custom_scopes = {"custom:backendai:read:metrics": {"description": "Read the metrics of the platform"}}
 c.JupyterHub.extra_user_scopes = ["access:services!service=backendai"]
