@@ -140,9 +140,11 @@ class LdapDirectory:
         for server in self._usable():
             try:
                 return self._check_at(server, name, password)
-            except (LDAPException, OSError, ValueError) as exc:
+            except Exception as exc:
+                # Everything, because ldap3 raises IndexError and others on an answer that is not LDAP.
                 server.bad_until = time.monotonic() + COOL_DOWN_S
-                log.warning("The directory %s cannot be used: %s: %s", server, type(exc).__name__, exc)
+                is_known = isinstance(exc, LDAPException | OSError)
+                log.warning("The directory %s cannot be used: %s: %s", server, type(exc).__name__, exc, exc_info=None if is_known else exc)
         raise DirectoryUnavailable
 
     def _usable(self) -> Iterator[_Server]:
@@ -220,7 +222,7 @@ class LdapDirectory:
                     base, search_filter, attributes=attributes, size_limit=limit, time_limit=self._receive_s
                 )
                 break
-            except LDAPException:
+            except Exception:
                 self._drop(server)
                 if is_fresh or attempt:
                     raise

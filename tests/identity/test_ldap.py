@@ -194,6 +194,21 @@ async def test_a_silent_server_costs_its_time_out_once(make_directory: Make, sta
     assert server.connections == 1
 
 
+@pytest.mark.parametrize(
+    "babble", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x30\x84\x00\x00\x00\x03\xff\xff\xff", b"\x30\x03\x02\x01\x01", b"\x00" * 64, b""]
+)
+async def test_a_server_that_is_no_directory(make_directory: Make, stand_in: Callable[..., StandIn], babble: bytes) -> None:
+    def babble_on(server: StandIn, connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(babble)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    server = stand_in(babble_on)
+    directory = make_directory(ldap_servers=[f"ldap://127.0.0.1:{server.port}"], ldap_ca_file="", ldap_receive_timeout_s=1.0)
+    with pytest.raises(DirectoryUnavailable):
+        await directory.check("kim01", "x")
+
+
 async def test_nobody_there(make_directory: Make) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
