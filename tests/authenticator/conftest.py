@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -75,7 +73,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         yield running
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], running: Hub, port: int) -> None:
@@ -217,13 +218,3 @@ async def hub_api(hub: Hub, path: str) -> Any:
         http.get(f"{hub.url}/hub/api{path}") as found,
     ):
         return await found.json() if found.status == 200 else None
-
-
-async def until(condition: Any, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        await asyncio.sleep(0.02)
-
-
-TEXT_KEY = re.compile(r"[A-Z2-7 ]{32,}")
