@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
+from pathlib import Path
 
+import aiohttp
 import pytest
 from sqlalchemy import delete, select
 
@@ -256,3 +259,33 @@ async def test_the_hubs_rest_interface_asks_for_the_code_too(browser: Browser, s
     await service.db.run(lambda db: db.execute(delete(models.LoginFailure)))
     assert await ask("kate", password=PASSWORD, otp=used) == 403
     assert await ask("kate", password=PASSWORD, otp=code_of(secret)) == 201
+
+
+async def test_a_silent_service_stops_nobody_else(browser: Browser, service: Service, hub: Hub) -> None:
+    await service.stop()
+    accepted, events, writers = asyncio.Event(), [], []
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        accepted.set()
+
+    path = service.settings.private_url.removeprefix("unix://")
+    server = await asyncio.start_unix_server(say_nothing, path)
+
+    async def log_in() -> None:
+        await browser.login("mia")
+        events.append(f"login {browser.status}")
+
+    waiting = asyncio.create_task(log_in())
+    await asyncio.wait_for(accepted.wait(), 10)
+    async with aiohttp.ClientSession() as other:
+        for address in ("/hub/health", "/hub/login"):
+            async with other.get(hub.url + address) as response:
+                events.append(f"{address} {response.status}")
+    server.close()
+    Path(path).unlink(missing_ok=True)
+    for writer in writers:
+        writer.transport.abort()
+    await waiting
+    assert events == ["/hub/health 200", "/hub/login 200", "login 503"]
