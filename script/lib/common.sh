@@ -11,14 +11,12 @@ is_alive() {
 
 # wait_for SECONDS COMMAND…: until the command succeeds
 wait_for() {
-  local left=$(($1 * 10))
+  local end=$((SECONDS + $1))
   shift
-  while [ $left -gt 0 ]; do
-    "$@" >/dev/null 2>&1 && return 0
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $end ] || return 1
     sleep 0.1
-    left=$((left - 1))
   done
-  return 1
 }
 
 is_gone() { ! is_alive "$1" "$2"; }

@@ -80,12 +80,15 @@ database_up() {
     GRANT ALL ON slurm_acct_db.* TO 'slurm'@'localhost';"
 }
 
+# asked by its port first: sacctmgr itself tries for minutes
+accounting_answers() { (: </dev/tcp/127.0.0.1/6819) && sacctmgr -n -i show cluster; }
+
 accounting_up() {
   if ! is_alive "$SLURM/run/slurmdbd.pid" slurmdbd; then
     rm -f "$SLURM/run/slurmdbd.pid"
     runuser -u slurm -- /usr/sbin/slurmdbd 9>&- || return 1
   fi
-  wait_for 30 sacctmgr -n -i show cluster || { tail -n 5 "$SLURM/log/slurmdbd.log"; return 1; }
+  wait_for 30 accounting_answers || { tail -n 5 "$SLURM/log/slurmdbd.log"; return 1; }
   sacctmgr -nP show cluster format=cluster | grep -qx lab || sacctmgr -i -Q add cluster lab >/dev/null
   # a QOS named by a partition must exist before slurmctld reads it
   sacctmgr -nP show qos format=name | grep -qx jupyter_free || sacctmgr -i -Q add qos jupyter_free >/dev/null
