@@ -20,6 +20,7 @@ async function act(button, body) {
   }
 }
 
+for (const button of document.querySelectorAll(".bai-stop, .bai-remove")) button.hidden = false; // without scripts they could do nothing
 for (const button of document.querySelectorAll(".bai-stop")) button.addEventListener("click", () => act(button));
 for (const button of document.querySelectorAll(".bai-remove")) button.addEventListener("click", () => act(button, { remove: true }));
 for (const time of document.querySelectorAll("time[datetime]")) {

@@ -124,5 +124,6 @@ cancel.addEventListener("click", async () => {
   }
 });
 
+cancel.hidden = false; // without scripts it could do nothing
 follow();
 document.documentElement.dataset.ready = "pending";

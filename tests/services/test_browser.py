@@ -1,0 +1,233 @@
+"""Our scripts in a real browser: the table that refreshes itself, and the start that is followed."""
+
+import asyncio
+from dataclasses import dataclass, field
+from dataclasses import replace as change
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from playwright.async_api import async_playwright, expect
+
+from jupyterhub_backendai import templating
+from tests.databases import sqlite_template
+from tests.lab import CHROMIUM
+from tests.services.public import V100, browser, nobody, settings, site
+
+__all__ = ["browser", "nobody", "settings", "site", "sqlite_template"]
+pytestmark = pytest.mark.browser
+SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+
+
+@pytest_asyncio.fixture
+async def chromium():
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield running
+        await running.close()
+
+
+async def serve_hub_files(context):
+    """The hub's own style sheets and scripts, which the fake hub has not."""
+
+    async def answer(route):
+        path = route.request.url.partition("/hub/static/")[2].partition("?")[0]
+        await route.fulfill(path=Path(templating.DATA_FILES_PATH, "static", path))
+
+    await context.route("**/hub/static/**", answer)
+
+
+def watch(page):
+    """Everything that a script or our policy complains about."""
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if "Security Policy" in message.text else None)
+    return complaints
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "ko"])
+async def test_refresh_keeps_focus_scroll_and_what_was_typed(chromium, site, size, scheme, language):
+    token = site.hub.let_in("kim01")
+    context = await chromium.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        locale=language,
+        color_scheme=scheme,
+        extra_http_headers={"Authorization": f"token {token}"},
+    )
+    await serve_hub_files(context)
+    page = await context.new_page()
+    complaints = watch(page)
+    await page.goto(site.launch)
+    await page.locator("html[data-ready=launch]").wait_for()
+    await page.locator("input[value=v100]").check()
+    await page.fill("#mem", "3 GiB")
+    await page.fill("#name", "내 세션")
+    await page.evaluate("document.getElementById('mem').focus({preventScroll: true}); window.scrollTo(0, 60); window.mark = 1")
+    before = await page.evaluate("window.scrollY")
+    site.engine.rows = {"cas_v100": change(V100, nodes_idle=0, waiting=41)}
+    await site.figures.read()
+    await page.evaluate("document.getElementById('refresh').click()")
+    await expect(page.locator("tr[data-queue=v100] [data-cell=waiting]")).to_have_text("41")
+    await expect(page.locator("#table-status")).not_to_be_empty()
+    kept = await page.evaluate(
+        "[document.activeElement.id, window.scrollY, window.mark, document.getElementById('mem').value,"
+        " document.getElementById('name').value, document.querySelector('input[name=queue]:checked').value]"
+    )
+    assert kept == ["mem", before, 1, "3 GiB", "내 세션", "v100"]
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    await page.screenshot(path=SHOTS / f"launch-{size[0]}-{scheme}-{language}.png", full_page=True)
+    assert complaints == []
+    await context.close()
+
+
+async def test_a_service_that_stops_answering_is_said(chromium, site):
+    token = site.hub.let_in("kim01")
+    context = await chromium.new_context(extra_http_headers={"Authorization": f"token {token}"})
+    page = await context.new_page()
+    await page.goto(site.launch)
+    await page.locator("html[data-ready=launch]").wait_for()
+    await page.route("**/queues**", lambda route: route.abort())
+    await page.click("#refresh")
+    await expect(page.locator("#table-trouble")).to_be_visible()
+    await expect(page.locator("tr.bai-stale")).to_have_count(2)
+    await context.close()
+
+
+@dataclass
+class FakePendingHub:
+    """The hub around the page of a start: its page, its event stream and its model of the server, as a test lets them be."""
+
+    streams: list[list[dict]] = field(default_factory=list)
+    models: list[tuple[int, dict]] = field(default_factory=list)
+    deleted: list[tuple[str, str]] = field(default_factory=list)
+    opened: int = 0
+    is_ready: bool = False
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self):
+        app = web.Application()
+        app.router.add_get("/hub/spawn-pending/kim01/work", self._page)
+        app.router.add_get("/hub/home", self._home)
+        app.router.add_get("/progress", self._progress)
+        app.router.add_get("/hub/api/users/kim01/servers/work", self._model)
+        app.router.add_delete("/hub/api/users/kim01/servers/{name}", self._delete)
+        app.router.add_static("/services/backendai/static", templating.STATIC)
+        app.router.add_static("/hub/static", Path(templating.DATA_FILES_PATH, "static"))
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return runner
+
+    async def _home(self, request):
+        return web.Response(text="HOME", content_type="text/html")
+
+    async def _page(self, request):
+        if self.is_ready:
+            return web.Response(text="NOTEBOOK", content_type="text/html")
+        nonce = templating.new_nonce()
+        user = SimpleNamespace(name="kim01", escaped_name="kim01", json_escaped_name="kim01")
+        spawner = SimpleNamespace(name="work", display_name="내 <b>작업</b>", user_options={"queue": "v100", "cpu": "2"})
+        text = templating.make_environment().get_template("spawn_pending.html").render(
+            base_url="/hub/", prefix="/", user=user, spawner=spawner, progress_url="/progress?_xsrf=tok", xsrf_token="tok", language="ko",
+            nonce=nonce, parsed_scopes=(), no_spawner_check=True, static_url=lambda path, include_version=True: f"/hub/static/{path}",
+        )  # fmt: skip
+        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": templating.page_policy(nonce)})
+
+    async def _progress(self, request):
+        self.opened += 1
+        if not self.streams:
+            return web.Response(status=503)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for event in self.streams.pop(0):
+            if event is None:
+                await self.hold.wait()
+            else:
+                self.is_ready = self.is_ready or event.get("ready", False)
+                await response.write(f"data: {web.json_response(event).text}\n\n".encode())
+        return response
+
+    async def _model(self, request):
+        assert request.headers["X-XSRFToken"] == "tok"
+        status, model = self.models.pop(0) if self.models else (503, {})
+        return web.json_response(model, status=status)
+
+    async def _delete(self, request):
+        self.deleted.append((request.match_info["name"], request.headers["X-XSRFToken"]))
+        return web.Response(status=202)
+
+
+@pytest_asyncio.fixture
+async def pending():
+    hub = FakePendingHub()
+    runner = await hub.start()
+    yield hub
+    hub.hold.set()
+    await runner.cleanup()
+
+
+WAITING = {
+    "progress": 20,
+    "message": "큐에서 대기",
+    "stage": "waiting",
+    "position": 2,
+    "reason": "다른 작업이 앞에 있습니다.",
+    "start_at": 1795000000,
+}
+
+
+async def open_pending(chromium, hub):
+    page = await (await chromium.new_context(locale="ko")).new_page()
+    complaints = watch(page)
+    await page.goto(f"{hub.url}/hub/spawn-pending/kim01/work")
+    return page, complaints
+
+
+async def test_stages_fill_and_the_page_comes_back_after_a_restart_of_the_hub(chromium, pending):
+    pending.streams = [[{"progress": 5, "message": "제출", "stage": "submitting"}, WAITING, None]]
+    page, complaints = await open_pending(chromium, pending)
+    now = page.locator("#stages li.now")
+    await expect(now).to_contain_text("큐에서 대기")
+    await expect(now).to_contain_text("대기 순서 2번째")
+    await expect(now).to_contain_text("다른 작업이 앞에 있습니다.")
+    await expect(now).to_contain_text("예상 시작: 2026")
+    await expect(page.locator("#stages li.done")).to_have_count(1)
+    await page.screenshot(path=SHOTS / "pending.png")
+    # The hub goes: the stream ends, then the proxy says 503 for everything.
+    pending.models = [(503, {}), (200, {"pending": "spawn", "ready": False})]
+    pending.hold.set()
+    await expect(page.locator("#message")).to_contain_text("연결이 끊겼습니다", timeout=15_000)
+    pending.hold.clear()
+    pending.streams = [
+        [{**WAITING, "position": 1}, {"progress": 60, "message": "시작", "stage": "starting"}, {"progress": 100, "ready": True, "url": "/"}]
+    ]
+    await expect(page.locator("body")).to_have_text("NOTEBOOK", timeout=15_000)
+    assert complaints == []
+
+
+async def test_cancel_cancels_this_start_and_no_other(chromium, pending):
+    pending.streams = [[WAITING, None]]
+    page, _ = await open_pending(chromium, pending)
+    await expect(page.locator("#stages li.now")).to_contain_text("대기")
+    await page.click("#cancel")
+    await page.wait_for_url("**/hub/home")
+    assert pending.deleted == [("work", "tok")]
+
+
+async def test_a_failure_shows_the_log_as_text_and_what_to_do(chromium, pending):
+    log = "<p>시간 제한</p><pre class='job-log'>&lt;script&gt;x&lt;/script&gt;</pre><img src=x onerror='window.hacked=1'>"
+    pending.streams = [[WAITING, {"progress": 100, "failed": True, "message": "Spawn failed: 시간 제한", "html_message": log}]]
+    page, _ = await open_pending(chromium, pending)
+    await expect(page.locator("#failure")).to_be_visible()
+    await expect(page.locator(".job-log")).to_have_text("<script>x</script>")
+    await expect(page.locator("#title")).to_have_text("세션이 시작되지 않았습니다")
+    await expect(page.locator("#stages li.failed")).to_have_count(1)
+    assert "opt-queue=v100" in await page.locator("#again").get_attribute("href")
+    assert await page.evaluate("window.hacked") is None
+    await page.screenshot(path=SHOTS / "pending-failed.png")
