@@ -43,8 +43,7 @@ class Stage:
             "stage": self.name,
             "message": explain(language, self.message),
             "position": self.position,
-            "reason": translate(language, self.reason.message, self.reason.params) if self.reason else "",
-            "advice": translate(language, self.reason.advice, self.reason.params) if self.reason else "",
+            "reason": _explain(language, self.reason) if self.reason else "",
             "start_at": self.start_at,
         }
 
@@ -65,8 +64,11 @@ class Ending:
 
     def explain(self, language: str) -> str:
         """What happened and what to do, in a language."""
-        sentences = [translate(language, text, self.why.params) for text in (self.why.message, self.why.advice) if text]
-        return " ".join(sentences)
+        return _explain(language, self.why)
+
+
+def _explain(language: str, why: Explanation) -> str:
+    return " ".join(translate(language, text, why.params) for text in (why.message, why.advice) if text)
 
 
 class Launcher(Spawner):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 from batchspawner import SlurmSpawner
 from jupyterhub.utils import url_path_join
@@ -15,7 +16,7 @@ from traitlets import default
 
 from ...backends import connect
 from ...backends.base import Backend, JobRequest
-from ...core.reasons import explain_end, explain_pending
+from ...core.reasons import Explanation, explain_end, explain_pending
 from ...core.sessions import JOB_OVER, JobState, JobStatus, SessionStatus
 from ...errors import N_, BackendUnavailable, NoPosixAccount, SchedulerUnavailable, Violation
 from .base import Ending, Launcher, Stage
@@ -108,10 +109,8 @@ class SlurmLauncher(Launcher, SlurmSpawner):
 
     def waiting_stage(self, status: JobStatus) -> Stage:
         if status.state is JobState.UNKNOWN:
-            if not self.job_id:
-                return self.stage
-            message = Violation(N_("The scheduler cannot be reached at the moment. Your job keeps its place."))
-            return Stage("waiting", 10, message, self.stage.position, self.stage.reason, self.stage.start_at)
+            unreachable = Explanation(N_("The scheduler cannot be reached at the moment. Your job keeps its place."))
+            return replace(self.stage, reason=unreachable if self.job_id else None)
         message = Violation(N_("Waiting in the queue %(queue)s."), {"queue": self.admission.queue})
         if status.position:
             params = {"queue": self.admission.queue, "position": status.position}
