@@ -121,7 +121,7 @@ nodes_up() {
   for node in $SLURM_NODES; do
     is_alive "$SLURM/run/slurmd.$node.pid" "slurmd -N $node" && continue
     rm -f "$SLURM/run/slurmd.$node.pid"
-    /usr/sbin/slurmd -N "$node" 9>&- || say "the node $node did not start"
+    /usr/sbin/slurmd -N "$node" 9>&- || { say "the node $node did not start:"; tail -n 3 "$SLURM/log/slurmd.$node.log"; return 1; }
   done
   wait_for 5 nodes_ready && return 0
   # nodes that an earlier run left down or drained
@@ -131,7 +131,7 @@ nodes_up() {
 
 slurm_write() {
   slurm_conf >$SLURM_ETC/slurm.conf && gres_conf >$SLURM_ETC/gres.conf && slurmdbd_conf >$SLURM_ETC/slurmdbd.conf &&
-    chown slurm:slurm $SLURM_ETC/slurmdbd.conf && chmod 600 $SLURM_ETC/slurmdbd.conf && chmod 644 $SLURM_ETC/{slurm,gres}.conf
+    cgroup_conf >$SLURM_ETC/cgroup.conf && chown slurm:slurm $SLURM_ETC/slurmdbd.conf && chmod 600 $SLURM_ETC/slurmdbd.conf && chmod 644 $SLURM_ETC/{slurm,gres,cgroup}.conf
 }
 
 # node NAME PORT SOCKETS_CORES MEMORY_MB FEATURES [GRES]
@@ -212,6 +212,9 @@ NodeName=v2n01 Name=gpu Type=v100 File=$SLURM/dev/nvidia[0-1]
 NodeName=a8n01 Name=gpu Type=a100 File=$SLURM/dev/nvidia[0-7]
 CONF
 }
+
+# Nothing of cgroups is used; by default a slurmd asks for them all the same and ends where none are mounted, as in a container.
+cgroup_conf() { echo CgroupPlugin=cgroup/v1; }
 
 slurmdbd_conf() {
   cat <<CONF
