@@ -67,7 +67,9 @@ async def test_refresh_keeps_focus_scroll_and_what_was_typed(chromium, site, siz
     await page.locator("input[value=v100]").check()
     await page.fill("#mem", "3 GiB")
     await page.fill("#name", "내 세션")
-    await page.evaluate("document.getElementById('mem').focus({preventScroll: true}); window.scrollTo(0, 60); window.mark = 1")
+    await page.evaluate(
+        "document.getElementById('mem').focus({preventScroll: true}); window.scrollTo({top: 60, behavior: 'instant'}); window.mark = 1"
+    )
     before = await page.evaluate("window.scrollY")
     site.engine.rows = {"cas_v100": change(V100, nodes_idle=0, waiting=41)}
     await site.figures.read()
