@@ -57,6 +57,7 @@ async def test_refresh_keeps_focus_scroll_and_what_was_typed(chromium, site, siz
         viewport={"width": size[0], "height": size[1]},
         locale=language,
         color_scheme=scheme,
+        reduced_motion="reduce",
         extra_http_headers={"Authorization": f"token {token}"},
     )
     await serve_hub_files(context)
