@@ -54,7 +54,9 @@ def listen(path: Path, uid: int, gid: int) -> socket.socket:
     As root the directory must be root's alone, or its owner could put something else in the socket's place.
     """
     if os.geteuid() == 0:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+            path.parent.chmod(0o755)  # whatever the umask: the hub's account must get to the socket
         if not is_trusted(path.parent.lstat()):
             raise Refused(f"{path.parent} must be a directory that only root can change")
     if path.is_socket():
