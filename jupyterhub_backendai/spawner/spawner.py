@@ -113,6 +113,8 @@ class BackendAISpawner(Adoption, Spawner):
     def _asked_engine(self) -> str:
         queues = self.settings.list_queues()
         name = self.user_options.get("queue") if isinstance(self.user_options, dict) else None
+        if isinstance(name, list) and len(name) == 1:
+            name = name[0]  # a form's value, which the parser takes too
         queue = queues.get(name) if isinstance(name, str) else None
         if queue is None:
             raise InvalidParameters(N_("Choose a queue."))

@@ -19,7 +19,7 @@ from traitlets import default
 from ...config import BackendAI
 from ...core.reasons import Explanation
 from ...core.sessions import JOB_OVER, Admission, JobState, JobStatus, SessionStatus
-from ...errors import N_, BackendAIError, StartFailed, Violation
+from ...errors import N_, BackendAIError, InvalidParameters, StartFailed, Violation
 from ...i18n import explain, translate
 
 _ending: set[asyncio.Future[None]] = set()  # the loop itself keeps weak references only
@@ -132,6 +132,13 @@ class Launcher(Spawner):
     def waiting_stage(self, status: JobStatus) -> Stage:  # noqa: ARG002 - for subclasses
         """What to show while the job waits; engines without a queue of their own never do."""
         return self.stage
+
+    def environment_command(self) -> list[str]:
+        """The argument list that runs the interpreter of the session's environment."""
+        environment = self.settings.list_environments().get(self.admission.environment)
+        if environment is None:
+            raise InvalidParameters(N_("Choose an environment."))
+        return [str(argument) for argument in environment["command"]]
 
     def session_env(self) -> dict[str, str]:
         """What a session's server is told on top of the hub's own variables."""

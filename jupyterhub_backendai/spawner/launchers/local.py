@@ -86,10 +86,10 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
         if os.geteuid() == 0:
             message = N_("Local sessions do not run as root. Start the hub as an ordinary account, or use another queue.")
             raise Forbidden(message)
-        environment = self.settings.list_environments()[self.admission.environment]
+        command = self.environment_command()
         try:
-            self._prepare(list(environment["command"]))
-            self._popen = self._launch(list(environment["command"]))
+            self._prepare(command)
+            self._popen = self._launch(command)
         except OSError as exc:
             raise StartFailed(N_("The session's program cannot be started: %(reason)s"), reason=exc.strerror or str(exc)) from exc
         self.process = Process.of(self._popen.pid)

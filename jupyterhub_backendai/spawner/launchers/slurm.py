@@ -53,7 +53,7 @@ class SlurmLauncher(Launcher, SlurmSpawner):
     async def submit(self) -> str:
         if self.admission.posix is None:
             raise NoPosixAccount
-        command = self.settings.list_environments()[self.admission.environment]["command"]
+        command = self.environment_command()
         environment = {name: str(value) for name, value in self.get_env().items()}
         self.backend.starting(self.admission.session_id)
         return await self.backend.submit(JobRequest(self.admission, environment, command, self.settings.job_name, self._options()))
