@@ -118,7 +118,7 @@ def script_nonce(context: Context) -> str:
         handler._backendai_nonce = made  # type: ignore[attr-defined]  # noqa: SLF001 - our own mark on this request
         # The hub's own pages hide parts of themselves by style attributes, and its admin page adds style elements.
         policy = page_policy(made).replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
-        handler.set_header("Content-Security-Policy", policy)
+        handler.set_header("Content-Security-Policy", f"{policy}; report-uri {context.get('base_url')}security/csp-report")
         handler.set_header("Referrer-Policy", "same-origin")
         handler.set_header("X-Content-Type-Options", "nosniff")
     return made

@@ -68,6 +68,7 @@ def test_every_script_has_the_nonce_that_the_policy_names():
     assert {script["nonce"] for script in scripts} == {nonce}
     assert "script-src 'self' 'nonce-" in policy
     assert "frame-ancestors 'none'" in policy
+    assert policy.endswith("report-uri /hub/security/csp-report")
     assert render(make_page(), status_code=404).script["nonce"] != nonce
 
 
