@@ -61,6 +61,7 @@ install_python() {
   local stamp=$VENV/.backendai-$1 state
   state=$(cat "$APP/pyproject.toml" "$APP/setup.cfg" | sha256sum)$APP
   [ "$(cat "$stamp" 2>/dev/null)" = "$state" ] && return 0
+  [ -w "$VENV" ] || { say "$VENV is somebody else's: used as it is"; return 0; }
   say "installing Python packages ($1)"
   quietly "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-warn-script-location -e "$APP[$1]" || return 1
   echo "$state" >"$stamp"
