@@ -102,7 +102,7 @@ def wait(instance):
 
 def check(arguments):
     """An instance of its own on free ports, thrown away afterwards."""
-    from check import Check, report_failure
+    from check import Check
 
     named = os.environ.get("BACKENDAI_STATE")
     root = Path(f"{named}-check").resolve() if named else state_root() / "check"
@@ -117,8 +117,6 @@ def check(arguments):
         instance.prepare()
         instance.start()
         passed = Check(instance).run()
-    except Failed as exc:
-        report_failure("slurm" if arguments.lab else "local", str(exc))
     finally:
         instance.stop()
         if passed:
@@ -141,6 +139,10 @@ def main():
         return 130 if arguments.check else 0
     except (Failed, OSError) as exc:
         say(str(exc))
+        if arguments.check:
+            from check import report_failure
+
+            report_failure("slurm" if arguments.lab else "local", str(exc))
         return 1
     return 0
 
