@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -89,6 +90,14 @@ async def _measure(directory: Path) -> dict[str, list[Sample]]:
     finally:
         ours.stop()
         peer.stop()
+        _remove_logs()
+
+
+def _remove_logs() -> None:
+    """As the user: what the peer's and the floor's jobs wrote into the home directory."""
+    account = pwd.getpwnam(USER)
+    command = f"cd {shlex.quote(account.pw_dir)} && rm -f jupyterhub_slurmspawner_*.log bench-floor.log"
+    subprocess.run(["/bin/sh", "-c", command], user=account.pw_uid, group=account.pw_gid, extra_groups=[], cwd="/", check=False)
 
 
 async def _interleave(sides: dict[str, Measure]) -> dict[str, list[Sample]]:
