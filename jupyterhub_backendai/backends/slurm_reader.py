@@ -78,7 +78,7 @@ class SlurmReader:
     # -- asking
 
     def starting(self, session_id: str) -> None:
-        """Read often until :meth:`started`, at most for a few minutes: a job that waits is noticed anyway."""
+        """Read often, and places in the queues too, until :meth:`started` or until nobody asks about the session any more."""
         self._starting[session_id] = self._clock()
         self.wake()
 
@@ -98,6 +98,8 @@ class SlurmReader:
             if self._find(watch) is None:
                 await self.refresh()
         watch.asked_at = self._clock()
+        if session_id in self._starting:
+            self._starting[session_id] = watch.asked_at
         self._start()
         return self._find(watch) or JobStatus(job_id, JobState.UNKNOWN, user=user)
 
@@ -180,8 +182,8 @@ class SlurmReader:
     def _pause(self) -> float | None:
         if not self._watched and not self._starting:
             return None
-        watched = list(map(self._find, self._watched.values()))
-        is_starting = self._starting or any(status is None or status.state is JobState.PENDING for status in watched)
+        # A job that waits is no reason by itself: a session may be up whose job was put back by somebody.
+        is_starting = self._starting or any(self._find(watch) is None for watch in self._watched.values())
         fast_s = max(self._starting_s, min(self._steady_s, self._reading_s / BUSY_SHARE))
         return max(0.0, (fast_s if is_starting else self._steady_s) - MIN_GAP_S)
 
@@ -203,7 +205,7 @@ class SlurmReader:
         watched = {watch.job_id or self._lowest(found, watch): watch for watch in self._watched.values()}
         watched.pop("", None)
         found = [self._settle(job) for job in found]
-        if any(job.status.state is JobState.PENDING for job in found):
+        if any(job.status.state is JobState.PENDING and job.session_id in self._starting for job in found):
             found = await self._place(found)
         ended = [job.status for job in found if job.status.state in JOB_OVER and job.status.job_id in watched]
         await self._conclude(status for status in ended if status.job_id not in self._over)

@@ -137,6 +137,8 @@ async def test_an_administrators_scancel_and_an_exit_code_are_told_apart(backend
 async def test_waiting_jobs_have_a_place_and_a_reason(backend, settings):
     jobs = [make_job(settings, user, partition="bigmem", account="paid") for user in ("kim01", "kim02", "kim01")]
     ids = [await backend.submit(job) for job in jobs]
+    for job in jobs:
+        backend.starting(job.admission.session_id)
     try:
         waiting = [await reach(backend, job, job_id, JobState.PENDING) for job, job_id in zip(jobs[1:], ids[1:], strict=True)]
         async with asyncio.timeout(20):

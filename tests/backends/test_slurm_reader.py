@@ -172,6 +172,7 @@ async def test_a_waiting_job_has_its_position_and_reason(slurm, reader):
         "6": FakeJob(user="lee02", name="other", state="PENDING", partition="bigmem"),
         "7": FakeJob(comment=ONE, state="PENDING", node="n/a", reason="Priority"),
     }
+    reader.starting(ONE)
     status = await reader.status(ONE, "7", "kim01")
     assert (status.state, status.position, status.reason) == (JobState.PENDING, 2, "Priority")
     slurm.jobs["5"].state = "RUNNING"
@@ -203,6 +204,7 @@ async def test_it_reads_by_itself_often_while_something_starts_and_rests_when_no
     monkeypatch.setattr(slurm_reader, "MIN_GAP_S", 0.0)
     reader = SlurmReader(slurm.run, "/usr/bin", "backendai-hub", starting_s=0.01, steady_s=3600, clock=slurm.clock)
     slurm.jobs["7"] = FakeJob(comment=ONE, state="PENDING")
+    reader.starting(ONE)
     await reader.status(ONE, "7", "kim01")
     slurm.jobs["7"].state = "RUNNING"
     async with asyncio.timeout(10):
@@ -224,11 +226,12 @@ async def test_the_pace_slows_down_where_a_reading_takes_long(slurm):
     reader = SlurmReader(slurm.run, "/usr/bin", "backendai-hub", starting_s=2, steady_s=10, clock=slurm.clock)
     assert reader._pause() is None
     slurm.jobs["7"] = FakeJob(comment=ONE, state="PENDING")
+    reader.starting(ONE)
     await reader.status(ONE, "7", "kim01")
     paces = []
     for reader._reading_s in (0.02, 0.1, 9.0):
         paces.append(reader._pause() + slurm_reader.MIN_GAP_S)
-    slurm.jobs["7"].state = "RUNNING"
+    reader.started(ONE)  # also while its job waits: somebody may have put it back
     await reader.refresh()
     reader._reading_s = 0.0
     assert [*paces, reader._pause() + slurm_reader.MIN_GAP_S] == pytest.approx([2, 5, 10, 10])
