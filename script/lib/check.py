@@ -40,9 +40,9 @@ def expect(condition, message):
 class Page(HTMLParser):
     """Forms with their fields, and tables, of one page."""
 
-    def __init__(self, url, text):
+    def __init__(self, url, text, status=200):
         super().__init__()
-        self.url, self.text = url, text
+        self.url, self.text, self.status = url, text, status
         self.forms, self.tables, self.rows = [], [], {}
         self._select = self._option = self._cell = None
         self.feed(text)
@@ -140,12 +140,32 @@ class Browser:
         headers = {**FETCH, "X-XSRFToken": self.xsrf(page_url), "Referer": page_url}
         async with self.http.request(method, urljoin(page_url, path), json=body, headers=headers) as answer:
             text = await answer.text()
-            expect(answer.status < 400, f"{method} {path}: {answer.status} {text[:300]}")
+            self.expect_good(answer.status, f"{method} {path}", text)
             return answer.status, json.loads(text) if text.startswith(("{", "[")) else None
 
+    async def events(self, page_url, path):
+        """What the server tells of a start, until it ends the stream."""
+        headers = {**FETCH, "Accept": "text/event-stream", "Referer": page_url}
+        async with self.http.get(urljoin(page_url, path), params={"_xsrf": self.xsrf(page_url)}, headers=headers) as answer:
+            expect(answer.status == 200, f"{path}: {answer.status}")
+            async for line in answer.content:
+                if line.startswith(b"data:"):
+                    yield json.loads(line[5:])
+
+    async def log_in(self, url, login, password, code):
+        """Fill the form in at the hub; the page that follows."""
+        page = await self.get(f"{url}/hub/login")
+        form = page.find_form("username", "password", "otp")
+        expect(form["fields"].get("_xsrf"), "the login form has no XSRF field")
+        return await self.post(page, form, username=login, password=password, otp=code)
+
+    def expect_good(self, status, what, text):
+        """Raises Wrong for an answer that is an error."""
+        expect(status < 400, f"{what}: {status} {text[:300]}")
+
     async def _read(self, answer):
-        page = Page(str(answer.url), await answer.text())
-        expect(answer.status < 400, f"{answer.url.path}: {answer.status} {page.read_message()}")
+        page = Page(str(answer.url), await answer.text(), answer.status)
+        self.expect_good(answer.status, answer.url.path, page.read_message())
         return page
 
 
@@ -187,12 +207,9 @@ class Check:
     async def _log_in(self, browser, _):
         from jupyterhub_backendai.core import otp
 
-        page = await browser.get(f"{self.instance.url}/hub/login")
-        form = page.find_form("username", "password", "otp")
-        expect(form["fields"].get("_xsrf"), "the login form has no XSRF field")
         person = self.instance.people[self.user]
         code = otp.code_at(otp.parse_secret(person["otp"]), otp.step_of(time.time()))
-        page = await browser.post(page, form, username=person["login"], password=person["password"], otp=code)
+        page = await browser.log_in(self.instance.url, person["login"], person["password"], code)
         expect("/hub/login" not in page.url, f"the login was refused: {page.read_message()}")
         return page
 
@@ -223,16 +240,10 @@ class Check:
     async def _wait_until_ready(self, browser, page):
         path = self.server_path + "/progress"
         while True:
-            headers = {**FETCH, "Accept": "text/event-stream", "Referer": page.url}
-            async with browser.http.get(urljoin(page.url, path), params={"_xsrf": browser.xsrf(page.url)}, headers=headers) as answer:
-                expect(answer.status == 200, f"{path}: {answer.status}")
-                async for line in answer.content:
-                    if not line.startswith(b"data:"):
-                        continue
-                    event = json.loads(line[5:])
-                    expect(not event.get("failed"), f"the session failed: {event.get('message')}")
-                    if event.get("ready"):
-                        return urljoin(page.url, event["url"])
+            async for event in browser.events(page.url, path):
+                expect(not event.get("failed"), f"the session failed: {event.get('message')}")
+                if event.get("ready"):
+                    return urljoin(page.url, event["url"])
             await asyncio.sleep(0.5)  # the stream was cut, as it is while a hub restarts
 
     async def _run_cell(self, browser, url):
@@ -241,7 +252,8 @@ class Check:
         _, kernel = await browser.call("POST", self.base, "api/kernels", {"path": ""})
         address = f"{self.base}api/kernels/{kernel['id']}/channels".replace("http", "ws", 1)
         async with browser.http.ws_connect(address, headers={"Origin": self.instance.url}, max_msg_size=0) as socket:
-            self.cell = await asyncio.wait_for(execute(socket), 60)
+            printed = await asyncio.wait_for(execute(socket, CELL, "CHECK "), 60)
+            self.cell = json.loads(printed.split("CHECK ", 1)[1].splitlines()[0])
         account = pwd.getpwnam(self.user) if self.instance.lab else self.instance.account
         root = self._user_root()
         expect(self.cell["uid"] == account.pw_uid, f"the cell runs as uid {self.cell['uid']}, not {account.pw_uid}")
@@ -276,11 +288,11 @@ class Check:
         return (done.returncode == 0 and all(state in OVER for state in states)) or "Invalid job id" in done.stderr
 
 
-async def execute(socket):
-    """Run the cell over a kernel's websocket; what it printed."""
+async def execute(socket, code, awaited):
+    """Run a cell over a kernel's websocket; the output that holds what is awaited."""
     session = uuid.uuid4().hex
     header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": session, "username": "", "version": "5.3"}
-    content = {"code": CELL, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False, "stop_on_error": True}
+    content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False, "stop_on_error": True}
     message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell", "buffers": []}
     await socket.send_json(message)
     async for frame in socket:
@@ -291,8 +303,8 @@ async def execute(socket):
             continue
         text = answer["content"].get("text", "")
         expect(answer["msg_type"] != "error", f"the cell failed: {answer['content'].get('evalue')}")
-        if answer["msg_type"] == "stream" and "CHECK " in text:
-            return json.loads(text.split("CHECK ", 1)[1].splitlines()[0])
+        if answer["msg_type"] == "stream" and awaited in text:
+            return text
     raise Wrong("the kernel's connection ended")
 
 
