@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import pwd
@@ -65,6 +66,7 @@ def main() -> int:
     except Refused as exc:
         return _refuse(str(exc))
     logging.getLogger(__name__).info("serving %s at %s", allowed.pw_name, arguments.socket)
+    gc.freeze()  # what is here stays: a fork then shares its memory instead of copying it when the collector looks
     try:
         Server(listener, allowed.pw_uid, options, call_limit_s=arguments.call_limit).serve()
     finally:

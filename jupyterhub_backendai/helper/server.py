@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -189,6 +190,7 @@ class Server:
     def _work(self, connection: socket.socket, request: Request) -> NoReturn:
         """In the child: everything is inherited, so everything but the own connection goes first."""
         status = 1
+        gc.disable()  # this process ends before it could matter
         try:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):

@@ -1,15 +1,18 @@
 """Where a session's own program tells the hub its port: ``POST /hub/api/batchspawner`` with ``{"port": 12345}``.
 
 batchspawner's handler of that path sets any attribute of the spawner to any value, so that a user could run code as the hub. It is
-taken out of the hub's list, whoever imported batchspawner first, and ours stands in its place.
+taken out of the hub's list, whoever imported batchspawner first, and ours stands in its place. A hub that merely has this package
+installed gets it too, so it takes the port (and nothing else) for batchspawner's own spawners as well.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from batchspawner import BatchSpawnerBase
 from batchspawner.api import BatchSpawnerAPIHandler
 from jupyterhub import apihandlers
 from jupyterhub.apihandlers.base import APIHandler
@@ -40,13 +43,19 @@ class PortHandler(APIHandler):
         port = self._read_port()
         for spawner in list(self.users[token.user].spawners.values()):
             if getattr(spawner, "token_id", None) == token.id:
+                if not spawner.receive_port(port):
+                    raise web.HTTPError(409, "This server does not wait for a port.")
+                break
+            if isinstance(spawner, BatchSpawnerBase) and self._is_token_of(spawner):
+                spawner.port = port
                 break
         else:
             raise web.HTTPError(404, "No server has this token.")
-        if not spawner.receive_port(port):
-            raise web.HTTPError(409, "This server does not wait for a port.")
         self.set_status(201)
         self.finish(json.dumps({"message": "The port is known."}))
+
+    def _is_token_of(self, spawner: BatchSpawnerBase) -> bool:
+        return bool(spawner.api_token) and hmac.compare_digest(spawner.api_token.encode(), self.get_auth_token().encode())
 
     def _read_port(self) -> int:
         body = self.get_json_body()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .harness import ADMIN_TOKEN, running_hub
+from .harness import ADMIN_TOKEN, running_hub, until
 from .test_local import gated_hub
 
 pytestmark = pytest.mark.e2e
@@ -91,3 +91,27 @@ async def test_importing_batchspawner_in_the_configuration_changes_nothing(where
     async with running_hub(extra=extra) as hub:
         await hub.launch("ann")
         await hub.until_ready("ann")
+
+
+PLAIN = """
+import batchspawner
+c.JupyterHub.spawner_class = batchspawner.SlurmSpawner
+c.SlurmSpawner.batch_submit_cmd = "printenv JUPYTERHUB_API_TOKEN > token; echo 7"
+c.SlurmSpawner.batch_query_cmd = "echo RUNNING 127.0.0.1"
+c.SlurmSpawner.batch_cancel_cmd = "true"
+c.SlurmSpawner.exec_prefix = ""
+c.SlurmSpawner.startup_poll_interval = 0.1
+"""
+
+
+async def test_a_hub_with_batchspawners_own_class_gets_the_port_and_nothing_else():
+    """This package is merely installed there; its handler came with the entry point."""
+    async with running_hub(extra=PLAIN) as hub:
+        await hub.launch("nobody")
+        token_file = hub.dir / "token"
+        token = await until(lambda: token_file.exists() and token_file.read_text().strip(), what="the job")
+        headers = {"json": {"port": 5555, "exec_prefix": "touch stolen; sudo"}, "token": token}
+        assert (await hub.call("POST", "/batchspawner", **headers))[0] == 201
+        await hub.stop_server("nobody")
+        await hub.until_stopped("nobody")
+        assert not (hub.dir / "stolen").exists()
