@@ -58,9 +58,11 @@ make_venv() {
 
 # install_python EXTRAS: our dependencies; nothing when they have not changed since
 install_python() {
-  local stamp=$VENV/.backendai-$1 state
+  local stamp=$VENV/.backendai-$1 state known
   state=$(cat "$APP/pyproject.toml" "$APP/setup.cfg" | sha256sum)$APP
-  [ "$(cat "$stamp" 2>/dev/null)" = "$state" ] && return 0
+  for known in "$VENV"/.backendai-*"$1"*; do # a larger set will do
+    [ "$(cat "$known" 2>/dev/null)" = "$state" ] && return 0
+  done
   [ -w "$VENV" ] || { say "$VENV is somebody else's: used as it is"; return 0; }
   say "installing Python packages ($1)"
   quietly "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-warn-script-location -e "$APP[$1]" || return 1
