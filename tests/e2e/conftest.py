@@ -31,9 +31,18 @@ def database() -> Iterator[tuple[str, Door]]:
 
 
 @pytest.fixture(scope="session")
-def slurm(database: tuple[str, Door]) -> Iterator[Stack]:
+def directory() -> Iterator[Door]:
+    """The door to the lab's LDAP."""
+    door = Door("127.0.0.1", 3890)
+    yield door
+    door.end()
+
+
+@pytest.fixture(scope="session")
+def slurm(database: tuple[str, Door], directory: Door) -> Iterator[Stack]:
     """On the lab's Slurm and LDAP, on PostgreSQL."""
-    with running("lab", f"{QUICK}\nc.BackendAI.database_url = {database[0]!r}") as stack:
+    lines = [QUICK, f"c.BackendAI.database_url = {database[0]!r}", f"c.BackendAI.ldap_servers = ['ldap://127.0.0.1:{directory.port}']"]
+    with running("lab", "\n".join(lines)) as stack:
         yield stack
 
 

@@ -39,6 +39,19 @@ c.JupyterHub.load_roles.append({{"name": "tester", "scopes": ["admin:users", "ad
 """
 
 
+# Slurm's commands with levers: files that a test touches and removes
+SBATCH = """#!/bin/bash
+[ ! -e {levers}/hold ] || set -- --hold "$@"
+answer=$(/usr/bin/sbatch "$@"); code=$?
+while [ -e {levers}/delay ]; do sleep 0.05; done
+echo "$answer"; exit $code
+"""
+SQUEUE = """#!/bin/bash
+while [ -e {levers}/hang ]; do sleep 0.05; done
+exec /usr/bin/squeue "$@"
+"""
+
+
 def _load(name: str) -> Any:
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
@@ -73,6 +86,7 @@ class Stack(instance.Instance):
         ports = instance.choose_ports(dict.fromkeys(names, 0))
         name = f"e2e{os.getpid()}x{Stack._count}"
         super().__init__(self.root / "s", name, ports, node=find_node(), proxy=str(PROXY), lab=engine == "lab")
+        self.levers = self.root / "levers"
         self.token = secrets.token_hex(16)
         base, self.config = self.config, self.root / "config.py"
         lines = [
@@ -81,10 +95,33 @@ class Stack(instance.Instance):
             f"c.JupyterHub.services[0]['command'][-1] = {str(self.config)!r}",
             "state, GIB = c.BackendAI.state_dir, 1024**3",
             TESTER.format(token=self.token),
+            f"c.BackendAI.slurm_bin = {str(self._make_commands())!r}",
             extra,
         ]
         self.config.write_text("\n".join(lines) + "\n")
         self._steps: dict[str, int] = {}
+
+    def _make_commands(self) -> Path:
+        """A directory of Slurm's commands, of which ``sbatch`` and ``squeue`` have levers."""
+        commands = self.root / "bin"
+        for directory in (commands, self.levers):
+            directory.mkdir()
+            directory.chmod(0o755)
+        for name in ("scontrol", "scancel", "sacct", "sinfo"):
+            (commands / name).symlink_to(f"/usr/bin/{name}")
+        for name, script in (("sbatch", SBATCH), ("squeue", SQUEUE)):
+            (commands / name).write_text(script.format(levers=self.levers))
+            (commands / name).chmod(0o755)
+        return commands
+
+    @contextlib.contextmanager
+    def pulled(self, lever: str) -> Iterator[None]:
+        """``hold``: jobs are submitted as held; ``delay``: sbatch keeps its answer to itself; ``hang``: squeue says nothing."""
+        (self.levers / lever).touch()
+        try:
+            yield
+        finally:
+            (self.levers / lever).unlink()
 
     def read_settings(self) -> Any:
         before = dict(os.environ)
@@ -277,15 +314,43 @@ def words(page: Any) -> str:
     return " ".join(soup.get_text(" ").split())
 
 
+class Quiet(Forwarder):
+    """Takes connections, and while it is ``silent`` says nothing to the new ones."""
+
+    silent = False
+    held = 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.held += self.silent
+        while self.silent:
+            await asyncio.sleep(0.05)
+        with contextlib.suppress(OSError):
+            await super()._serve(reader, writer)
+
+
 class Door:
-    """A forwarder to the database, in a thread of its own so that it works while nothing awaits."""
+    """A forwarder to a server, in a thread of its own so that it works while nothing awaits."""
 
     def __init__(self, host: str, port: int) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._forwarder = Forwarder(host, port)
+        self._forwarder = Quiet(host, port)
         self.open()
+
+    @property
+    def held(self) -> int:
+        """How many connections met its silence."""
+        return self._forwarder.held
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """Who comes now is let in, and hears nothing."""
+        self._forwarder.silent = True
+        try:
+            yield
+        finally:
+            self._forwarder.silent = False
 
     @property
     def port(self) -> int:
