@@ -72,7 +72,6 @@ class AdmitHandler(PrivateHandler):
             spec = parse_spec(body)
             queue = find_queue(self.config.list_queues(), spec.request.queue)
             check_environment(self.config.list_environments(), spec.request.environment)
-            self.figures.touch()
             figures = find_figures(queue, self.figures.figures().queues.get(queue.name), time.time())
             admission = await self.db.run_exclusive(sessions.admit, spec, queue, figures)
         except BackendAIError as exc:

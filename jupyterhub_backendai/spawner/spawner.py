@@ -33,7 +33,7 @@ from .launchers.base import Ending, Launcher
 from .reports import Reports
 
 TEN_YEARS_S = 10 * 365 * 24 * 3600
-RELEASE_PATIENCE_S, REFUSAL_PATIENCE_S = 5.0, 0.3
+RELEASE_PATIENCE_S, REFUSAL_PATIENCE_S, SLOW_ADMISSION_S = 5.0, 0.3, 0.05
 HUB_OWNED = (
     "user orm_spawner hub authenticator _deprecated_db_session api_token oauth_client_id admin_access cert_paths handler "
     "cookie_options cookie_host_prefix_enabled public_url public_hub_url trusted_alt_names proxy_spec internal_ssl "
@@ -216,12 +216,26 @@ class BackendAISpawner(Adoption, Spawner):
         try:
             request = parse_request(user_options if isinstance(user_options, Mapping) else {})
             self.session_id, self.token_id = uuid.uuid4().hex, self._find_token_id()
-            self.save("admitting")  # should the hub end now, the next one releases
-            self.admission = await self.service.admit(SessionSpec(self.session_id, self.user.name, self.name, request))
+            self.admission = await self._admit(SessionSpec(self.session_id, self.user.name, self.name, request))
         except BackendAIError as exc:
             if not exc.transient:
                 self.session_id = ""  # nothing is reserved
             raise failures.refused(self.language, exc) from exc
+
+    async def _admit(self, spec: SessionSpec) -> Admission:
+        """Ask the service. An answer that takes its time is waited for in a saved phase: should the hub end then, the next one
+        releases what was asked for. An ordinary answer comes sooner than that commit, and the reconciler frees what is lost there.
+        """
+        self.phase = "admitting"
+        asking = asyncio.ensure_future(self.service.admit(spec))
+        try:
+            answered, _ = await asyncio.wait({asking}, timeout=SLOW_ADMISSION_S)
+        except asyncio.CancelledError:
+            asking.cancel()
+            raise
+        if not answered:
+            self.save("admitting")
+        return await asking
 
     def _find_token_id(self) -> int | None:
         token = orm.APIToken.find(self.user.db, self.api_token) if self.api_token else None

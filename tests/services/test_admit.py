@@ -48,7 +48,6 @@ async def test_a_slurm_start(service, figures):
     admission = await service.admit(make_spec(queue="batch", cpu=8, gpu=2, time_s=7200))
     assert (admission.engine, admission.partition, admission.account) == ("slurm", "jupyter", "free")
     assert (admission.devices, admission.time_s) == ((), 7200)
-    assert figures.touched
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,6 @@ class SlurmLauncher(Launcher, SlurmSpawner):
             raise NoPosixAccount
         command = self.environment_command()
         environment = {name: str(value) for name, value in self.get_env().items()}
-        self.backend.starting(self.admission.session_id)
         return await self.backend.submit(JobRequest(self.admission, environment, command, self.settings.job_name, self._options()))
 
     def _options(self) -> list[str]:
