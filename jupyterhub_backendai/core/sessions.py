@@ -337,6 +337,7 @@ def time_limit_s(request: LaunchRequest, queue: Queue, figures: QueueFigures | N
 def _check_amounts(request: LaunchRequest, queue: Queue, figures: QueueFigures | None) -> list[Violation]:
     found = []
     most = limits(queue, figures)
+    is_known = figures is not None or bool(queue.capacity)
     messages = {
         CPU: ("cpu", N_("At most %(most)s CPUs in the queue %(queue)s; you asked for %(asked)s.")),
         MEM: ("mem", N_("At most %(most)s of memory in the queue %(queue)s; you asked for %(asked)s.")),
@@ -344,7 +345,8 @@ def _check_amounts(request: LaunchRequest, queue: Queue, figures: QueueFigures |
     }
     for slot, (name, message) in messages.items():
         asked = request.slots.amount(slot)
-        if asked and asked > most.get(slot, asked if figures is None else 0):
+        # GPUs that nobody names do not exist; CPUs and memory that nobody names are not limited
+        if asked and asked > most.get(slot, 0 if slot == CUDA_DEVICE and is_known else asked):
             show = format_bytes if slot == MEM else int
             found.append(
                 Violation(

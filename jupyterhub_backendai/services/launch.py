@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 from tornado.httputil import url_concat
 
 from .. import i18n
+from ..core.policies import build_refusal
 from ..core.queues import Figures
 from ..core.sessions import INTERFACES, LaunchRequest, check_request, parse_request
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated, Violation
@@ -163,7 +164,7 @@ class LaunchHandler(PageHandler):
         row = self.figures.figures().queues.get(queue.name)
         violations = check_request(request, queue, row, self.identity.projects)
         if violations:
-            raise InvalidParameters(violations=violations)
+            raise build_refusal(violations)
 
     async def _list_servers(self) -> dict[str, Any]:
         """The person's servers at the hub, by name. Raises Unauthenticated when the hub no longer takes the token."""

@@ -236,6 +236,13 @@ def test_check_request(request_, projects, figures, fields):
     assert all(str(violation) for violation in found)
 
 
+@pytest.mark.parametrize("figures", [None, QueueFigures("debug", max_slots=ResourceSlots({CPU: 4}))])
+def test_gpus_that_nobody_names_do_not_exist_and_memory_that_nobody_names_is_not_limited(figures):
+    queue = Queue("debug", "local", capacity=ResourceSlots({CPU: 4}))
+    found = check_request(asked(5, 900 * GIB, 1), queue, figures, ("a",))
+    assert [(violation.field, violation.params["most"]) for violation in found] == [("cpu", 4), ("gpu", 0)]
+
+
 def test_limits_and_times_are_the_smaller_of_site_and_engine():
     assert limits(QUEUE, FIGURES).amount(CPU) == 8
     assert limits(QUEUE, FIGURES).amount(MEM) == 100 * GIB

@@ -64,7 +64,7 @@ class People:
 
     async def close(self) -> None:
         for client in self.clients.values():
-            await client.http.close()
+            await client.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -202,12 +202,17 @@ class Client(check.Browser):
         headers = {"User-Agent": "Mozilla/5.0 (tests)", "Accept": "text/html,*/*", "Accept-Language": language}
         super().__init__(aiohttp.ClientSession(cookie_jar=jar, headers=headers, timeout=aiohttp.ClientTimeout(total=120)))
         self.stack, self.name, self.token = stack, name, ""
+        self.program = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120))  # a token, and no cookies
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
         await self.http.close()
+        await self.program.close()
 
     def expect_good(self, status: int, what: str, text: str) -> None:
         """Nothing is unexpected here."""
@@ -241,15 +246,15 @@ class Client(check.Browser):
     async def start(self, server: str = "", **options: Any):
         """(status, answer) of a start over REST, with the person's own token."""
         self.token = self.token or await self.take_token()
-        return await self.stack.rest(self.http, "POST", self.server_path(server), options, self.token)
+        return await self.stack.rest(self.program, "POST", self.server_path(server), options, self.token)
 
     async def stop(self, server: str = ""):
-        return await self.stack.rest(self.http, "DELETE", self.server_path(server))
+        return await self.stack.rest(self.program, "DELETE", self.server_path(server))
 
     async def model(self, server: str = "") -> dict[str, Any]:
         """What the hub tells administrators of a server, {} when it has none or is away."""
         try:
-            status, answer = await self.stack.rest(self.http, "GET", f"/users/{quote(self.name, safe='')}?include_stopped_servers")
+            status, answer = await self.stack.rest(self.program, "GET", f"/users/{quote(self.name, safe='')}?include_stopped_servers")
         except aiohttp.ClientError:
             return {}
         return (answer.get("servers") or {}).get(server) or {} if status == 200 else {}
@@ -279,13 +284,13 @@ class Client(check.Browser):
     async def end_all(self) -> None:
         """Stop every server of this person's and forget the named ones, until none is left."""
         path = f"/users/{quote(self.name, safe='')}?include_stopped_servers"
-        _, user = await self.stack.rest(self.http, "GET", path)
+        _, user = await self.stack.rest(self.program, "GET", path)
         names = list(user.get("servers", {})) if isinstance(user, dict) else []
         await asyncio.gather(*(self.stop(name) for name in names))
         for name in names:
             await self.until_stopped(name)
             if name:
-                await self.stack.rest(self.http, "DELETE", self.server_path(name), {"remove": True})
+                await self.stack.rest(self.program, "DELETE", self.server_path(name), {"remove": True})
 
     @contextlib.asynccontextmanager
     async def kernel(self, server: str = ""):

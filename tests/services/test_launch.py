@@ -116,7 +116,7 @@ HOSTILE = {
 async def test_hostile_values_are_refused_beside_the_field(browser, site, field, value):
     fields = {**await browser.form(), "queue": "v100", "gpu": "1", field: value}
     response, page = await browser.post("launch", fields)
-    assert response.status == 400
+    assert response.status == (403 if value == "vips" else 400)  # somebody else's project is a matter of rights, as over REST
     assert site.hub.starts == []
     assert page.find(id=f"{field}-error"), page.find(id="errors").text
 
@@ -215,7 +215,7 @@ async def test_a_member_of_two_projects_chooses(nobody, site):
     assert [option.text for option in page.find("select", id="project").find_all("option")] == ["alpha", "vips"]
     assert "vip" in [row["data-queue"] for row in page.select("tr[data-queue]")]
     response, page = await nobody.post("launch", {**await nobody.form(), "queue": "vip", "project": "alpha"})
-    assert (response.status, site.hub.starts) == (400, [])
+    assert (response.status, site.hub.starts) == (403, [])
 
 
 async def test_korean(nobody, site):
