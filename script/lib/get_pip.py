@@ -1,6 +1,7 @@
-"""Puts pip into the virtual environment that runs this, from the package index that pip is configured to use.
+"""Puts pip into the virtual environment that runs this, for machines with Debian's ``python3`` alone.
 
-For machines with Debian's ``python3`` alone: ``venv`` works there, but the package with pip's wheel is not installed.
+``venv`` works there, but the package with pip's wheel is not installed. Downloading that package needs no root. Where pip is
+configured with a package index of its own, the wheel comes from there.
 """
 
 import configparser
@@ -16,7 +17,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-DEFAULT_INDEX = "https://pypi.org/simple"
+PACKAGE = "python3-pip-whl"
 WHEEL = re.compile(r'href="([^"]+/(pip-([0-9.]+)-py3-none-any\.whl)#sha256=([0-9a-f]{64}))"')
 
 
@@ -57,13 +58,32 @@ def find_wheel(index):
     return urllib.parse.urljoin(page, link), name, digest
 
 
-def main():
-    url, name, digest = find_wheel(read_setting("index-url") or DEFAULT_INDEX)
-    with tempfile.TemporaryDirectory() as directory, open_url(url) as answer:
-        wheel = Path(directory, name)
+def fetch_from_index(index, directory):
+    url, name, digest = find_wheel(index)
+    wheel = Path(directory, name)
+    with open_url(url) as answer:
         wheel.write_bytes(answer.read())
-        if hashlib.sha256(wheel.read_bytes()).hexdigest() != digest:
-            raise ValueError(f"{name} is not what the index says")
+    if hashlib.sha256(wheel.read_bytes()).hexdigest() != digest:
+        raise ValueError(f"{name} is not what the index says")
+    return wheel
+
+
+def fetch_from_distribution(directory):
+    """The wheel in the distribution's own package, by lists and a cache of ours: apt checks the signatures."""
+    apt = ["apt-get", "-qq", "-o", f"Dir::State::Lists={directory}/lists", "-o", f"Dir::Cache={directory}/cache"]
+    Path(directory, "lists/partial").mkdir(parents=True)
+    Path(directory, "cache/archives/partial").mkdir(parents=True)
+    for verb in (["update"], ["download", PACKAGE]):
+        subprocess.run([*apt, *verb], check=True, cwd=directory, stdout=subprocess.DEVNULL)
+    package = next(Path(directory).glob(f"{PACKAGE}_*.deb"))
+    subprocess.run(["dpkg-deb", "--extract", package, f"{directory}/package"], check=True)
+    return next(Path(directory, "package").glob("usr/share/python-wheels/pip-*.whl"))
+
+
+def main():
+    with tempfile.TemporaryDirectory() as directory:
+        index = read_setting("index-url")
+        wheel = fetch_from_index(index, directory) if index else fetch_from_distribution(directory)
         # pip runs from its own wheel to install itself
         subprocess.run(
             [sys.executable, f"{wheel}/pip", "install", "-q", "--no-index", "--disable-pip-version-check", str(wheel)], check=True
@@ -73,5 +93,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except (OSError, LookupError, ValueError, subprocess.SubprocessError) as exc:
+    except (OSError, LookupError, StopIteration, ValueError, subprocess.SubprocessError) as exc:
         sys.exit(f"pip could not be fetched: {exc}")

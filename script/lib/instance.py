@@ -146,7 +146,7 @@ class Instance:
 
     def _launch_helper(self):
         settings = self.read_settings()
-        command = [sys.executable, "-m", "jupyterhub_backendai.helper", "--socket", str(self.helper_socket)]
+        command = [sys.executable, "-I", "-m", "jupyterhub_backendai.helper", "--socket", str(self.helper_socket)]
         command += ["--allow-user", self.account.pw_name, "--user-root", settings.user_root]
         command += ["--log-dir", settings.log_dir, "--workspace-dir", settings.workspace_dir, "--slurm-bin", settings.slurm_bin]
         self._launch("helper", command, as_root=True)

@@ -50,7 +50,7 @@ make_venv() {
   if "$PYTHON" -c 'import ensurepip' 2>/dev/null; then
     "$PYTHON" -m venv "$VENV"
   else
-    # Debian splits pip off: an ordinary user gets it from the package index
+    # Debian splits pip off: an ordinary user downloads its package
     "$PYTHON" -m venv --without-pip "$VENV" && "$VENV/bin/python" "$ROOT/script/lib/get_pip.py" ||
       { say "no pip: as root, apt-get install python3-venv"; rm -rf "${VENV:?}"; return 1; }
   fi
