@@ -1,6 +1,7 @@
 """Our scripts in a real browser: the table that refreshes itself, and the start that is followed."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from dataclasses import replace as change
 from pathlib import Path
@@ -111,6 +112,7 @@ class FakePendingHub:
     opened: int = 0
     is_ready: bool = False
     hold: asyncio.Event = field(default_factory=asyncio.Event)
+    reloaded: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self):
         app = web.Application()
@@ -132,6 +134,7 @@ class FakePendingHub:
 
     async def _page(self, request):
         if self.is_ready:
+            self.reloaded.set()
             return web.Response(text="NOTEBOOK", content_type="text/html")
         nonce = templating.new_nonce()
         user = SimpleNamespace(name="kim01", escaped_name="kim01", json_escaped_name="kim01")
@@ -163,6 +166,9 @@ class FakePendingHub:
 
     async def _delete(self, request):
         self.deleted.append((request.match_info["name"], request.headers["X-XSRFToken"]))
+        self.hold.set()
+        with contextlib.suppress(TimeoutError):  # the hub takes a second, in which nobody should go anywhere
+            await asyncio.wait_for(self.reloaded.wait(), 1)
         return web.Response(status=202)
 
 
@@ -215,12 +221,13 @@ async def test_stages_fill_and_the_page_comes_back_after_a_restart_of_the_hub(ch
 
 
 async def test_cancel_cancels_this_start_and_no_other(chromium, pending):
-    pending.streams = [[WAITING, None]]
+    # for a moment the hub calls a start that it interrupts ready: nobody is sent there
+    pending.streams = [[WAITING, None, {"progress": 100, "ready": True, "url": "/"}]]
     page, _ = await open_pending(chromium, pending)
     await expect(page.locator("#stages li.now")).to_contain_text("대기")
     await page.click("#cancel")
     await page.wait_for_url("**/hub/home")
-    assert pending.deleted == [("work", "tok")]
+    assert (pending.deleted, pending.reloaded.is_set()) == ([("work", "tok")], False)
 
 
 async def test_a_failure_shows_the_log_as_text_and_what_to_do(chromium, pending):

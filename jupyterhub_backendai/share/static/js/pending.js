@@ -63,6 +63,7 @@ function showFailure(event) {
 }
 
 function onEvent(data) {
+  if (isCancelling) return; // for a second the hub calls a start that was interrupted ready
   const event = JSON.parse(data);
   if (event.progress !== undefined) setProgress(event.progress);
   if (event.ready) {
@@ -71,10 +72,10 @@ function onEvent(data) {
     window.location.reload();
   } else if (event.failed) {
     source.close();
-    if (!isCancelling) showFailure(event);
+    showFailure(event);
   } else {
     showStage(event);
-    if (event.message && !isCancelling) say(event.message);
+    if (event.message) say(event.message);
   }
 }
 

@@ -1,0 +1,250 @@
+"""A researcher's whole way in Chromium, on Slurm and LDAP: from the first login to a cell that ran, and everything around it."""
+
+from __future__ import annotations
+
+import base64
+import pwd
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, expect
+
+from jupyterhub_backendai.core import otp
+from tests import lab
+from tests.e2e.browsing import SLOW_MS, Visitor, chromium, visit
+from tests.e2e.stack import list_jobs, until
+
+pytestmark = [
+    pytest.mark.e2e, pytest.mark.browser, pytest.mark.slurm, pytest.mark.ldap, pytest.mark.postgres,
+    pytest.mark.asyncio(loop_scope="session"),
+]  # fmt: skip
+FULL = "cas_v100_2"  # one node, exclusive
+OTHERS = "e2e-others"
+TYPED = {"name": "첫 세션", "cpu": "2", "mem": "3 GiB"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def others() -> Iterator[Others]:
+    found = Others()
+    yield found
+    found.end()
+
+
+class Others:
+    """Jobs of other people in the queue with the one node."""
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+
+    def submit(self, user: str) -> str:
+        command = [
+            "runuser",
+            "-u",
+            user,
+            "--",
+            "sbatch",
+            "--parsable",
+            "-A",
+            "paid",
+            "-p",
+            FULL,
+            "-J",
+            OTHERS,
+            "-t",
+            "30",
+            "-o",
+            "/dev/null",
+        ]
+        done = subprocess.run([*command, "--wrap", "sleep 1800"], cwd="/", capture_output=True, text=True, check=True)
+        self.jobs.append(done.stdout.strip())
+        return self.jobs[-1]
+
+    def cancel(self, job: str) -> None:
+        subprocess.run(["scancel", job], check=True)
+
+    def end(self) -> None:
+        if self.jobs:
+            subprocess.run(["scancel", *self.jobs], check=False)
+
+
+def ask_job(job: str) -> tuple[str, str, str]:
+    """(state, user, partition) of a job, as Slurm says; state "" of one that it has forgotten."""
+    command = ["squeue", "-h", "-t", "all", "-j", job, "-o", "%T %u %P"]
+    words = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return (words[0], words[1], words[2]) if words else ("", "", "")
+
+
+async def until_over(job: str) -> None:
+    async def is_over() -> bool:
+        return ask_job(job)[0] in {"", "CANCELLED", "COMPLETED", "FAILED", "COMPLETING"}
+
+    await until(is_over, 30, f"the end of job {job}")
+
+
+async def until_state(job: str, state: str) -> None:
+    async def is_so() -> bool:
+        return ask_job(job)[0] == state
+
+    await until(is_so, 30, f"{state} of job {job}")
+
+
+def new_jobs(stack, before: list[str]) -> list[str]:
+    return [job for job in list_jobs(stack) if job not in before]
+
+
+async def enrol(visitor: Visitor, name: str) -> None:
+    """The first login of somebody without a token: it has no code, leads to enrolment, and the key that is shown makes one."""
+    page = visitor.page
+    await page.goto(visitor.stack.url)
+    await visitor.shoot("login")
+    await visitor.fill_login(name)
+    await page.wait_for_url("**/hub/login/enrol")
+    await expect(page.locator("main svg")).to_be_visible()
+    await page.click("details summary")
+    await visitor.shoot("login-enrol")
+    key = base64.b32decode((await page.inner_text("#otp-key")).replace(" ", "").replace("\n", ""))
+    await page.fill("#otp", otp.code_at(key, otp.step_of(time.time())))
+    await page.press("#otp", "Enter")
+    await visitor.until_launch()
+
+
+async def check_refresh(visitor: Visitor, others: Others) -> None:
+    """What is typed, the focus and the place on the page stay while the table is read anew, and the figures change."""
+    page = visitor.page
+    row = page.locator(f"tr[data-queue={FULL}]")
+    await expect(page.locator("#queues tbody tr")).to_have_count(5)
+    await refresh_until(page, row.locator("[data-cell=alloc]"), "1")
+    await expect(row.locator("[data-cell=waiting]")).to_have_text("0")
+    for name, text in TYPED.items():
+        await page.fill(f"#{name}", text)
+    await page.evaluate("window.mark = 1")
+    await page.evaluate("document.getElementById('mem').focus({preventScroll: true}); window.scrollTo({top: 60, behavior: 'instant'})")
+    before = await page.evaluate("window.scrollY")
+    waiting = others.submit("lee02")
+    await until_state(waiting, "PENDING")
+    await refresh_until(page, row.locator("[data-cell=waiting]"), "1")
+    kept = await page.evaluate(
+        "[document.activeElement.id, window.scrollY, window.mark, ...['name', 'cpu', 'mem'].map((id) => document.getElementById(id).value)]"
+    )
+    assert kept == ["mem", before, 1, *TYPED.values()]
+
+
+async def refresh_until(page: Page, cell: Locator, text: str) -> None:
+    """Press Refresh until the cell says so; it takes no focus from a script, as from a finger on another screen."""
+
+    async def is_so() -> bool:
+        await page.evaluate("document.getElementById('refresh').click()")
+        return await cell.inner_text() == text
+
+    await until(is_so, 15, f"{text} in the table")
+
+
+async def follow_the_queue(visitor: Visitor, others: Others) -> str:
+    """One job runs, one waits, ours comes after both: its place is told until it runs. Returns its id."""
+    page, stack = visitor.page, visitor.stack
+    running, waiting = others.jobs
+    now = page.locator("#stages li.now")
+    await expect(now).to_contain_text("Place 2 in the queue.", timeout=SLOW_MS)
+    await visitor.shoot("pending-waiting")
+    await page.goto(visitor.home_url)
+    await expect(visitor.card(TYPED["name"])).to_contain_text("starting")
+    await visitor.shoot("home-starting")
+    await visitor.card(TYPED["name"]).get_by_text("See where it is").click()
+    [job] = list_jobs(stack)
+    others.cancel(running)
+    await until_state(waiting, "RUNNING")
+    await expect(now).to_contain_text("Place 1 in the queue.", timeout=SLOW_MS)
+    assert ask_job(job) == ("PENDING", "park04", FULL)
+    others.cancel(waiting)
+    await visitor.until_notebook()
+    return job
+
+
+async def test_from_the_first_login_to_a_cell(slurm, browser, others):
+    await until_state(others.submit("lee01"), "RUNNING")
+    async with visit(browser, slurm) as visitor:
+        page = visitor.page
+        await enrol(visitor, "park04")
+        await check_refresh(visitor, others)
+        await page.check(f"input[value={FULL}]")
+        await visitor.shoot("launch-slurm")
+        await visitor.submit()
+        job = await follow_the_queue(visitor, others)
+        # JupyterLab, a cell, and it is the person's own, at the place of the manual
+        root = Path(lab.SCRATCH.format(user="park04"))
+        assert await visitor.run_cell() == f"CELL park04 {root}/workspace {FULL} 42"
+        await page.goto(visitor.home_url)
+        await expect(visitor.card(TYPED["name"])).to_contain_text("running")
+        await visitor.shoot("home-running")
+        await visitor.stop(TYPED["name"])
+        await until_over(job)
+        log = root / "log" / f"{job}.log"
+        assert (log.is_file(), log.stat().st_uid) == (True, pwd.getpwnam("park04").pw_uid)
+        await visitor.shoot("home-not-running")
+        await page.goto(f"{slurm.url}/hub/user/park04/")
+        await visitor.shoot("not-running")
+
+
+async def test_cancel_cancels_this_session_and_not_the_one_that_runs(slurm, browser, others):
+    for user in ("lee01", "lee02"):
+        others.submit(user)
+    before = list_jobs(slurm)
+    async with visit(browser, slurm) as visitor:
+        page = visitor.page
+        await visitor.log_in("upper")
+        await page.check("input[value=jupyter]")
+        await page.check("#interface-notebook")
+        await visitor.submit()
+        await visitor.until_notebook()
+        await expect(page).to_have_url(f"{slurm.url}/user/upper/tree")
+        await expect(page.locator("#filebrowser, .jp-FileBrowser").first).to_be_visible(timeout=SLOW_MS)
+        [default] = new_jobs(slurm, before)
+        assert ask_job(default) == ("RUNNING", "UPPER", "jupyter")
+        # A second one beside it, which waits
+        await visitor.open_launch()
+        await page.check(f"input[value={FULL}]")
+        await page.fill("#name", "waits long")
+        await visitor.submit()
+        assert page.url.endswith("/hub/spawn-pending/upper/waits-long")
+        await expect(page.locator("#stages li.now")).to_contain_text("Place 2", timeout=SLOW_MS)
+        [named] = new_jobs(slurm, [*before, default])
+        await page.click("#cancel")
+        await page.wait_for_url("**/hub/home")
+        await until_over(named)
+        assert ask_job(default) == ("RUNNING", "UPPER", "jupyter")
+        await expect(visitor.card("My session")).to_contain_text("running")
+        await visitor.stop("My session")
+        await until_over(default)
+
+
+async def test_a_job_that_fails_shows_its_log_and_what_to_do(slurm, browser):
+    home = Path(pwd.getpwnam("kim02").pw_dir, ".jupyter")
+    account = pwd.getpwnam("kim02")
+    broken = home / "jupyter_server_config.py"
+    home.mkdir(exist_ok=True)
+    broken.write_text("c.ServerApp.port = '<b>my port</b>'\n")
+    for path in (home, broken):
+        lab.os.chown(path, account.pw_uid, account.pw_gid)
+    try:
+        async with visit(browser, slurm, "ko") as visitor:
+            page = visitor.page
+            await visitor.log_in("kim02")
+            await page.check("input[value=jupyter]")
+            await page.fill("#name", "고장")
+            await visitor.submit()
+            await expect(page.locator("#failure")).to_be_visible(timeout=SLOW_MS)
+            await visitor.shoot("pending-failed")
+            await page.reload()
+            await visitor.shoot("not-running-failed")
+    finally:
+        broken.unlink()
