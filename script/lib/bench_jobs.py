@@ -13,7 +13,7 @@ from pathlib import Path
 USERS = ("kim01", "kim02", "lee01", "lee02", "park04", "choi01", "jung01")
 RUN_LIMITS = "--partition=jupyter --account=free --time=120"
 # an open partition does not let one person wait with hundreds of jobs
-HELD_LIMITS = "--partition=bigmem --account=paid --time=120 --hold"
+HELD_LIMITS = "--partition=cas_v100_4 --account=paid --time=120 --hold"
 SCRIPT = """#!/bin/sh
 exec sleep 7200
 """

@@ -129,7 +129,7 @@ async def _counts(hub: PeerHub | OurHub, sessions: Path) -> dict[str, int]:
     path = sessions.with_suffix(".counts")
     path.unlink(missing_ok=True)
     os.kill(hub.pid, signal.SIGUSR1)
-    await _wait_for_file(path, 60)
+    await _wait_for_file(path, INTERVAL_S * 10)
     return json.loads(path.read_text())
 
 
