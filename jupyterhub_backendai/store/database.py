@@ -22,7 +22,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -174,6 +174,9 @@ def _make_sqlite(url: URL, pool_size: int, lock_timeout_s: float) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={int(lock_timeout_s * 1000)}"):
             connection.execute(f"PRAGMA {pragma}")
 
+    if _is_file(url):
+        _follow_file(engine, Path(str(url.database)))
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         exclusive = connection.get_execution_options().get(_EXCLUSIVE)
@@ -182,9 +185,39 @@ def _make_sqlite(url: URL, pool_size: int, lock_timeout_s: float) -> Engine:
     return engine
 
 
+def _is_file(url: URL) -> bool:
+    return bool(url.database) and url.database != ":memory:" and not url.query.get("uri")
+
+
+def _follow_file(engine: Engine, path: Path) -> None:
+    """Use the file that is at the path now. One that was moved away stays open and takes what nobody will ever read again."""
+
+    @event.listens_for(engine, "do_connect")
+    def _refuse_missing(*_: Any) -> None:
+        if not path.exists():  # SQLite would make an empty one
+            raise sqlite3.OperationalError("unable to open database file")
+
+    @event.listens_for(engine, "connect")
+    def _remember(_connection: sqlite3.Connection, record: Any) -> None:
+        record.info["file"] = _identify(path)
+
+    @event.listens_for(engine, "checkout")
+    def _compare(_connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
+        if record.info.get("file") != _identify(path):
+            raise DisconnectionError("the file is another one")
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _create_private(url: URL) -> None:
     """Make SQLite's file before SQLite does, so that only its owner can read it (its journals take its mode)."""
-    if not url.database or url.database == ":memory:" or url.query.get("uri"):
+    if not _is_file(url):
         return
     try:
         os.close(os.open(url.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))

@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 import sqlite3
 import stat
 import sys
@@ -146,6 +147,30 @@ async def test_an_sqlite_file_that_somebody_holds_is_unavailable_until_it_is_fre
     await database.run(add_domain, "a")
     assert await database.run(list_domains) == ["a"]
     await database.close()
+
+
+async def test_an_sqlite_file_that_is_moved_away_is_missed_at_once_and_found_again(sqlite_template, tmp_path):
+    path, away = tmp_path / "backendai.sqlite", tmp_path / "away"
+    shutil.copy(sqlite_template, path)
+    database = Database(f"sqlite:///{path}")
+    try:
+        await database.run(add_domain, "a")
+        path.rename(away)
+        with pytest.raises(BackendUnavailable):
+            await database.run(add_domain, "lost")
+        assert "does not answer" in await database.check()
+        assert not path.exists()
+        away.rename(path)
+        assert await database.check() == ""
+        await database.run_exclusive(add_domain, "b")
+        assert await database.run(list_domains) == ["a", "b"]
+        shutil.copy(sqlite_template, away)  # an older copy is put in its place
+        for leftover in tmp_path.glob("backendai.sqlite-*"):
+            leftover.unlink()
+        away.rename(path)
+        assert await database.run(list_domains) == []
+    finally:
+        await database.close()
 
 
 async def test_a_directory_that_is_missing_stops_nothing_but_the_use(tmp_path):

@@ -42,6 +42,7 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
     _timer: asyncio.TimerHandle | None = None
     _popen: subprocess.Popen[bytes] | None = None
     _is_timed_out = False
+    _was_alive = False
 
     @default("term_timeout")
     def _term_timeout(self) -> int:
@@ -142,6 +143,7 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
         if self.process is None or code is not None or not self.process.is_alive():
             state = JobState.DONE if code == 0 else JobState.FAILED
             return JobStatus(self.job_id, state, detail="" if code is None else str(code))
+        self._was_alive = True
         return JobStatus(self.job_id, JobState.RUNNING, node="127.0.0.1")
 
     async def address(self, node: str) -> str:  # noqa: ARG002
@@ -178,6 +180,8 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
     def explain_end(self, status: JobStatus) -> Ending:
         if self._is_timed_out:
             return self._timeout_ending()
+        if status.detail == "" and self._was_alive:  # of another hub process's child the exit code is not known
+            return Ending(SessionStatus.TERMINATED, Explanation(N_("The notebook server ended by itself or was killed from outside.")))
         if status.detail == "":
             return Ending(SessionStatus.TERMINATED, Explanation(N_("The notebook server ended while the hub was away.")))
         code = int(status.detail)
