@@ -61,7 +61,7 @@ class Pages(InternationalizationExtension):
             site_name=_site_name,
         )
         environment.globals.update(service_url=_service_url, now=lambda: datetime.now(UTC), jupyterhub_version=jupyterhub.__version__)
-        environment.filters.update(bytes=format_bytes, clock=_clock)
+        environment.filters.update(bytes=format_bytes, clock=_clock, span=_span)
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 - jinja's signature
         """Edit a template of the hub's; ours are left as they are."""
@@ -95,7 +95,15 @@ def page_language(context: Context) -> str:
         cookie, accept = handler.get_cookie(i18n.COOKIE) or "", handler.request.headers.get("Accept-Language", "")
         found = i18n.choose_language(cookie=cookie, accept=accept)
         handler._backendai_language = found  # type: ignore[attr-defined]  # noqa: SLF001 - our own mark on this request
+        _remember(handler, found)
     return found
+
+
+def _remember(handler: RequestHandler, language: str) -> None:
+    """The messages of somebody's sessions come in the language in which their owner reads the hub's pages."""
+    user, authenticator = getattr(handler, "_jupyterhub_user", None), getattr(handler, "authenticator", None)
+    if user is not None and authenticator is not None and hasattr(authenticator, "remember_language"):
+        authenticator.remember_language(user.name, language)
 
 
 @pass_context
@@ -158,6 +166,12 @@ def _site_name(context: Context) -> str:
 def _clock(seconds: float | None) -> str:
     """Unix seconds as the ISO time that a ``<time datetime>`` wants."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else ""
+
+
+@pass_context
+def _span(context: Context, seconds: int) -> str:
+    """A length of time in the reader's words."""
+    return i18n.format_span(page_language(context), seconds)
 
 
 @pass_context

@@ -78,7 +78,8 @@ class BackendAIAuthenticator(Authenticator):
 
     async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
         """Bring groups and rights up to date; whoever is closed is logged out. While the service is away everybody stays."""
-        if handler is not None:
+        # programs that use somebody's token, a notebook among them, say no language
+        if handler is not None and (handler.get_cookie(i18n.COOKIE) or "Accept-Language" in handler.request.headers):
             self.remember_language(user.name, pages.language_of(handler))
         try:
             identity = await asyncio.wait_for(self.service.refresh_identity(user.name), REFRESH_TIMEOUT_S)
@@ -101,7 +102,7 @@ class BackendAIAuthenticator(Authenticator):
         own = identity.domain == self.settings.default_domain
         groups = [project if own else f"{identity.domain}:{project}" for project in identity.projects]
         if identity.language:
-            self.remember_language(identity.name, identity.language)
+            self._languages.setdefault(identity.name, identity.language)
         return {"name": identity.name, "admin": identity.is_admin or identity.name in self.admin_users, "groups": groups}
 
     def remember_language(self, name: str, language: str) -> None:

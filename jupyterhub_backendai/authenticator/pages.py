@@ -99,7 +99,7 @@ class LoginPage(LoginHandler):
             await self._again(403, N_("Your account may not use this site. Ask your centre's help desk."), identity.name)
             return
         self._jupyterhub_user = user
-        self.authenticator.remember_language(user.name, identity.language or language_of(self))
+        self.authenticator.remember_language(user.name, language_of(self))
         self.clear_cookie(TICKET_COOKIE, path=f"{self.hub.base_url}login")
         self.redirect(self._validate_next_url(next_url or "") or self.get_next_url(user))
 

@@ -276,7 +276,8 @@ class PageHandler(HubUserHandler):
             "static_url": lambda path, include_version=True: f"{hub_url}static/{path}",  # noqa: ARG005 - the hub's signature
             "version_hash": "",
             "services": [],
-            "parsed_scopes": model.get("scopes", ()) if model else (),
+            # our OAuth token has fewer scopes than its owner; the link of the navigation depends on the owner's
+            "parsed_scopes": [*model.get("scopes", ()), *(["admin-ui"] if model.get("admin") else [])] if model else (),
             "no_spawner_check": True,
             "xsrf_token": self.xsrf_token.decode("ascii") if model else "",
             "language": self.language,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,7 +16,8 @@ from tornado.httputil import url_concat
 from .. import i18n
 from ..core.policies import build_refusal
 from ..core.queues import Figures
-from ..core.sessions import INTERFACES, LaunchRequest, check_request, parse_request
+from ..core.sessions import INTERFACES, LaunchRequest, check_request, format_duration, parse_request, parse_time
+from ..core.slots import format_bytes, parse_bytes
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated, Violation
 from .auth import authenticated, refuse_write
 from .base import PageHandler
@@ -27,6 +29,7 @@ FIELDS = ("project", "name", "queue", "environment", "interface", "cpu", "mem", 
 DEFAULTS = {"interface": "lab", "cpu": "1", "mem": "1 GiB", "gpu": "0"}
 MAX_VALUE = 256
 MAX_SERVER_NAME = 30
+_PLAIN_NUMBER = re.compile(r"[1-9][0-9]{1,17}", re.ASCII)
 _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 _SERVER = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
 NOT_STARTED = N_("JupyterHub refused to start the session: %(reason)s")
@@ -52,7 +55,7 @@ class Form:
 class Running:
     """A server that is there already, instead of the one that somebody wanted to start."""
 
-    name: str
+    title: str
     url: str
     is_ready: bool
 
@@ -73,6 +76,17 @@ def read_form(arguments: Mapping[str, Sequence[bytes]]) -> Form:
     server, next_url = texts.get("server"), texts.get("next", "")
     is_local = next_url.startswith("/") and not next_url.startswith(("//", "/\\")) and len(next_url) < 1000
     return Form(values, server if server and _SERVER.fullmatch(server) and len(server) <= 255 else None, next_url if is_local else "")
+
+
+def soften(form: Form) -> Form:
+    """Plain bytes and seconds, as a session's options have them, in the words of people."""
+    values = dict(form.values)
+    for name, write, read in (("mem", format_bytes, parse_bytes), ("time", format_duration, parse_time)):
+        if _PLAIN_NUMBER.fullmatch(values[name]):
+            text = write(int(values[name]))
+            with contextlib.suppress(ValueError):  # what no field would take stays as it came, and is refused later
+                values[name] = text if read(text) == int(values[name]) else values[name]
+    return replace(form, values=values)
 
 
 def choose_server(form: Form, servers: Mapping[str, Any]) -> str:
@@ -120,7 +134,7 @@ class LaunchHandler(PageHandler):
 
     @authenticated
     async def get(self) -> None:
-        form = read_form(self.request.query_arguments)
+        form = soften(read_form(self.request.query_arguments))
         if "_xsrf" in self.request.query_arguments:
             # Refresh without scripts is a GET of the form: the token must not stay in the address.
             self.redirect(f"{self.request.path}?{form.to_query()}")
@@ -216,9 +230,10 @@ class LaunchHandler(PageHandler):
         is_ready = bool(model.get("ready"))
         path = f"{self.user_model['name']}/{server}".rstrip("/")
         url = str(model.get("url")) if is_ready else f"{self.hub_auth.hub_prefix}spawn-pending/{quote(path, safe='/@')}"
-        return Running(server, url, is_ready)
+        return Running(str(model.get("display_name") or server), url, is_ready)
 
     async def _show(self, form: Form, refusal: Refusal | None = None, running: Running | None = None, status: int = 200) -> None:
+        user, other = self.user_model["name"], self.get_query_argument("user", "")[:MAX_VALUE]
         is_refresh = bool(self.get_query_argument("refresh", ""))
         figures = await self.figures.look(max_age_s=1 if is_refresh else None)
         page = self._fill(form, figures)
@@ -229,7 +244,8 @@ class LaunchHandler(PageHandler):
         self.set_status(refusal.status if refusal else status)
         if refusal is None and (unknown := find_unknown_queue(form, [row["name"] for row in page["rows"]])):
             refusal = collect(InvalidParameters(violations=[unknown]), self.language)
-        self.render_page("launch.html", form=form, refusal=refusal or Refusal(), running=running, figures=figures, **page)
+        notes = {"running": running, "other": "" if other == user else other}
+        self.render_page("launch.html", form=form, refusal=refusal or Refusal(), figures=figures, **notes, **page)
 
     def _fill(self, form: Form, figures: Figures) -> dict[str, Any]:
         """Everything that the form offers, and what is chosen in it."""

@@ -9,7 +9,7 @@ from jupyterhub.spawner import SpawnException
 from ..errors import N_, BackendAIError
 from ..i18n import explain, translate
 
-_HELP = N_("Look at the end of the log, change what it complains about, and start again. If it stays, send it to the help desk.")
+_HELP = N_("Change what the log complains about, and start again. If it stays, send the log to the help desk.")
 
 
 class LaunchFailed(SpawnException):

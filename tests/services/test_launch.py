@@ -58,9 +58,11 @@ async def test_a_second_session_gets_another_server(browser, site):
 
 
 async def test_a_server_that_runs_is_offered(browser, site):
-    site.hub.servers["kim01"] = {"work": {"ready": True, "pending": None, "url": "/user/kim01/work/"}}
+    site.hub.servers["kim01"] = {"work": {"ready": True, "pending": None, "url": "/user/kim01/work/", "display_name": "내 <i>일</i>"}}
     response, page = await browser.get("launch?server=work")
     assert response.status == 200
+    assert "The session 내 <i>일</i> runs already." in page.find(role="alert").text
+    assert page.find("a", string="Start another one beside it")["href"] == "/services/backendai/launch"
     assert page.find("a", string="Open it")["href"] == "/user/kim01/work/"
     response, page = await browser.post("launch", await browser.form("?server=work"))
     assert (response.status, site.hub.starts) == (409, [])
@@ -83,6 +85,36 @@ async def test_a_link_fills_the_form(browser):
     assert got == {
         "queue": "v100", "cpu": "3", "mem": "2g", "gpu": "1", "gpu_type": "v100", "time": "30m", "name": "a b", "interface": "notebook"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mem", "time", "words"),
+    [
+        ("3221225472", "5400", ("3 GiB", "1:30")),
+        ("3221225473", "5401", ("3221225473", "5401")),
+        ("9" * 18, "9" * 18, ("9" * 18, "9" * 18)),
+        ("4g", "", ("4g", "")),
+    ],
+)
+async def test_the_options_of_a_session_come_back_in_the_words_of_people(browser, mem, time, words):
+    fields = await browser.form(f"?opt-mem={mem}&opt-time={time}")
+    assert (fields["mem"], fields["time"]) == words
+
+
+async def test_a_link_to_somebody_elses_server_says_whose_session_starts(browser):
+    _, page = await browser.get("launch?user=lee%3Ci%3E01&server=work")
+    assert "not one of lee<i>01" in page.find(role="alert").text
+    _, page = await browser.get("launch?user=kim01&server=work")
+    assert page.find(role="alert") is None
+
+
+@pytest.mark.parametrize("is_admin", [True, False])
+async def test_the_way_to_the_hubs_administration_is_shown_to_its_administrators(nobody, site, is_admin):
+    token = site.hub.let_in("kim01")
+    site.hub.tokens[token]["admin"] = is_admin
+    await nobody.log_in(token)
+    _, page = await nobody.get("launch")
+    assert bool(page.find("a", href="/hub/admin")) is is_admin
 
 
 async def test_a_link_to_a_queue_that_is_not_there_says_so(browser):

@@ -71,7 +71,8 @@ function showStart(row) {
   const start = byId("sum-start");
   if (!row.open) start.textContent = start.dataset.closed;
   else if (row.idle === "") start.textContent = "–";
-  else start.textContent = Number(row.idle) > 0 ? start.dataset.now : start.dataset.wait;
+  else if (Number(row.idle) > 0) start.textContent = start.dataset.now;
+  else start.textContent = row.engine === "local" ? start.dataset.full : start.dataset.wait;
 }
 
 function textOf(select) {
