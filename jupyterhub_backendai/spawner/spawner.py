@@ -64,6 +64,7 @@ class BackendAISpawner(Adoption, Spawner):
     token_id: int | None = None
     admission: Admission | None = None
     ending: Ending | None = None
+    _has_failed = _is_stopping = False
     _launcher: Launcher | None = None
     _checked_apps: ClassVar[set[int]] = set()
 
@@ -175,6 +176,7 @@ class BackendAISpawner(Adoption, Spawner):
         super().clear_state()
         self.phase, self.session_id, self.token_id = "", "", None
         self.admission, self._launcher = None, None
+        self._has_failed = self._is_stopping = False
 
     def save(self, phase: str) -> None:
         """Put the state into the hub's database, now: what follows may be the end of the hub."""
@@ -247,6 +249,8 @@ class BackendAISpawner(Adoption, Spawner):
         except BackendAIError as exc:  # admitted, but this hub cannot run it; what was reserved goes back
             raise failures.refused(self.language, exc) from exc
         await maybe_future(launcher.run_pre_spawn_hook())
+        # The hub commits between this and the first line of start(), so the phase costs no commit of its own.
+        self.orm_spawner.state = {**self.get_state(), "phase": "submitting"}
 
     async def create_certs(self) -> Any:
         return await self.launcher.create_certs()
@@ -264,7 +268,9 @@ class BackendAISpawner(Adoption, Spawner):
 
     async def start(self) -> str:
         launcher = self.launcher
-        self.save("submitting")
+        self.phase = "submitting"
+        if self.user.db.is_modified(self.orm_spawner) or (self.orm_spawner.state or {}).get("session_id") != self.session_id:
+            self.save("submitting")
         url = await self._guard(launcher, launcher.start())
         self.save("running")
         self._report(SessionStatus.RUNNING)
@@ -286,6 +292,7 @@ class BackendAISpawner(Adoption, Spawner):
         except Exception:
             self.log.exception("The start of %s failed", self._log_name)
             error = StartFailed()
+        self._has_failed = True
         self._note_end(launcher.ending or Ending(SessionStatus.ERROR, Explanation(error.message, params=error.params)))
         try:
             log = await launcher.read_log()
@@ -314,7 +321,8 @@ class BackendAISpawner(Adoption, Spawner):
         if self.phase in {"", "admitting"}:
             return 0
         if self.phase in STARTING or self._launcher is None:
-            return None
+            # Over only once stop() runs after a failure: the hub, if it asks just then, answers REST with why it failed, not with 201.
+            return 1 if self._has_failed and self._is_stopping else None
         status = await self._launcher.poll()
         if self._launcher.ending:
             self._note_end(self._launcher.ending)
@@ -326,6 +334,7 @@ class BackendAISpawner(Adoption, Spawner):
             self._looking = asyncio.ensure_future(self.poll_and_notify())
 
     async def stop(self, now: bool = False) -> None:
+        self._is_stopping = True
         status = SessionStatus.CANCELLED if self.phase in STARTING else SessionStatus.TERMINATED
         launcher = self._launcher
         if launcher and launcher.ending:

@@ -191,10 +191,11 @@ def list_projects(db: Session, user_id: str) -> tuple[str, ...]:
 
 
 def _lock_owner(db: Session, name: str) -> User:
-    user = db.scalar(select(User).where(User.name == name).with_for_update())
-    if user is None:
+    query = select(User, Domain.is_active).join(Domain, Domain.name == User.domain)
+    found = db.execute(query.where(User.name == name).with_for_update(of=User)).first()
+    if found is None:
         raise Forbidden(N_("The platform does not know you yet. Log out and log in again."))
-    domain_is_active = db.scalar(select(Domain.is_active).where(Domain.name == user.domain))
+    user, domain_is_active = found
     if user.status is not UserStatus.ACTIVE or not domain_is_active:
         raise Forbidden(N_("Your account is not active. Ask your centre's help desk."))
     return user

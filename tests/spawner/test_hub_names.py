@@ -9,7 +9,7 @@ from jupyterhub import apihandlers, app
 from jupyterhub.handlers import base
 from jupyterhub.spawner import SimpleLocalProcessSpawner, Spawner
 from jupyterhub.user import User
-from jupyterhub.utils import format_exception
+from jupyterhub.utils import format_exception, maybe_future
 
 from jupyterhub_backendai.errors import QuotaExceeded, Violation
 from jupyterhub_backendai.spawner import failures, ports, spawner
@@ -48,6 +48,25 @@ def test_options_are_applied_after_the_overrides_and_before_the_hook():
         source.index(name) for name in ("apply_group_overrides(", "_run_apply_user_options(", "run_pre_spawn_hook(", "spawner.start(")
     ]
     assert places == sorted(places)
+
+
+def test_the_hub_commits_between_the_hook_and_the_first_line_of_start():
+    source = inspect.getsource(User.spawn)
+    begun = source.index("f = maybe_future(spawner.start())")
+    assert begun < source.index("db.commit()", begun) < source.index("await asyncio.wait_for(", begun)
+
+    async def start():
+        begun.append(True)
+
+    async def spawn():
+        begun.clear()
+        future = maybe_future(start())
+        assert not begun
+        await future
+
+    begun = []
+    asyncio.run(spawn())
+    assert begun
 
 
 def test_the_server_is_a_property_that_the_hub_asks_first():
