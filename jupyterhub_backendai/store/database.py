@@ -220,7 +220,7 @@ def _create_private(url: URL) -> None:
     if not _is_file(url):
         return
     try:
-        os.close(os.open(url.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        os.close(os.open(str(url.database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as exc:
         # Whoever uses the database is told; making the engine never fails, so that the service can listen and say why.
         log.warning("The database %s cannot be made: %s", url.database, exc.strerror)

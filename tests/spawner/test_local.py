@@ -89,6 +89,29 @@ async def test_a_refused_request_names_every_violation_in_the_users_language():
         assert "There is no queue debug." in page
 
 
+SLOW_FAILURE = """
+import asyncio
+from jupyterhub_backendai.errors import SchedulerUnavailable
+from jupyterhub_backendai.spawner.launchers.local import LocalLauncher
+
+async def submit(self):
+    await asyncio.sleep(0.8)
+    raise SchedulerUnavailable
+
+async def stop(self, now=False):
+    await asyncio.sleep(0.6)
+
+LocalLauncher.submit, LocalLauncher.stop = submit, stop
+"""
+
+
+async def test_a_start_that_fails_just_when_the_hub_stops_waiting_is_no_success():
+    async with running_hub(extra=SLOW_FAILURE) as hub:  # the hub waits for 1 s
+        status, answer = await hub.launch("ada")
+        assert status == 503, (status, answer)
+        assert "scheduler cannot be reached" in answer["message"]
+
+
 async def test_a_service_that_is_away_refuses_starts_and_gets_the_release_later():
     async with running_hub() as hub:
         hub.service.is_away = True
