@@ -24,11 +24,14 @@ from tornado.web import RequestHandler
 
 from . import i18n
 from .core.slots import format_bytes
+from .errors import N_
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "share" / "static"
 HUB_TEMPLATES = Path(DATA_FILES_PATH, "templates")
 SERVICE = "services/backendai/"
+NO_ANSWER = N_("A part of the system does not answer. Running sessions go on. This page tries again by itself.")
+NO_SESSION = N_("This session does not answer: its node is very busy, or it has just ended. This page tries again by itself.")
 _NOSCRIPT = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
 _SCRIPT = re.compile(r"<script\b(?![^>]*\bnonce=)")
 _PAGE_POLICY = (
@@ -59,6 +62,9 @@ class Pages(InternationalizationExtension):
             asset=asset,
             languages=i18n.LANGUAGES,
             site_name=_site_name,
+            in_all_languages=_in_all_languages,
+            no_answer=NO_ANSWER,
+            no_session=NO_SESSION,
         )
         environment.globals.update(service_url=_service_url, now=lambda: datetime.now(UTC), jupyterhub_version=jupyterhub.__version__)
         environment.filters.update(bytes=format_bytes, clock=_clock, span=_span)
@@ -166,6 +172,11 @@ def _site_name(context: Context) -> str:
 def _clock(seconds: float | None) -> str:
     """Unix seconds as the ISO time that a ``<time datetime>`` wants."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else ""
+
+
+def _in_all_languages(message: str) -> list[tuple[str, str]]:
+    """A message as (language, text), for a reader whose language nobody knows."""
+    return [(language, i18n.translate(language, message)) for language in i18n.LANGUAGES]
 
 
 @pass_context

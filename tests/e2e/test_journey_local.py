@@ -153,6 +153,17 @@ async def test_every_page_fits_the_screen(visitor, browser):
         await visitor.shoot(name)
 
 
+async def test_a_service_that_is_away_comes_back_by_itself(visitor):
+    page = visitor.page
+    visitor.stack.kill_service()
+    answer = await page.goto(visitor.launch_url)
+    assert answer.status == 503
+    await expect(page.locator("main [lang=ko]").last).to_contain_text("실행 중인 세션은 계속됩니다")
+    await expect(page.locator("main [lang=en]").last).to_contain_text("Running sessions go on")
+    await visitor.shoot("service-away")
+    await page.locator("html[data-ready=launch]").wait_for(timeout=SLOW_MS)  # the hub looks after its services every 30 s
+
+
 async def test_korean_once_through(visitor, browser, local):
     async with visit(browser, local, "ko", storage_state=await visitor.page.context.storage_state()) as korean:
         page = korean.page
