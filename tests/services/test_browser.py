@@ -109,6 +109,7 @@ class FakePendingHub:
     streams: list[list[dict]] = field(default_factory=list)
     models: list[tuple[int, dict]] = field(default_factory=list)
     deleted: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     opened: int = 0
     is_ready: bool = False
     hold: asyncio.Event = field(default_factory=asyncio.Event)
@@ -118,6 +119,7 @@ class FakePendingHub:
         app = web.Application()
         app.router.add_get("/hub/spawn-pending/kim01/work", self._page)
         app.router.add_get("/hub/home", self._home)
+        app.router.add_get("/hub/pages/{name}", self._other)
         app.router.add_get("/progress", self._progress)
         app.router.add_get("/hub/api/users/kim01/servers/work", self._model)
         app.router.add_delete("/hub/api/users/kim01/servers/{name}", self._delete)
@@ -136,10 +138,17 @@ class FakePendingHub:
         if self.is_ready:
             self.reloaded.set()
             return web.Response(text="NOTEBOOK", content_type="text/html")
+        return self._render("spawn_pending.html")
+
+    async def _other(self, request):
+        self.asked.append(request.path)
+        return self._render(f"{request.match_info['name']}.html")
+
+    def _render(self, template):
         nonce = templating.new_nonce()
         user = SimpleNamespace(name="kim01", escaped_name="kim01", json_escaped_name="kim01")
         spawner = SimpleNamespace(name="work", display_name="내 <b>작업</b>", user_options={"queue": "v100", "cpu": "2"})
-        text = templating.make_environment().get_template("spawn_pending.html").render(
+        text = templating.make_environment().get_template(template).render(
             base_url="/hub/", prefix="/", user=user, spawner=spawner, progress_url="/progress?_xsrf=tok", xsrf_token="tok", language="ko",
             nonce=nonce, parsed_scopes=(), no_spawner_check=True, static_url=lambda path, include_version=True: f"/hub/static/{path}",
         )  # fmt: skip
@@ -228,6 +237,24 @@ async def test_cancel_cancels_this_start_and_no_other(chromium, pending):
     await page.click("#cancel")
     await page.wait_for_url("**/hub/home")
     assert (pending.deleted, pending.reloaded.is_set()) == ([("work", "tok")], False)
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_pages_that_only_wait(chromium, pending, size, scheme):
+    context = await chromium.new_context(viewport={"width": size[0], "height": size[1]}, locale="ko", color_scheme=scheme)
+    page = await context.new_page()
+    complaints = watch(page)
+    for name in ("maintenance", "stop_pending"):
+        await page.goto(f"{pending.url}/hub/pages/{name}")
+        await page.screenshot(path=SHOTS / f"{name}-{size[0]}-{scheme}-ko.png", full_page=True)
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    if size[0] > 1000:  # the page of a session that stops looks again by itself
+        before = len(pending.asked)
+        await page.wait_for_event("framenavigated", timeout=10_000)
+        assert len(pending.asked) == before + 1
+    assert complaints == []
+    await context.close()
 
 
 async def test_a_failure_shows_the_log_as_text_and_what_to_do(chromium, pending):
