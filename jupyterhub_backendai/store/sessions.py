@@ -156,6 +156,12 @@ def list_live(db: Session, user: str = "") -> tuple[SessionInfo, ...]:
     return tuple(_info(row, owner) for row, owner in db.execute(query.where(User.name == user) if user else query))
 
 
+def list_recent(db: Session, user: str, limit: int = 100) -> tuple[SessionInfo, ...]:
+    """One person's sessions, live or over, newest first."""
+    query = _select().where(User.name == user).order_by(ComputeSession.created_at.desc(), ComputeSession.id)
+    return tuple(_info(row, owner) for row, owner in db.execute(query.limit(limit)))
+
+
 def list_latest(db: Session, servers: list[tuple[str, str]]) -> dict[tuple[str, str], SessionInfo]:
     """The newest session of each of these (user, server name), where there is one."""
     found: dict[tuple[str, str], SessionInfo] = {}

@@ -1,0 +1,49 @@
+"""``GET sessions``: one's own sessions for programs, also those that are over, and why."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ... import i18n
+from ...store.sessions import SessionInfo, list_recent
+from ..auth import authenticated
+from ..base import ApiHandler
+
+
+def describe(session: SessionInfo, language: str) -> dict[str, Any]:
+    """One session; ``reason`` says why it ended, in the reader's language where the words are fixed."""
+    return {
+        "id": session.id,
+        "name": session.name,
+        "server": session.server_name,
+        "project": session.project,
+        "queue": session.queue,
+        "environment": session.environment,
+        "status": session.status.value,
+        "reason": i18n.translate(language, session.status_reason) if session.status_reason else "",
+        "job_id": session.job_id,
+        "node": session.node,
+        "slots": session.slots.to_json(),
+        "gpu_type": session.gpu_type,
+        "time_limit_s": session.time_limit_s,
+        "created_at": _format(session.created_at),
+        "started_at": _format(session.started_at),
+        "terminated_at": _format(session.terminated_at),
+    }
+
+
+def _format(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+class SessionsHandler(ApiHandler):
+    """The caller's sessions, newest first."""
+
+    @authenticated
+    async def get(self) -> None:
+        found = await self.db.run(list_recent, self.user_model["name"])
+        self.answer({"sessions": [describe(session, self.language) for session in found]})
+
+
+default_handlers = [(r"rest/v1/sessions", SessionsHandler)]
