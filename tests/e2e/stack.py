@@ -41,6 +41,9 @@ c.JupyterHub.load_roles.append({{"name": "tester", "scopes": ["admin:users", "ad
 
 # Slurm's commands with levers: files that a test touches and removes
 SBATCH = """#!/bin/bash
+if [ -e {levers}/away ]; then
+  sleep "$(cat {levers}/away)"; echo "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)" >&2; exit 1
+fi
 [ ! -e {levers}/hold ] || set -- --hold "$@"
 answer=$(/usr/bin/sbatch "$@"); code=$?
 while [ -e {levers}/delay ]; do sleep 0.05; done

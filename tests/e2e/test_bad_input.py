@@ -93,6 +93,17 @@ async def test_on_the_page(local, people, name, language):
     assert await start_nothing(user)
 
 
+@pytest.mark.parametrize("body", [[], 7, "text", {"queue": {}}, {"user_options": "interactive"}, {"user_options": ["interactive"]}, {}])
+async def test_what_is_no_request(local, people, body):
+    user = await people("user1")
+    before = rows(local)
+    user.token = user.token or await user.take_token()
+    status, answer = await local.rest(user.program, "POST", user.server_path(), body, user.token)
+    assert (status, bool(answer["message"])) == (400, True), answer
+    assert rows(local) == before
+    assert await start_nothing(user)
+
+
 async def test_several_faults_are_said_at_once(people):
     user = await people("user1")
     status, answer = await user.start(queue="interactive", cpu="7", mem="64g", time="9h", project="prj001")

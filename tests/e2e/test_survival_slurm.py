@@ -9,7 +9,7 @@ import time
 import pytest
 import pytest_asyncio
 
-from tests.e2e.stack import ask_kernel, list_jobs, until, words
+from tests.e2e.stack import ask_kernel, check, list_jobs, until, words
 
 pytestmark = [
     pytest.mark.e2e,
@@ -127,7 +127,7 @@ async def test_a_job_that_an_administrator_ends(slurm, researchers):
 
 async def test_a_job_whose_time_is_over(timed):
     await timed.until_stopped(timeout=150)
-    await check_is_told(timed, "reached its time limit", "제한 시간")
+    await check_is_told(timed, "reached its time limit", "시간 제한")
 
 
 async def check_is_told(user, english: str, korean: str):
@@ -135,6 +135,15 @@ async def check_is_told(user, english: str, korean: str):
     address = f"{user.stack.url}/hub/user/{user.name}/"
     page = await user.get(address)
     assert english in words(page), words(page)
+    async with user.http.get(address, headers={**check.NAVIGATE, "Accept-Language": "ko"}) as answer:
+        assert korean in await answer.text()
+    user.token = user.token or await user.take_token()
+    for language, part in (("en", english), ("ko", korean)):
+        headers = {"Authorization": f"token {user.token}", "Accept-Language": language}
+        async with user.program.get(f"{user.stack.url}/services/backendai/rest/v1/sessions", headers=headers) as answer:
+            last = (await answer.json())["sessions"][0]
+            assert last["status"] in {"TERMINATED", "CANCELLED"}
+            assert part in last["reason"], last
 
 
 async def first_events(user, is_enough):
