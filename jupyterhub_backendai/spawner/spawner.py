@@ -31,6 +31,7 @@ from . import failures, ports
 from .adoption import STARTING, Adoption
 from .launchers.base import Ending, Launcher
 from .reports import Reports
+from .rounds import Rounds
 
 TEN_YEARS_S = 10 * 365 * 24 * 3600
 RELEASE_PATIENCE_S, REFUSAL_PATIENCE_S, SLOW_ADMISSION_S = 5.0, 0.3, 0.05
@@ -315,6 +316,13 @@ class BackendAISpawner(Adoption, Spawner):
     async def get_url(self) -> str:
         """Never raises: the hub would not start."""
         return str(self.server.url) if self.server else ""
+
+    def start_polling(self) -> None:
+        """In rounds with all other servers, not by a timer of its own."""
+        if self.poll_interval <= 0:
+            return
+        self.stop_polling()
+        self._poll_callback = Rounds.join(self.poll_and_notify, self.poll_interval)
 
     async def poll(self) -> int | None:
         """None unless the session is known to be over. While it starts, the start itself finds out; stop() then always runs."""

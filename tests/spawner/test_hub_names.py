@@ -124,3 +124,8 @@ def test_start_has_no_limit_whatever_the_site_sets():
 
     outer = spawner.BackendAISpawner(config=Config({"Spawner": {"start_timeout": 60}}))
     assert outer.start_timeout == spawner.TEN_YEARS_S
+
+
+def test_polling_is_a_callback_object_that_the_hub_only_stops():
+    assert "self._poll_callback.stop()" in inspect.getsource(Spawner.stop_polling)
+    assert "PeriodicCallback" in inspect.getsource(Spawner.start_polling)
