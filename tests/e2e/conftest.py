@@ -17,9 +17,9 @@ c.Spawner.poll_interval = 2
 
 
 @pytest.fixture(scope="session")
-def local() -> Iterator[Stack]:
+def local(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The embedded default, on SQLite."""
-    with running("local", QUICK) as stack:
+    with running("local", QUICK, lambda: request.session.testsfailed) as stack:
         yield stack
 
 
@@ -39,10 +39,10 @@ def directory() -> Iterator[Door]:
 
 
 @pytest.fixture(scope="session")
-def slurm(database: tuple[str, Door], directory: Door) -> Iterator[Stack]:
+def slurm(request: pytest.FixtureRequest, database: tuple[str, Door], directory: Door) -> Iterator[Stack]:
     """On the lab's Slurm and LDAP, on PostgreSQL."""
     lines = [QUICK, f"c.BackendAI.database_url = {database[0]!r}", f"c.BackendAI.ldap_servers = ['ldap://127.0.0.1:{directory.port}']"]
-    with running("lab", "\n".join(lines)) as stack:
+    with running("lab", "\n".join(lines), lambda: request.session.testsfailed) as stack:
         yield stack
 
 

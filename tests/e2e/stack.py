@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -396,21 +396,22 @@ def postgres_behind_a_door() -> Iterator[tuple[str, Door]]:
 
 
 @contextlib.contextmanager
-def running(engine: str, extra: str = "") -> Iterator[Stack]:
-    """A platform that was started; everything of it is over afterwards. Its logs stay when it did not even start."""
+def running(engine: str, extra: str = "", has_failed: Callable[[], int] = int) -> Iterator[Stack]:
+    """A platform that was started; everything of it is over afterwards. The logs stay in ``build`` when something went wrong."""
     stack = Stack(engine, extra)
-    is_up = False
+    is_well = False
     try:
         stack.prepare()
         stack.start()
-        is_up = True
         yield stack
+        is_well = not has_failed()
     finally:
         stack.stop()
         if stack.lab:
             cancel_jobs(stack)
-        if is_up and not os.environ.get("BACKENDAI_KEEP"):
-            shutil.rmtree(stack.root, ignore_errors=True)
+        if not is_well:
+            shutil.copytree(stack.state / "log", SCRIPTS.parents[1] / "build" / "e2e-logs" / stack.name, dirs_exist_ok=True)
+        shutil.rmtree(stack.root, ignore_errors=True)
 
 
 def list_jobs(stack: Stack, states: str = "PENDING,RUNNING") -> list[str]:
