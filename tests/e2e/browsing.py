@@ -87,6 +87,7 @@ class Visitor:
     async def run_cell(self, code: str = CELL) -> str:
         """A new notebook from JupyterLab's launcher, code typed into its cell; what it printed."""
         page = self.page
+        await page.goto(page.url.partition("?")[0] + "?reset")  # what JupyterLab remembers of an earlier run is in the way
         await page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click(timeout=SLOW_MS)
         await page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell .cm-content").first.click(timeout=SLOW_MS)
         await page.keyboard.type(code)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
 import pwd
+import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +19,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from jupyterhub_backendai.core import otp
 from tests import lab
 from tests.e2e.browsing import SLOW_MS, Visitor, chromium, visit
-from tests.e2e.stack import list_jobs, until
+from tests.e2e.stack import cancel_jobs, list_jobs, until
 
 pytestmark = [
     pytest.mark.e2e, pytest.mark.browser, pytest.mark.slurm, pytest.mark.ldap, pytest.mark.postgres,
@@ -31,6 +34,16 @@ TYPED = {"name": "첫 세션", "cpu": "2", "mem": "3 GiB"}
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(slurm) -> Iterator[None]:
+    """A test that failed leaves no job in the way of the next."""
+    yield
+    cancel_jobs(slurm)
+    for user in ("park04", "kim02"):
+        for notebook in Path(lab.SCRATCH.format(user=user), "workspace").glob("Untitled*.ipynb"):
+            notebook.unlink()
 
 
 @pytest.fixture
@@ -154,7 +167,7 @@ async def follow_the_queue(visitor: Visitor, others: Others) -> str:
     page, stack = visitor.page, visitor.stack
     running, waiting = others.jobs
     now = page.locator("#stages li.now")
-    await expect(now).to_contain_text("Place 2 in the queue.", timeout=SLOW_MS)
+    await expect(now).to_contain_text("Position 2 in the queue.", timeout=SLOW_MS)
     await visitor.shoot("pending-waiting")
     await page.goto(visitor.home_url)
     await expect(visitor.card(TYPED["name"])).to_contain_text("starting")
@@ -163,7 +176,7 @@ async def follow_the_queue(visitor: Visitor, others: Others) -> str:
     [job] = list_jobs(stack)
     others.cancel(running)
     await until_state(waiting, "RUNNING")
-    await expect(now).to_contain_text("Place 1 in the queue.", timeout=SLOW_MS)
+    await expect(now).to_contain_text("Position 1 in the queue.", timeout=SLOW_MS)
     assert ask_job(job) == ("PENDING", "park04", FULL)
     others.cancel(waiting)
     await visitor.until_notebook()
@@ -216,7 +229,7 @@ async def test_cancel_cancels_this_session_and_not_the_one_that_runs(slurm, brow
         await page.fill("#name", "waits long")
         await visitor.submit()
         assert page.url.endswith("/hub/spawn-pending/upper/waits-long")
-        await expect(page.locator("#stages li.now")).to_contain_text("Place 2", timeout=SLOW_MS)
+        await expect(page.locator("#stages li.now")).to_contain_text("Position 2", timeout=SLOW_MS)
         [named] = new_jobs(slurm, [*before, default])
         await page.click("#cancel")
         await page.wait_for_url("**/hub/home")
@@ -227,24 +240,59 @@ async def test_cancel_cancels_this_session_and_not_the_one_that_runs(slurm, brow
         await until_over(default)
 
 
-async def test_a_job_that_fails_shows_its_log_and_what_to_do(slurm, browser):
-    home = Path(pwd.getpwnam("kim02").pw_dir, ".jupyter")
-    account = pwd.getpwnam("kim02")
-    broken = home / "jupyter_server_config.py"
-    home.mkdir(exist_ok=True)
-    broken.write_text("c.ServerApp.port = '<b>my port</b>'\n")
-    for path in (home, broken):
-        lab.os.chown(path, account.pw_uid, account.pw_gid)
+@contextlib.contextmanager
+def broken_settings(user: str) -> Iterator[None]:
+    """A settings file of the person's own that Jupyter refuses: no server of theirs comes up."""
+    account = pwd.getpwnam(user)
+    folder = Path(account.pw_dir, ".jupyter")
+    is_new = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    file = folder / "jupyter_server_config.py"
+    file.write_text("c.ServerApp.port = '<b>my port</b>'\n")
+    for path in (folder, file):
+        os.chown(path, account.pw_uid, account.pw_gid)
     try:
-        async with visit(browser, slurm, "ko") as visitor:
-            page = visitor.page
-            await visitor.log_in("kim02")
-            await page.check("input[value=jupyter]")
-            await page.fill("#name", "고장")
+        yield
+    finally:
+        file.unlink()
+        if is_new:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_in_korean_a_job_that_fails_shows_its_log_and_what_to_do_and_then_it_runs(slurm, browser):
+    """From the login by name, password and code to the end of a session that was cancelled from outside."""
+    async with visit(browser, slurm, "ko") as visitor:
+        page = visitor.page
+        await visitor.log_in("kim02")
+        await page.check("input[value=jupyter]")
+        await page.fill("#name", "고장")
+        await page.fill("#mem", "2 GiB")
+        with broken_settings("kim02"):
             await visitor.submit()
             await expect(page.locator("#failure")).to_be_visible(timeout=SLOW_MS)
-            await visitor.shoot("pending-failed")
-            await page.reload()
-            await visitor.shoot("not-running-failed")
-    finally:
-        broken.unlink()
+        failure = page.locator("#failure")
+        await expect(failure).to_contain_text("종료 코드 1")
+        await expect(failure).to_contain_text("로그에 나온 문제를 고친 뒤 다시 시작하십시오.")
+        await expect(failure.locator(".job-log")).to_contain_text("<b>my port</b>")
+        await visitor.shoot("pending-failed")
+        await page.reload()
+        await expect(page.locator("main .lead")).to_have_text("고장")
+        await visitor.shoot("not-running-failed")
+        # The way back is filled in as it was, and now it runs.
+        await page.click("main #start")
+        await visitor.until_launch()
+        assert [await page.input_value(f"#{name}") for name in ("name", "mem")] == ["고장", "2 GiB"]
+        await visitor.submit()
+        await visitor.until_notebook()
+        [job] = [job for job in list_jobs(slurm) if ask_job(job)[1] == "kim02"]
+        # Somebody at the centre ends it: the page of sessions says so.
+        subprocess.run(["scancel", job], check=True)
+        await until_over(job)
+        ended = page.locator(".list-group-item").filter(has_text="고장")
+
+        async def is_said() -> bool:
+            await page.goto(visitor.home_url)
+            return await ended.filter(has_text="관리자가").count() > 0
+
+        await until(is_said, 40, "why the session ended")
+        await visitor.shoot("home-ended")
