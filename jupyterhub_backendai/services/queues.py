@@ -41,6 +41,7 @@ class FiguresReader:
         self._figures = Figures()
         self._pass: asyncio.Task[None] | None = None
         self._looked_at = 0.0
+        self._tried_at: float | None = None
         self._wake = asyncio.Event()
 
     def figures(self) -> Figures:
@@ -78,7 +79,7 @@ class FiguresReader:
                 await asyncio.wait_for(self._wake.wait(), pause_s)
 
     def _age_s(self) -> float:
-        return time.time() - self._figures.read_at if self._figures.read_at else float("inf")
+        return time.time() - self._tried_at if self._tried_at else float("inf")
 
     async def _read(self) -> None:
         engines = sorted({queue.engine for queue in self._queues.values()})
@@ -86,9 +87,10 @@ class FiguresReader:
         for found in await asyncio.gather(*(self._read_engine(engine) for engine in engines)):
             rows.update(found)
         errors = [row.error for row in rows.values() if row.error]
-        self._figures = Figures(
-            {name: rows[name] for name in self._queues if name in rows}, time.time() if rows else None, errors[0] if errors else ""
-        )
+        self._tried_at = time.time() if rows else None
+        # The age that people are told is that of the oldest row: what could not be read now is no news.
+        read_at = min((row.read_at for row in rows.values() if row.read_at), default=None)
+        self._figures = Figures({name: rows[name] for name in self._queues if name in rows}, read_at, errors[0] if errors else "")
 
     async def _read_engine(self, engine: str) -> dict[str, QueueFigures]:
         queues = [queue for queue in self._queues.values() if queue.engine == engine]

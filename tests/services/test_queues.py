@@ -84,6 +84,7 @@ async def test_stale_rows_stay_with_their_age(browser, site):
     row = page.select_one("tr[data-queue=v100]")
     assert "bai-stale" in row["class"]
     assert "last figures" in row.text
+    assert float(page.find(id="queues")["data-read-at"]) == before.read_at < after.queues["small"].read_at
     site.engine.error = None
     await site.figures.read()
     assert site.figures.figures().error == ""
