@@ -238,6 +238,10 @@ async def test_cancel_cancels_this_session_and_not_the_one_that_runs(slurm, brow
         await expect(visitor.card("My session")).to_contain_text("running")
         await visitor.stop("My session")
         await until_over(default)
+        ended = page.locator(".list-group-item").filter(has_text="My session")
+        await expect(ended).to_contain_text("Stopped on request.")
+        await expect(ended.get_by_role("link", name="Run again")).to_be_visible()
+        await expect(ended.get_by_role("button", name="Remove")).to_have_count(0)
 
 
 @contextlib.contextmanager
