@@ -134,7 +134,6 @@ async def test_reading_goes_on_faster_while_somebody_looks(site, settings):
     async with asyncio.timeout(10):
         while site.engine.reads < 1:
             await asyncio.sleep(0)
-        await asyncio.sleep(0.02)
         reader.touch()
         while site.engine.reads < 3:
             await asyncio.sleep(0)

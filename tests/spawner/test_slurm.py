@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -191,8 +192,11 @@ async def test_a_job_that_starts_while_the_hub_is_down_gets_its_port_through():
             await hub.launch("kim01", queue="cas_v100_2", mem="512m")
             await hub.until_phase("kim01", "pending")
             hub.kill()
-        await until(lambda: jobs_of(hub, "RUNNING"), 40)
-        await asyncio.sleep(2)  # the program has reported in vain by now, at least once
+        with socket.create_server(("127.0.0.1", hub.hub_port)) as door:
+            door.setblocking(False)
+            async with asyncio.timeout(60):
+                in_vain, _ = await asyncio.get_running_loop().sock_accept(door)  # the program reports, and gets no answer
+            in_vain.close()
         await hub.start()
         await hub.until_ready("kim01")
 
