@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from ..errors import BackendAIError
 
 Call = Callable[[], Awaitable[None]]
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
 
 _running: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references only
 
