@@ -72,12 +72,19 @@ async def test_the_hub_dies_between_the_answer_of_sbatch_and_the_commit(slurm, r
     subprocess.run(["scontrol", "release", job], check=True)
     await user.until_ready()
     assert jobs_of(slurm, "kim01") == [job]
-    # stays, for the next test
+
+
+async def with_a_session(user):
+    """Somebody whose server runs: the one that an earlier test left, or a new one when a test is run alone."""
+    model = await user.model()
+    if not (model.get("ready") or model.get("pending")):
+        await user.submit(queue="jupyter", cpu="1", mem="512m")
+    await user.until_ready()
+    return user
 
 
 async def test_the_service_dies(slurm, researchers):
-    user = await researchers("kim01")
-    await user.until_ready()
+    user = await with_a_session(await researchers("kim01"))
     async with user.kernel() as socket, slurm.client("kim02") as newcomer:
         before = slurm.service_pid()
         slurm.kill_service()
@@ -92,8 +99,7 @@ async def test_the_service_dies(slurm, researchers):
 
 
 async def test_the_database_is_gone_for_a_minute(slurm, researchers, database):
-    user = await researchers("kim01")
-    await user.until_ready()
+    user = await with_a_session(await researchers("kim01"))
     async with user.kernel() as socket, slurm.client("kim02", "ko") as newcomer:
         _, door = database
         began = time.monotonic()
@@ -118,8 +124,7 @@ async def test_the_database_is_gone_for_a_minute(slurm, researchers, database):
 
 
 async def test_a_job_that_an_administrator_ends(slurm, researchers):
-    user = await researchers("kim01")
-    await user.until_ready()
+    user = await with_a_session(await researchers("kim01"))
     subprocess.run(["scancel", *jobs_of(slurm, "kim01")], check=True)
     await user.until_stopped()
     await check_is_told(user, "cancelled by an administrator", "관리자")
