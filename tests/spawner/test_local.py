@@ -174,8 +174,8 @@ async def test_a_start_goes_on_after_the_hub_was_killed():
         model = await hub.model("ann")
         assert model["pending"] == "spawn"
         assert not model["ready"]
-        events = await hub.events("ann", enough=lambda found: "stage" in found[-1])
-        assert events[-1]["stage"] == "starting"
+        events = await hub.events("ann", enough=lambda found: found[-1].get("stage") in {"starting", "connecting"})
+        assert events[-1]["stage"] == "starting"  # as soon as the new hub has asked after the process
         hub.open()
         after = await hub.until_ready("ann")
         assert after["state"]["child"]["job_id"] == before["state"]["child"]["job_id"]
