@@ -13,10 +13,16 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, insert, make_url, text
 
 from jupyterhub_backendai.store.database import Database, upgrade
-from jupyterhub_backendai.store.models import Base
+from jupyterhub_backendai.store.models import (
+    DEFAULT_POLICY,
+    Base,
+    KeypairResourcePolicy,
+    ProjectResourcePolicy,
+    UserResourcePolicy,
+)
 from tests.lab import POSTGRES_URL
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
@@ -57,6 +63,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {', '.join(Base.metadata.tables)} CASCADE"))
+        for policy in (KeypairResourcePolicy, UserResourcePolicy, ProjectResourcePolicy):  # as the migration leaves them
+            connection.execute(insert(policy).values(name=DEFAULT_POLICY))
     engine.dispose()
     return str(url)
 

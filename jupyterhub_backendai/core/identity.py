@@ -2,9 +2,45 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+
+class Role(enum.Enum):
+    """What a user may do on the platform (not on the hub). ``admin`` administers the own domain, ``superadmin`` everything."""
+
+    USER = "user"
+    ADMIN = "admin"
+    SUPERADMIN = "superadmin"
+
+
+class UserStatus(enum.Enum):
+    """Whether somebody may work here. Nobody is ever deleted, so that what was used stays accounted for."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    BEFORE_VERIFICATION = "before-verification"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does an administrative act, and from where (``source``: an address, or ``command line``)."""
+
+    name: str
+    role: Role
+    domain: str = ""
+    source: str = ""
+
+    @property
+    def is_superadmin(self) -> bool:
+        return self.role is Role.SUPERADMIN
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether there is anything that this person may administer."""
+        return self.role is not Role.USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +114,12 @@ class Identity:
     access_key: str
     posix: PosixAccount | None = None
     language: str = ""
+    role: Role = Role.USER
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "role": self.role.value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Identity:
-        posix = data.get("posix")
-        return cls(**{**data, "projects": tuple(data["projects"]), "posix": PosixAccount(**posix) if posix else None})
+        posix, role = data.get("posix"), Role(data.get("role", Role.USER.value))
+        return cls(**{**data, "projects": tuple(data["projects"]), "posix": PosixAccount(**posix) if posix else None, "role": role})

@@ -6,6 +6,7 @@ Exact decimals throughout; on the wire and in the database an amount is the text
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
@@ -16,6 +17,25 @@ INFINITY = Decimal("Infinity")
 _ZERO = Decimal(0)
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _BYTES = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,6})?)\s*(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE | re.ASCII)
+
+
+class SlotKind(enum.Enum):
+    """What an amount of a slot is: whole things, bytes, or fractions of a thing to three digits."""
+
+    COUNT = "count"
+    BYTES = "bytes"
+    FRACTION = "fraction"
+
+
+# Every site has these; what else its engines report is in the database.
+KNOWN_SLOTS: Mapping[str, SlotKind] = {
+    CPU: SlotKind.COUNT,
+    MEM: SlotKind.BYTES,
+    CUDA_DEVICE: SlotKind.COUNT,
+    CUDA_SHARES: SlotKind.FRACTION,
+}
+INFINITE_WORDS = frozenset({"infinity", "inf", "∞", "unlimited", "무제한"})
+_MAX_AMOUNT = Decimal(2) ** 62
 
 
 class ResourceSlots(Mapping[str, Decimal]):
@@ -62,6 +82,29 @@ class ResourceSlots(Mapping[str, Decimal]):
             return cls({str(name): Decimal(str(value)) for name, value in data.items()})
         except InvalidOperation as exc:
             raise ValueError("not an amount") from exc
+
+
+def parse_amount(text: str, kind: SlotKind, *, allow_infinity: bool = False) -> Decimal:
+    """An amount as people and programs write it: ``4``, ``1.5``, ``16g``, ``Infinity``. Raises ValueError, also for negative ones."""
+    text = text.strip()
+    if allow_infinity and text.lower() in INFINITE_WORDS:
+        return INFINITY
+    if kind is SlotKind.BYTES:
+        return Decimal(parse_bytes(text))
+    if not re.fullmatch(r"[0-9]{1,18}(?:\.[0-9]{1,9})?", text, re.ASCII):
+        raise ValueError("not an amount")
+    amount = Decimal(text)
+    digits = 0 if kind is SlotKind.COUNT else 3
+    if amount != round(amount, digits) or amount > _MAX_AMOUNT:
+        raise ValueError("too fine or too large")
+    return amount
+
+
+def format_amount(amount: Decimal, kind: SlotKind) -> str:
+    """An amount for people: ``16 GiB``, ``1.5``, ``∞``."""
+    if amount.is_infinite():
+        return "∞"
+    return format_bytes(int(amount)) if kind is SlotKind.BYTES else f"{amount.normalize():f}"
 
 
 def parse_bytes(text: str) -> int:

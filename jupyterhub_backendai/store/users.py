@@ -66,6 +66,7 @@ def _identity(db: Session, user: User) -> Identity:
         access_key=access_key or "",
         posix=_posix(user),
         language=user.language,
+        role=user.role,
     )
 
 

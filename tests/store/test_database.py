@@ -62,7 +62,7 @@ async def test_a_read_that_turns_into_a_write_is_run_again_when_another_one_wrot
         count = len(list_domains(db))
         if len(runs) == 1:
             with database.engine.begin() as other:
-                other.exec_driver_sql(f"INSERT INTO domains VALUES ('other', '', {true}, '2026-01-01 00:00:00')")
+                other.exec_driver_sql(f"INSERT INTO domains (name, description, is_active, created_at) VALUES ('other', '', {true}, '2026-01-01 00:00:00')")
         add_domain(db, f"mine-{count}")
 
     true = "1" if database.engine.dialect.name == "sqlite" else "true"
@@ -103,20 +103,27 @@ def test_an_upgrade_twice_does_nothing_and_the_file_is_private(tmp_path):
     engine.dispose()
 
 
-def test_sqlite_is_copied_before_an_upgrade(tmp_path, monkeypatch):
-    from jupyterhub_backendai.store import database as module
-
+def test_an_upgrade_copies_sqlite_first_and_loses_nobody(tmp_path):
     url = f"sqlite:///{tmp_path}/old.sqlite"
-    upgrade(url)
+    upgrade(url, "0001")
     with closing(sqlite3.connect(tmp_path / "old.sqlite")) as connection:
-        connection.execute("INSERT INTO domains VALUES ('kept', '', 1, '2026-01-01 00:00:00')")
+        at = "2026-01-01 00:00:00"
+        connection.execute("INSERT INTO domains VALUES ('kept', '', 1, ?)", (at,))
+        user = "INSERT INTO users (id, name, display_name, email, domain, role, status, language, created_at)"
+        connection.execute(f"{user} VALUES ('u', 'kim01', '', '', 'kept', 'user', 'active', '', ?)", (at,))
+        connection.execute("INSERT INTO projects (id, domain, name, is_active, created_at) VALUES ('p', 'kept', 'p', 1, ?)", (at,))
+        connection.execute("INSERT INTO project_members VALUES ('u', 'p', ?)", (at,))
+        connection.execute("INSERT INTO keypairs VALUES ('AK', 'u', 's', 1, 1, ?)", (at,))
         connection.commit()
-    monkeypatch.setattr(module, "head_revision", lambda: "0002")  # there is only one revision yet: pretend that a newer one came
     copy = upgrade(url)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    assert "0001" in copy.name
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT name FROM domains").fetchall() == [("kept",)]
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as connection:
+        # altering a table makes it anew: what refers to it must still be there
+        assert connection.execute("SELECT user_id, project_id FROM project_members").fetchall() == [("u", "p")]
+        assert connection.execute("SELECT access_key, resource_policy FROM keypairs").fetchall() == [("AK", "default")]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
 @pytest.mark.postgres

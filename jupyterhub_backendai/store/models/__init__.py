@@ -1,0 +1,58 @@
+"""The tables. Text ids are uuid4 hex, times are UTC, enums are stored by value, slots as JSON text of exact decimals."""
+
+from ...core.identity import Role, UserStatus
+from .base import Base, SlotsText, UTCDateTime, new_id, now
+from .login import LoginFailure, LoginTicket, OTPToken
+from .people import DEFAULT_POLICY, DEFAULT_RATE_LIMIT, Domain, Keypair, LocalAccount, Project, ProjectMember, User
+from .platform import Announcement, AuditEntry, Lease, Setting
+from .policies import KeypairResourcePolicy, ProjectResourcePolicy, UserResourcePolicy
+from .resources import (
+    ContainerRegistry,
+    Image,
+    ResourceGroup,
+    ResourceGroupDomain,
+    ResourceGroupKeypair,
+    ResourceGroupProject,
+    ResourcePreset,
+    ResourceSlotType,
+    StorageHost,
+)
+from .sessions import ComputeSession
+
+__all__ = [
+    "DEFAULT_POLICY",
+    "DEFAULT_RATE_LIMIT",
+    "Announcement",
+    "AuditEntry",
+    "Base",
+    "ComputeSession",
+    "ContainerRegistry",
+    "Domain",
+    "Image",
+    "Keypair",
+    "KeypairResourcePolicy",
+    "Lease",
+    "LocalAccount",
+    "LoginFailure",
+    "LoginTicket",
+    "OTPToken",
+    "Project",
+    "ProjectMember",
+    "ProjectResourcePolicy",
+    "ResourceGroup",
+    "ResourceGroupDomain",
+    "ResourceGroupKeypair",
+    "ResourceGroupProject",
+    "ResourcePreset",
+    "ResourceSlotType",
+    "Role",
+    "Setting",
+    "SlotsText",
+    "StorageHost",
+    "UTCDateTime",
+    "User",
+    "UserResourcePolicy",
+    "UserStatus",
+    "new_id",
+    "now",
+]

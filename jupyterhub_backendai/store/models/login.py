@@ -1,0 +1,48 @@
+"""One-time passwords, logins that wait for a step, and failed ones."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from .base import Base, now
+
+
+class OTPToken(Base):
+    """A person's one-time-password generator. ``last_step`` is the last accepted time step: none before it is taken again."""
+
+    __tablename__ = "otp_tokens"
+
+    user_name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    secret: Mapped[str] = mapped_column(Text)
+    last_step: Mapped[int] = mapped_column(BigInteger, default=0)
+    drift: Mapped[int] = mapped_column(default=0)
+    confirmed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class LoginTicket(Base):
+    """A login that waits for its next step. ``id`` is the SHA-256 of what the browser holds, ``payload`` is encrypted."""
+
+    __tablename__ = "login_tickets"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_name: Mapped[str] = mapped_column(String(255))
+    step: Mapped[str] = mapped_column(String(32))
+    next: Mapped[str] = mapped_column(Text, default="")
+    payload: Mapped[str] = mapped_column(Text, default="")
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+
+
+class LoginFailure(Base):
+    """Failed logins in a row of ``user:<name>`` or ``source:<network>``; refused ``until`` then."""
+
+    __tablename__ = "login_failures"
+
+    key: Mapped[str] = mapped_column(String(320), primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)
+    until: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(default=now, index=True)

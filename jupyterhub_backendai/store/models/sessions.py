@@ -1,0 +1,62 @@
+"""Compute sessions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ...core.sessions import SessionStatus
+from ...core.slots import ResourceSlots
+from .base import Base, now
+
+_LIVE = text("released_at IS NULL")
+
+
+class ComputeSession(Base):
+    """A compute session: one hub server from its admission on. It holds its slots until ``released_at``."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        # The hub runs one server per name, and so does the database: what a bug or a race lets through fails here.
+        Index("uq_sessions_live_server", "user_id", "server_name", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
+        # Live rows are few among very many over ones: counting a queue reads the live ones only.
+        Index("ix_sessions_live_queue", "queue", sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("ix_sessions_live_user_id", "user_id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("ix_sessions_live_domain_project", "domain", "project", sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("ix_sessions_user_id_created_at", "user_id", "created_at"),
+        Index("ix_sessions_created_at", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(32), ForeignKey("users.id"))
+    domain: Mapped[str] = mapped_column(String(64))
+    project: Mapped[str] = mapped_column(String(64))
+    access_key: Mapped[str] = mapped_column(String(32), default="")
+    name: Mapped[str] = mapped_column(String(64), default="")
+    server_name: Mapped[str] = mapped_column(String(255), default="")
+    queue: Mapped[str] = mapped_column(String(64))
+    engine: Mapped[str] = mapped_column(String(32))
+    environment: Mapped[str] = mapped_column(String(64))
+    interface: Mapped[str] = mapped_column(String(16))
+    status: Mapped[SessionStatus] = mapped_column(default=SessionStatus.PENDING)
+    status_reason: Mapped[str] = mapped_column(Text, default="")
+    slots: Mapped[ResourceSlots]
+    gpu_type: Mapped[str] = mapped_column(String(64), default="")
+    devices: Mapped[list[int]] = mapped_column(default=list)
+    time_limit_s: Mapped[int] = mapped_column(BigInteger)
+    posix_name: Mapped[str | None] = mapped_column(String(255))
+    job_id: Mapped[str] = mapped_column(String(64), default="")
+    node: Mapped[str] = mapped_column(String(255), default="")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    started_at: Mapped[datetime | None]
+    terminated_at: Mapped[datetime | None]
+    released_at: Mapped[datetime | None]
+    # -- waiting for a place, on engines without a queue of their own (core/scheduling.py)
+    scheduled_at: Mapped[datetime | None]
+    starts_at: Mapped[datetime | None]
+    depends_on: Mapped[list[str]] = mapped_column(default=list)
+    retries: Mapped[int] = mapped_column(default=0)
+    waiting_for: Mapped[dict[str, Any]] = mapped_column(default=dict)
