@@ -15,8 +15,8 @@ from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler
 from tornado.web import HTTPError
 
 from ..config import BackendAI
-from ..core.identity import Identity
-from ..errors import N_, Forbidden, Unauthenticated
+from ..core.identity import Actor, Identity
+from ..errors import N_, Forbidden, NotFound, Unauthenticated
 from ..store import users
 from .base import XSRF_REFUSED, BaseHandler, HubUserHandler
 
@@ -110,6 +110,25 @@ def authenticated(method: Callable[..., Awaitable[None]]) -> Callable[..., Await
             self.redirect(self.get_login_url())
             return
         self.identity = await find_identity(self)
+        await method(self, *args, **kwargs)
+
+    return wrapper
+
+
+def administrative(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """A page or call for administrators; ``self.actor`` is who acts. For everybody else there is nothing at this address."""
+
+    @authenticated
+    @functools.wraps(method)
+    async def wrapper(self: HubUserHandler, *args: Any, **kwargs: Any) -> None:
+        # Read anew: a role that was taken away is gone at once.
+        identity = await self.db.run(users.get_identity, self.identity.name)
+        if identity is None or not identity.is_active:
+            raise NotFound
+        self.identity = identity
+        self.actor = Actor(identity.name, identity.role, identity.domain, self.request.remote_ip or "")
+        if not self.actor.is_admin:
+            raise NotFound
         await method(self, *args, **kwargs)
 
     return wrapper

@@ -24,7 +24,7 @@ from ..templating import new_nonce, page_policy
 
 if TYPE_CHECKING:
     from ..backends.base import Backend
-    from ..core.identity import Identity
+    from ..core.identity import Actor, Identity
     from ..store.database import Database
     from .hub import HubClient
     from .queues import FiguresReader
@@ -183,6 +183,7 @@ class HubUserHandler(HubOAuthenticated, BaseHandler):
 
     works_in_trouble = False
     identity: Identity
+    actor: Actor
 
     def initialize(self) -> None:
         self._hub_auth = self.application.settings["hub_auth"]

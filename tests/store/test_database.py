@@ -62,7 +62,9 @@ async def test_a_read_that_turns_into_a_write_is_run_again_when_another_one_wrot
         count = len(list_domains(db))
         if len(runs) == 1:
             with database.engine.begin() as other:
-                other.exec_driver_sql(f"INSERT INTO domains (name, description, is_active, created_at) VALUES ('other', '', {true}, '2026-01-01 00:00:00')")
+                other.exec_driver_sql(
+                    f"INSERT INTO domains (name, description, is_active, created_at) VALUES ('other', '', {true}, '2026-01-01 00:00:00')"
+                )
         add_domain(db, f"mine-{count}")
 
     true = "1" if database.engine.dialect.name == "sqlite" else "true"

@@ -1,0 +1,10 @@
+"""The store's side of everything that is administered, by the noun's name."""
+
+from __future__ import annotations
+
+from .base import Records, list_slot_kinds
+from .domains import DomainRecords
+
+__all__ = ["RECORDS", "Records", "list_slot_kinds"]
+
+RECORDS: dict[str, Records] = {records.noun.name: records for records in (DomainRecords(),)}
