@@ -171,9 +171,7 @@ class Service:
         self._public.stop()
         self._private.stop()
         close_private(self.settings.private_url, self._private_inode)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         for server in (self._public, self._private):
             try:
                 await asyncio.wait_for(server.close_all_connections(), 3)
@@ -183,6 +181,15 @@ class Service:
         await self.people.close()
         await self.db.close()
         self._pid_file.remove()
+
+
+async def end_tasks(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel until all are over: Python 3.11's ``wait_for`` loses a cancellation that comes together with its result."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1)
 
 
 def make_backends(settings: BackendAI) -> dict[str, Backend]:

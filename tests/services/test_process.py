@@ -17,6 +17,7 @@ from tornado.testing import bind_unused_port
 
 from jupyterhub_backendai.client import ServiceClient
 from jupyterhub_backendai.errors import InvalidParameters, Unauthenticated
+from jupyterhub_backendai.services.app import end_tasks
 from jupyterhub_backendai.services.process import PidFile, open_private
 from jupyterhub_backendai.store.database import upgrade
 from tests.databases import sqlite_template
@@ -109,6 +110,22 @@ async def test_a_clean_stop(machine, kind):
     assert await asyncio.to_thread(process.wait, LIMIT_S) == 0
     assert not private.exists()
     assert not list(Path(machine.settings.state_dir).glob("service-*.pid"))
+
+
+async def test_work_that_loses_its_cancellation_ends_all_the_same():
+    cancelled = []
+
+    async def work():
+        while len(cancelled) < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(True)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(end_tasks([task]), LIMIT_S)
+    assert len(cancelled) == 2
 
 
 async def test_it_dies_with_the_hub(machine):
