@@ -252,6 +252,8 @@ def upgrade() -> None:
             sqlite_where=sa.text("released_at IS NULL"),
             postgresql_where=sa.text("released_at IS NULL"),
         )
+    # every session so far had its place from the beginning: none of them waits in a line of ours
+    op.execute("UPDATE sessions SET scheduled_at = created_at")
 
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.add_column(sa.Column("role_source", sa.String(length=16), nullable=False, server_default="directory"))
