@@ -12,8 +12,7 @@ from traitlets import Bool, Dict, Float, List, TraitError, Unicode, default
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
 
-from .core.queues import Queue
-from .core.slots import ResourceSlots
+from .core.queues import Queue, check_queue, queue_from_json
 from .errors import InvalidParameters
 
 
@@ -113,12 +112,9 @@ class BackendAI(Configurable):
         for entry in self.queues:
             try:
                 fields = dict(entry)
-                for name in ("max_slots", "capacity"):
-                    fields[name] = ResourceSlots(fields.get(name, {}))
-                if fields.get("projects") is not None:
-                    fields["projects"] = tuple(fields["projects"])
-                queue = Queue(**fields)
-            except (TypeError, ValueError, ArithmeticError) as exc:
+                queue = queue_from_json(fields.pop("name"), fields.pop("engine"), fields)
+                check_queue(queue)
+            except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as exc:
                 raise InvalidParameters("c.BackendAI.queues: %(entry)s: %(reason)s", entry=str(entry), reason=str(exc)) from exc
             queues[queue.name] = queue
         return queues

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from .slots import ResourceSlots
+
+SCHEDULERS = ("none", "fifo", "lifo", "drf")
+STRATEGIES = ("dispersed", "concentrated")
+SESSION_TYPES = ("interactive", "batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +18,13 @@ class Queue:
     """A resource group as configured.
 
     ``max_slots`` are the site's own limits of one session, on top of what the engine has; ``capacity`` is the pretend size of a
-    queue of an engine that has none of its own (local). ``projects`` None means every project. Times are seconds.
+    queue of an engine that has none of its own (local). ``projects`` None means every project; of a group that comes from the
+    database it is always None, because ``store.resource_groups.list_usable`` says who may use it. Times are seconds.
+
+    ``scheduler`` (none, fifo, lifo or drf) is the rule of the waiting line that we keep for an engine without one; with none, a full
+    queue refuses. ``pending_timeout_s`` None: wait for ever. ``num_retries_to_skip``: after how many tries others may pass a session
+    that does not fit (0: never). ``agent_selection_strategy`` dispersed or concentrated: how sessions are spread over nodes.
+    ``is_open``: to every domain, also those that are not named. ``is_public`` False: only for superadmins.
     """
 
     name: str
@@ -32,6 +42,14 @@ class Queue:
     gpu_type: str = ""
     default_time_s: int = 3600
     max_time_s: int | None = None
+    is_active: bool = True
+    is_public: bool = True
+    is_open: bool = True
+    scheduler: str = "none"
+    pending_timeout_s: int | None = None
+    num_retries_to_skip: int = 0
+    agent_selection_strategy: str = "dispersed"
+    allowed_session_types: tuple[str, ...] = SESSION_TYPES
 
     def label(self, language: str) -> str:
         """The name to show in a language; English, then the plain name, when the site gave none."""
@@ -40,6 +58,56 @@ class Queue:
     def account(self, project: str) -> str:
         """The engine's account (Slurm ``--account``) for a project, "" to leave it to the engine's default."""
         return self.accounts.get(project) or self.accounts.get("*", "")
+
+
+# What the configuration file owns of a group that it names; the other fields are administrators', unless it names them too.
+RULES = (
+    "scheduler",
+    "pending_timeout_s",
+    "num_retries_to_skip",
+    "agent_selection_strategy",
+    "allowed_session_types",
+    "is_active",
+    "is_public",
+    "is_open",
+)
+_SLOTS = ("max_slots", "capacity")
+_NAMES = ("projects", "allowed_session_types")
+
+
+def queue_to_json(queue: Queue) -> dict[str, Any]:
+    """What a queue's definition says beyond the defaults, without its name and engine; :func:`queue_from_json` is the inverse."""
+    own: dict[str, Any] = {}
+    for item in fields(Queue):
+        value = getattr(queue, item.name)
+        if item.name in {"name", "engine"} or value == _DEFAULT[item.name]:
+            continue
+        own[item.name] = value.to_json() if isinstance(value, ResourceSlots) else list(value) if isinstance(value, tuple) else value
+    return own
+
+
+def queue_from_json(name: str, engine: str, data: Mapping[str, Any]) -> Queue:
+    """A queue from its definition. Raises TypeError for a field that there is not, ValueError for what is no amount."""
+    values = dict(data)
+    for key in _SLOTS:
+        values[key] = ResourceSlots.from_json(values.get(key) or {})
+    for key in _NAMES:
+        if values.get(key) is not None:
+            values[key] = tuple(values[key])
+    return Queue(name=name, engine=engine, **values)
+
+
+def check_queue(queue: Queue) -> None:
+    """Raises ValueError for words that there are not."""
+    if queue.scheduler not in SCHEDULERS:
+        raise ValueError(f"scheduler is one of {', '.join(SCHEDULERS)}")
+    if queue.agent_selection_strategy not in STRATEGIES:
+        raise ValueError(f"agent_selection_strategy is one of {', '.join(STRATEGIES)}")
+    if not set(queue.allowed_session_types) <= set(SESSION_TYPES):
+        raise ValueError(f"allowed_session_types are of {', '.join(SESSION_TYPES)}")
+
+
+_DEFAULT = {item.name: getattr(Queue("", ""), item.name) for item in fields(Queue)}
 
 
 @dataclass(frozen=True, slots=True)
