@@ -37,7 +37,7 @@ log = logging.getLogger("backendai")
 MAX_BODY = 1024 * 1024
 RESTART_S = 5
 # Every module with routes; each ends with `default_handlers` (public, beneath the prefix) or `private_handlers`, or both.
-MODULES = ("auth", "health", "language", "launch", "login", "queues", "sessions", "rest.queues", "rest.sessions")
+MODULES = ("admin", "auth", "health", "language", "launch", "login", "queues", "sessions", "rest.queues", "rest.sessions", "rest.admin")
 
 
 def join_handlers(name: str) -> list[tuple[Any, ...]]:
