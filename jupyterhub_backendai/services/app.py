@@ -22,7 +22,10 @@ from .. import backends, identity
 from ..backends.base import Backend
 from ..config import BackendAI, load_settings
 from ..errors import BackendAIError, NotFound
+from ..identity.local import hash_password
+from ..store.crypt import Crypt
 from ..store.database import Database
+from ..store.safe import Safe
 from ..templating import STATIC, make_environment
 from . import metrics
 from .auth import make_hub_auth
@@ -70,7 +73,8 @@ class Static(StaticFileHandler):
 
 
 def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
-    """The public application. ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``health``."""
+    """The public application, on a database that can keep secrets from now on. ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``health``."""
+    db.info["safe"] = make_safe(settings)
     hub_auth = parts["hub_auth"]
     prefix = hub_auth.base_url
     routes = [(prefix + path, *rest) for path, *rest in join_handlers("default_handlers")]
@@ -92,6 +96,7 @@ def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
 
 def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     """The application of the private listener: the hub's calls, and nothing of the public one."""
+    db.info["safe"] = make_safe(settings)
     return Application(
         [*join_handlers("private_handlers"), (r".*", NotFoundPrivate)],
         settings=settings,
@@ -100,6 +105,11 @@ def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Applica
         log_function=log_request,
         **parts,
     )
+
+
+def make_safe(settings: BackendAI) -> Safe:
+    """How secrets are kept here; passwords only with the embedded directory."""
+    return Safe(Crypt(settings.read_secret("crypt")), hash_password if settings.directory == "local" else None)
 
 
 class _AddSlash(JSONHandler):
