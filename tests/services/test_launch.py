@@ -2,7 +2,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from jupyterhub_backendai.services.launch import FIELDS, Form, choose_server
+from jupyterhub_backendai.services.launch_form import FIELDS, Form
+from jupyterhub_backendai.services.servers import choose_server
 from jupyterhub_backendai.store import sessions
 from tests.databases import sqlite_template
 from tests.services.public import Browser, browser, nobody, settings, site
