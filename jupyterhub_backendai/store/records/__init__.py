@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from .base import Records, list_slot_kinds
 from .domains import DomainRecords
+from .policies import KeypairPolicyRecords, ProjectPolicyRecords, UserPolicyRecords
+from .resource_presets import PresetRecords
 
 __all__ = ["RECORDS", "Records", "list_slot_kinds"]
 
-RECORDS: dict[str, Records] = {records.noun.name: records for records in (DomainRecords(),)}
+RECORDS: dict[str, Records] = {
+    records.noun.name: records
+    for records in (
+        DomainRecords(),
+        KeypairPolicyRecords(),
+        UserPolicyRecords(),
+        ProjectPolicyRecords(),
+        PresetRecords(),
+    )
+}
