@@ -9,11 +9,12 @@ import time
 import traceback
 from pathlib import Path
 
+import bench_drf
 import bench_poll
 import bench_spawn
 from bench_rows import Row, format_table, save
 
-BENCHES = {"spawn": bench_spawn.run, "poll": bench_poll.run}
+BENCHES = {"spawn": bench_spawn.run, "poll": bench_poll.run, "drf": bench_drf.run}
 RESULTS = Path(os.environ.get("BENCH_RESULTS", "bench/results.jsonl"))
 
 
