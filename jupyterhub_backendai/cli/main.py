@@ -1,4 +1,4 @@
-"""``jupyterhub-backendai``: the database, the configuration, and people of the embedded directory.
+"""``jupyterhub-backendai``: the database, the configuration, people of the embedded directory, and everything administered.
 
 No secret is ever an argument: other people of the machine can read arguments.
 """
@@ -23,20 +23,24 @@ from ..identity.local import MAX_PASSWORD, hash_password
 from ..store import audit, otp, users
 from ..store.database import Database, current_revision, upgrade
 from .check import list_problems
+from .connection import list_complaints
+from .nouns import add_nouns
 from .reference import format_reference
 
 MIN_PASSWORD = 8
+TRY_AGAIN = os.EX_TEMPFAIL
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, or 1 with the reason on standard error."""
+    """Run one command; the exit status is 0, or 1 with the reason on standard error, 75 when the same may work later."""
     options = build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         return int(options.run(options))
     except BackendAIError as exc:
-        print(f"jupyterhub-backendai: {exc}", file=sys.stderr)
-        return 1
+        for line in list_complaints(exc):
+            print(f"jupyterhub-backendai: {line}", file=sys.stderr)
+        return TRY_AGAIN if exc.transient else 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,6 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
     token = nouns.add_parser("otp", help="one-time passwords").add_subparsers(required=True, metavar="VERB")
     reset = _add(token, "reset", reset_token, "take somebody's token away: the next login enrols a new one")
     reset.add_argument("name")
+
+    add_nouns(nouns, {"user": user})
     return parser
 
 

@@ -1,0 +1,97 @@
+import json
+
+import pytest
+import yaml
+
+from jupyterhub_backendai.cli.fields import read_values
+from jupyterhub_backendai.cli.main import build_parser
+from jupyterhub_backendai.cli.table import format_table, text_width
+from jupyterhub_backendai.core.nouns import NOUNS
+from jupyterhub_backendai.store.models import AuditEntry
+from jupyterhub_backendai.store.records import RECORDS
+from tests.cli.listener import database, run
+
+__all__ = ["database", "run"]
+
+
+async def test_one_is_made_shown_changed_and_removed(run, database):
+    status, out, err = await run("domain", "create", "physics", "--description", "물리학과", "--total-resource-slots", "cpu=4,mem=16g")
+    assert (status, err) == (0, "")
+    assert "cpu=4,mem=16GiB" in out
+    status, out, _ = await run("domain", "set", "physics", "--no-is-active", "--total-resource-slots", "cpu=infinity", "--json")
+    assert status == 0
+    assert (json.loads(out)["is_active"], json.loads(out)["total_resource_slots"]) == (False, {"cpu": "Infinity"})
+    status, out, _ = await run("domain", "show", "physics", "--yaml")
+    assert yaml.safe_load(out)["description"] == "물리학과"
+    status, out, _ = await run("domain", "remove", "physics", "--yes")
+    assert (status, out) == (0, "physics is removed.\n")
+    status, _, err = await run("domain", "show", "physics")
+    assert (status, err) == (1, "jupyterhub-backendai: There is no domain physics.\n")
+    actors = await database.run(lambda db: {row.actor for row in db.query(AuditEntry)})
+    assert [actor.partition(":")[0] for actor in actors] == ["system"]
+
+
+async def test_a_list_is_aligned_under_korean(run):
+    for name, text in (("a", "물리학과 – 이론"), ("b", "ASCII only"), ("c", "")):
+        await run("domain", "create", name, "--description", text)
+    status, out, err = await run("domain", "list", "--columns", "description,name", "--sort=-name", "--limit", "3")
+    head, *lines = out.splitlines()
+    assert (status, err) == (0, "3 of 4 are shown; --limit 0 shows all.\n")
+    assert [line.split()[-1] for line in lines] == ["default", "c", "b"]
+    status, out, err = await run("domain", "list", "--columns", "description,name", "--search", "이론")
+    head, line = out.splitlines()
+    assert (text_width(head.partition("NAME")[0]), err) == (text_width(line.removesuffix("a")), "")
+    _, out, _ = await run("domain", "list", "--filter", "is_active=false", "--json")
+    assert json.loads(out) == []
+
+
+async def test_every_mistake_has_its_line(run):
+    status, out, err = await run("domain", "create", "a/b", "--total-resource-slots", "cpu=1.5,mem=lots,magic=1")
+    assert (status, out) == (1, "")
+    assert [line.split(": ")[1] for line in err.splitlines()] == [
+        *("name", "total_resource_slots.cpu", "total_resource_slots.mem", "total_resource_slots.magic")
+    ]
+    assert (await run("domain", "create", "default"))[2] == "jupyterhub-backendai: There is already a domain default.\n"
+    assert "still has 1 people" in (await run("domain", "remove", "default", "--yes"))[2]
+    assert "domian" in (await run("domain", "list", "--filter", "domian=x"))[2]
+    for arguments, word in (
+        (("create", "x", "--total-resource-slots", "4"), "name=value"),
+        (("list", "--filter", "x"), "NAME=VALUE"),
+        (("list", "--columns", "x"), "no column x"),
+        (("set", "default"), "Say what to change: --description"),
+        (("remove", "default"), "say --yes"),
+    ):
+        status, _, err = await run("domain", *arguments)
+        assert (status, word in err) == (1, True), err
+    for arguments in (("create",), ("create", "x", "--descr", "y"), ("list", "--limit", "-1"), ("nonsense",)):
+        assert (await run("domain", *arguments))[0] == 2
+
+
+async def test_how_many_people_a_change_touches(run):
+    status, _, err = await run("domain", "set", "default", "--description", "x")
+    assert (status, err) == (0, "This touches 1 person.\n")
+
+
+async def test_a_service_that_is_away_says_so_and_that_it_may_come_back(run, site):
+    (site / "private.sock").unlink()
+    status, _, err = await run("domain", "list")
+    assert (status, "does not answer" in err) == (75, True)
+
+
+@pytest.mark.parametrize("noun", [NOUNS[name] for name in RECORDS], ids=str)
+def test_every_noun_has_its_commands(noun):
+    parser, name = build_parser(), noun.singular.replace("_", "-")
+    assert parser.parse_args([name, "list"]).run
+    assert parser.parse_args([name, "show", "x"]).run
+    if "update" in noun.verbs:
+        assert read_values(noun, parser.parse_args([name, "set", "x"])) == {}
+
+
+def test_what_a_terminal_would_obey_is_not_printed(capsys):
+    from jupyterhub_backendai.cli.table import printable
+
+    assert printable("a\x1b[31mb\x07\nc") == "a�[31mb� c"
+
+
+def test_a_table_without_rows_is_its_head():
+    assert format_table(["NAME", "X"], []) == "NAME  X\n"
