@@ -30,6 +30,7 @@ from ..templating import STATIC, make_environment
 from . import metrics
 from .auth import make_hub_auth
 from .base import JSONHandler, PageHandler, PrivateHandler
+from .groups import ResourceGroups
 from .health import Health
 from .hub import HubClient
 from .process import PidFile, close_private, die_with_parent, open_private, open_public, socket_inode
@@ -40,7 +41,20 @@ log = logging.getLogger("backendai")
 MAX_BODY = 1024 * 1024
 RESTART_S = 5
 # Every module with routes; each ends with `default_handlers` (public, beneath the prefix) or `private_handlers`, or both.
-MODULES = ("admin", "auth", "health", "language", "launch", "login", "queues", "sessions", "rest.queues", "rest.sessions", "rest.admin")
+MODULES = (
+    "admin",
+    "auth",
+    "health",
+    "language",
+    "launch",
+    "login",
+    "queues",
+    "sessions",
+    "summary",
+    "rest.queues",
+    "rest.sessions",
+    "rest.admin",
+)
 
 
 def join_handlers(name: str) -> list[tuple[Any, ...]]:
@@ -75,6 +89,7 @@ class Static(StaticFileHandler):
 def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     """The public application, on a database that can keep secrets from now on. ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``health``."""
     db.info["safe"] = make_safe(settings)
+    parts.setdefault("groups", ResourceGroups(settings, db))
     hub_auth = parts["hub_auth"]
     prefix = hub_auth.base_url
     routes = [(prefix + path, *rest) for path, *rest in join_handlers("default_handlers")]
@@ -96,6 +111,7 @@ def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
 
 def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     """The application of the private listener: the hub's calls, and nothing of the public one."""
+    parts.setdefault("groups", ResourceGroups(settings, db))
     db.info["safe"] = make_safe(settings)
     return Application(
         [*join_handlers("private_handlers"), (r".*", NotFoundPrivate)],
@@ -143,11 +159,13 @@ class Service:
         self.health = Health(self.db.check)
         self.hub = HubClient(self._environ.get("JUPYTERHUB_API_URL", ""), self._environ.get("JUPYTERHUB_API_TOKEN", ""))
         self.backends = make_backends(settings)
-        self.figures = FiguresReader(settings, self.db, self.backends)
+        self.groups = ResourceGroups(settings, self.db, self.backends)
+        self.figures = FiguresReader(settings, self.db, self.backends, self.groups)
         self.people = identity.connect(settings)
         parts = {
             "hub": self.hub,
             "figures": self.figures,
+            "groups": self.groups,
             "backends": self.backends,
             "people": self.people,
             "health": self.health,
@@ -163,7 +181,7 @@ class Service:
         self._private_inode = socket_inode(settings.private_url)
         log.info("Listening on %s and %s", self.url, settings.private_url)
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
-        works = (self.figures.run, self.reconciler.run)
+        works = (self.groups.run, self.figures.run, self.reconciler.run)
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
 
     async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:

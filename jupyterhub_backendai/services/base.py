@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..backends.base import Backend
     from ..core.identity import Actor, Identity
     from ..store.database import Database
+    from .groups import ResourceGroups
     from .hub import HubClient
     from .queues import FiguresReader
 
@@ -82,6 +83,10 @@ class Parts:
     @property
     def figures(self) -> FiguresReader:
         return cast("FiguresReader", self.application.settings["figures"])
+
+    @property
+    def groups(self) -> ResourceGroups:
+        return cast("ResourceGroups", self.application.settings["groups"])
 
     @property
     def backends(self) -> Mapping[str, Backend]:
@@ -264,6 +269,12 @@ class PageHandler(HubUserHandler):
         environment = self.application.settings["jinja"]
         return str(environment.get_template(template).render(**self._namespace(), **values))
 
+    @property
+    def _is_admin(self) -> bool:
+        """Whether there is something that who looks at this page may administer here."""
+        identity = getattr(self, "identity", None)
+        return bool(identity) and identity.role.value != "user"
+
     def _namespace(self) -> dict[str, Any]:
         model, prefix = getattr(self, "_hub_auth_user_cache", None), self.hub_auth.hub_prefix.removesuffix("hub/")
         hub_url = self.hub_auth.hub_host + self.hub_auth.hub_prefix
@@ -280,6 +291,7 @@ class PageHandler(HubUserHandler):
             # our OAuth token has fewer scopes than its owner; the link of the navigation depends on the owner's
             "parsed_scopes": [*model.get("scopes", ()), *(["admin-ui"] if model.get("admin") else [])] if model else (),
             "no_spawner_check": True,
+            "administration_url": f"{self.hub_auth.base_url}admin/" if self._is_admin else "",
             "xsrf_token": self.xsrf_token.decode("ascii") if model else "",
             "language": self.language,
             "nonce": self.nonce,

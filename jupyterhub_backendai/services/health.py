@@ -75,9 +75,10 @@ class MetricsHandler(ApiHandler):
         with contextlib.suppress(BackendUnavailable):
             counts = dict(await self.db.run(count_live))
         ages: dict[str, float | None] = {}
-        queues = self.config.list_queues()
+        queues = self.groups.queues()
         for name, row in self.figures.figures().queues.items():
-            ages[queues[name].engine] = row.read_at
+            if name in queues:
+                ages[queues[name].engine] = row.read_at
         self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         await self.finish(metrics.render(counts, ages))
 

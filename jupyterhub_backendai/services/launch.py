@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from tornado.httputil import url_concat
 
-from ..core.policies import build_refusal
-from ..core.queues import Figures
+from ..core.images import check_image
+from ..core.policies import build_refusal, join_violations
 from ..core.sessions import INTERFACES, LaunchRequest, check_request, parse_request
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated
 from .auth import authenticated, refuse_write
@@ -21,15 +20,6 @@ from .servers import Running, choose_server, describe_running, is_active, list_s
 from .sessions import check_environment, find_queue, list_rules
 
 NOT_STARTED = N_("JupyterHub refused to start the session: %(reason)s")
-
-
-def list_environments(entries: Mapping[str, Mapping[str, Any]], language: str) -> list[tuple[str, str]]:
-    """Names and labels of the site's environments."""
-    found = []
-    for name, entry in entries.items():
-        labels = entry.get("labels") or {}
-        found.append((name, labels.get(language) or labels.get("en") or name))
-    return found
 
 
 class LaunchHandler(PageHandler):
@@ -55,7 +45,7 @@ class LaunchHandler(PageHandler):
     async def _start(self, form: Form) -> None:
         try:
             request = parse_request({name: self._read(name) for name in FIELDS})
-            self._check(request)
+            await self._check(request)
             server = choose_server(form, servers := await list_servers(self))
             if is_active(servers.get(server)):
                 await self._show(form, running=describe_running(self, server, servers[server]), status=409)
@@ -74,12 +64,14 @@ class LaunchHandler(PageHandler):
         values = [value.decode("utf-8", "replace") for value in self.request.body_arguments.get(name, [])]
         return values[0] if len(values) == 1 else values or ""
 
-    def _check(self, request: LaunchRequest) -> None:
+    async def _check(self, request: LaunchRequest) -> None:
         """Refuse early what the hub's side would refuse."""
-        queue = find_queue(self.config.list_queues(), request.queue)
-        check_environment(self.config.list_environments(), request.environment)
+        queue = find_queue(await self.groups.list_usable(self.identity), request.queue)
+        check_environment(self.groups.images(), request.environment)
         row = self.figures.figures().queues.get(queue.name)
         violations = check_request(request, queue, row, self.identity.projects)
+        violations += await self.groups.check_usable(self.identity, queue, request.project)
+        violations = join_violations(violations, check_image(self.groups.images()[request.environment], request.slots))
         if violations:
             raise build_refusal(violations)
 
@@ -121,7 +113,7 @@ class LaunchHandler(PageHandler):
         user, other = self.user_model["name"], self.get_query_argument("user", "")[:MAX_VALUE]
         is_refresh = bool(self.get_query_argument("refresh", ""))
         figures = await self.figures.look(max_age_s=1 if is_refresh else None)
-        page = self._fill(form, figures)
+        page = self._fill(form, list_page_rows(await self.groups.list_usable(self.identity), figures, self.language))
         if form.server is not None and running is None and self.request.method == "GET":
             servers = await list_servers(self)
             if is_active(servers.get(form.server)):
@@ -132,15 +124,14 @@ class LaunchHandler(PageHandler):
         notes = {"running": running, "other": "" if other == user else other}
         self.render_page("launch.html", form=form, refusal=refusal or Refusal(), figures=figures, **notes, **page)
 
-    def _fill(self, form: Form, figures: Figures) -> dict[str, Any]:
+    def _fill(self, form: Form, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Everything that the form offers, and what is chosen in it."""
-        rows = list_page_rows(self.config, figures, self.identity.projects, self.language)
         names = [row["name"] for row in rows]
         values = {name: form.values.get(name) or DEFAULTS.get(name, "") for name in FIELDS}
         if values["queue"] not in names:
             values["queue"] = next((row["name"] for row in rows if row["is_open"]), "")
-        environments = list_environments(self.config.list_environments(), self.language)
-        values["environment"] = values["environment"] or environments[0][0]
+        environments = [(image.name, image.label(self.language)) for image in self.groups.images().values()]
+        values["environment"] = values["environment"] or (environments[0][0] if environments else "")
         values["project"] = values["project"] or (self.identity.projects[0] if self.identity.projects else "")
         chosen = next((row for row in rows if row["name"] == values["queue"]), None)
         return {

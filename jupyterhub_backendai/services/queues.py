@@ -22,6 +22,7 @@ from ..store.sessions import Usage, list_usage
 from . import metrics
 from .auth import authenticated
 from .base import PageHandler
+from .groups import ResourceGroups
 
 log = logging.getLogger("backendai")
 LOCAL = "local"
@@ -35,9 +36,9 @@ FAILED = N_("The figures of this queue cannot be read right now.")
 class FiguresReader:
     """Reads every engine in one pass, every few seconds while somebody looks. What cannot be read keeps its last row, marked."""
 
-    def __init__(self, settings: BackendAI, db: Database, backends: Mapping[str, Backend]) -> None:
+    def __init__(self, settings: BackendAI, db: Database, backends: Mapping[str, Backend], groups: ResourceGroups | None = None) -> None:
         self._settings, self._db, self._backends = settings, db, backends
-        self._queues = settings.list_queues()
+        self._groups = groups or ResourceGroups(settings, db)
         self._figures = Figures()
         self._pass: asyncio.Task[None] | None = None
         self._looked_at = 0.0
@@ -82,18 +83,19 @@ class FiguresReader:
         return time.time() - self._tried_at if self._tried_at else float("inf")
 
     async def _read(self) -> None:
-        engines = sorted({queue.engine for queue in self._queues.values()})
+        queues = self._groups.queues()
+        engines = sorted({queue.engine for queue in queues.values()})
         rows: dict[str, QueueFigures] = {}
-        for found in await asyncio.gather(*(self._read_engine(engine) for engine in engines)):
+        for found in await asyncio.gather(*(self._read_engine(engine, queues) for engine in engines)):
             rows.update(found)
         errors = [row.error for row in rows.values() if row.error]
         self._tried_at = time.time() if rows else None
         # The age that people are told is that of the oldest row: what could not be read now is no news.
         read_at = min((row.read_at for row in rows.values() if row.read_at), default=None)
-        self._figures = Figures({name: rows[name] for name in self._queues if name in rows}, read_at, errors[0] if errors else "")
+        self._figures = Figures({name: rows[name] for name in queues if name in rows}, read_at, errors[0] if errors else "")
 
-    async def _read_engine(self, engine: str) -> dict[str, QueueFigures]:
-        queues = [queue for queue in self._queues.values() if queue.engine == engine]
+    async def _read_engine(self, engine: str, all_queues: Mapping[str, Queue]) -> dict[str, QueueFigures]:
+        queues = [queue for queue in all_queues.values() if queue.engine == engine]
         try:
             rows = await self._read_local(queues) if engine == LOCAL else await self._read_backend(engine, queues)
         except Exception as exc:
@@ -140,11 +142,6 @@ def measure_local(queue: Queue, usage: Usage | None) -> QueueFigures:
     )
 
 
-def list_visible(settings: BackendAI, projects: tuple[str, ...]) -> list[Queue]:
-    """The queues that somebody of these projects may use, in the site's order."""
-    return [queue for queue in settings.list_queues().values() if queue.projects is None or set(queue.projects) & set(projects)]
-
-
 def describe(queue: Queue, row: QueueFigures | None, language: str) -> dict[str, Any]:
     """One line of the table, for a page and for REST: configuration and figures joined, texts in the reader's language."""
     most, longest = limits(queue, row), max_time_s(queue, row)
@@ -175,18 +172,18 @@ class QueuesHandler(PageHandler):
     @authenticated
     async def get(self) -> None:
         figures = await self.figures.look(max_age_s=REFRESH_S if self.get_query_argument("now", "") else None)
-        rows = list_page_rows(self.config, figures, self.identity.projects, self.language)
+        rows = list_page_rows(await self.groups.list_usable(self.identity), figures, self.language)
         self.render_page("queues.html", rows=rows, figures=figures, chosen=self.get_query_argument("queue", "")[:64])
 
 
-def list_rows(settings: BackendAI, figures: Figures, projects: tuple[str, ...], language: str) -> list[dict[str, Any]]:
-    """All lines of the table for somebody."""
-    return [describe(queue, figures.queues.get(queue.name), language) for queue in list_visible(settings, projects)]
+def list_rows(queues: Mapping[str, Queue], figures: Figures, language: str) -> list[dict[str, Any]]:
+    """The lines of the table, of the queues that somebody may use (``groups.list_usable``)."""
+    return [describe(queue, figures.queues.get(queue.name), language) for queue in queues.values()]
 
 
-def list_page_rows(settings: BackendAI, figures: Figures, projects: tuple[str, ...], language: str) -> list[dict[str, Any]]:
+def list_page_rows(queues: Mapping[str, Queue], figures: Figures, language: str) -> list[dict[str, Any]]:
     """The lines as a page shows them: with the most of a session in words."""
-    return [{**row, "most": describe_most(language, row)} for row in list_rows(settings, figures, projects, language)]
+    return [{**row, "most": describe_most(language, row)} for row in list_rows(queues, figures, language)]
 
 
 def describe_most(language: str, row: Mapping[str, Any]) -> dict[str, str]:

@@ -70,8 +70,9 @@ class AdmitHandler(PrivateHandler):
         body = self.read_body()
         try:
             spec = parse_spec(body)
-            queue = find_queue(self.config.list_queues(), spec.request.queue)
-            check_environment(self.config.list_environments(), spec.request.environment)
+            await self.groups.ready()
+            queue = find_queue(self.groups.queues(), spec.request.queue)
+            check_environment(self.groups.images(), spec.request.environment)
             figures = find_figures(queue, self.figures.figures().queues.get(queue.name), time.time())
             admission = await self.db.run_exclusive(sessions.admit, spec, queue, figures)
         except BackendAIError as exc:

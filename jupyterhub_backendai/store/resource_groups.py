@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..core.identity import Role
 from ..core.queues import RULES, Queue, queue_from_json, queue_to_json
+from ..errors import N_, Violation
 from . import audit
 from .models import Keypair, Project, ResourceGroup, ResourceGroupDomain, ResourceGroupKeypair, ResourceGroupProject, User
 
@@ -31,7 +32,7 @@ def sync(db: Session, queues: Mapping[str, Queue]) -> None:
             row = ResourceGroup(name=queue.name, engine=queue.engine, is_open=queue.projects is None, definition={})
             db.add(row)
         _write(row, queue, position)
-        if _describe(row) != before:
+        if before and _describe(row) != before:
             _record(db, row, before)
     for name in set(rows) - set(queues):
         if rows[name].is_configured:
@@ -71,9 +72,18 @@ def list_usable(db: Session, user_id: str, projects: Sequence[str], role: Role =
     return frozenset(found)
 
 
-def is_kept(db: Session, name: str) -> bool:
-    """Whether there is a group of that name at all, active or not."""
-    return db.get(ResourceGroup, name) is not None
+def list_usable_by(db: Session, user: str, projects: Sequence[str], role: Role) -> frozenset[str]:
+    """:func:`list_usable` for a person's name; nothing for one who is not known."""
+    user_id = db.scalar(select(User.id).where(User.name == user))
+    return list_usable(db, user_id, projects, role) if user_id else frozenset()
+
+
+def check_usable(db: Session, queue: Queue, user_id: str, project: str, role: Role) -> list[Violation]:
+    """Whether somebody may use a group for a project; of one that the database does not have ``queue.projects`` says it."""
+    if db.get(ResourceGroup, queue.name) is None or queue.name in list_usable(db, user_id, [project], role):
+        return []
+    message = N_("The queue %(queue)s is not open to the project %(project)s.")
+    return [Violation(message, {"queue": queue.name, "project": project}, "queue", "queue")]
 
 
 def build_queue(row: ResourceGroup) -> Queue:
@@ -118,10 +128,9 @@ def _describe(row: ResourceGroup) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-def _record(db: Session, row: ResourceGroup, before: dict[str, Any] | None) -> None:
+def _record(db: Session, row: ResourceGroup, before: dict[str, Any]) -> None:
+    """The file changed what was there; that it names a group for the first time is no act of anybody here."""
     after = _describe(row)
-    if before:
-        names = [name for name in after if after[name] != before[name]]
-        before, after = {name: before[name] for name in names}, {name: after[name] for name in names}
-    details = {"before": before, "after": after}
+    names = [name for name in after if after[name] != before[name]]
+    details = {"before": {name: before[name] for name in names}, "after": {name: after[name] for name in names}}
     audit.record(db, actor=SYSTEM, action="resource_group.sync", object=row.name, source="jupyterhub_config.py", details=details)

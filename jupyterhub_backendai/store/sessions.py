@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 
 from ..core import policies
 from ..core.identity import PosixAccount
+from ..core.images import check_image
 from ..core.queues import Queue, QueueFigures
 from ..core.sessions import OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
 from ..core.slots import CUDA_DEVICE, ResourceSlots
 from ..errors import N_, Conflict, Forbidden, NoPosixAccount, NotFound
+from . import images, resource_groups
 from .models import ComputeSession, Domain, Keypair, Project, ProjectMember, User, UserStatus, now
 
 # Engines whose jobs run under the person's own Unix account.
@@ -81,6 +83,9 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
         raise NoPosixAccount
     projects = list_projects(db, user.id)
     violations = check_request(spec.request, queue, figures, projects)
+    violations += resource_groups.check_usable(db, queue, user.id, spec.request.project or next(iter(projects), ""), user.role)
+    if image := images.get_image(db, spec.request.environment):
+        violations = policies.join_violations(violations, check_image(image, spec.request.slots))
     if spec.request.slots.amount(CUDA_DEVICE):
         violations += policies.check_gpu_type(queue, spec.request.gpu_type)
     _release_older(db, user, spec.server_name)
