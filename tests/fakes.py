@@ -26,7 +26,9 @@ class FakeHub:
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
     servers: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     starts: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    stops: list[tuple[str, str]] = field(default_factory=list)
     refusal: tuple[int, dict[str, Any]] | None = None
+    trouble: int = 0  # the status with which it answers questions about a person's servers
     url: str = ""
     questions: int = 0
 
@@ -43,6 +45,8 @@ class FakeHub:
         app.router.add_get("/hub/api/users/{name}", self._user)
         app.router.add_post("/hub/api/users/{name}/server", self._start)
         app.router.add_post("/hub/api/users/{name}/servers/{server}", self._start)
+        app.router.add_delete("/hub/api/users/{name}/server", self._stop)
+        app.router.add_delete("/hub/api/users/{name}/servers/{server}", self._stop)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -69,6 +73,8 @@ class FakeHub:
 
     async def _user(self, request: web.Request) -> web.Response:
         model = self._who(request)
+        if self.trouble:
+            return web.json_response({}, status=self.trouble)
         return web.json_response({"name": model["name"], "servers": self.servers.get(request.match_info["name"], {})})
 
     async def _start(self, request: web.Request) -> web.Response:
@@ -79,6 +85,11 @@ class FakeHub:
         body = await request.json()
         self.starts.append((request.match_info["name"], request.match_info.get("server", ""), body))
         return web.Response(status=202)
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        self._who(request)
+        self.stops.append((request.match_info["name"], request.match_info.get("server", "")))
+        return web.Response(status=204)
 
 
 @dataclass

@@ -273,7 +273,7 @@ class PageHandler(HubUserHandler):
     def _is_admin(self) -> bool:
         """Whether there is something that who looks at this page may administer here."""
         identity = getattr(self, "identity", None)
-        return bool(identity) and identity.role.value != "user"
+        return identity is not None and identity.role.value != "user"
 
     def _namespace(self) -> dict[str, Any]:
         model, prefix = getattr(self, "_hub_auth_user_cache", None), self.hub_auth.hub_prefix.removesuffix("hub/")

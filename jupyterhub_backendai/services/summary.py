@@ -1,0 +1,169 @@
+"""The summary page: my sessions now, my limits and what I use of them, news, what ended, and how busy the queues are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from .. import i18n
+from ..core.queues import Queue
+from ..core.sessions import SessionStatus
+from ..core.slots import CPU, CUDA_DEVICE, KNOWN_SLOTS, MEM
+from ..errors import N_, BackendUnavailable, Unauthenticated
+from ..store import summary
+from ..store.sessions import SessionInfo
+from .admin.show import show_slots
+from .auth import authenticated
+from .base import PageHandler
+from .queues import list_page_rows
+from .servers import is_active, list_servers
+
+MAX_SERVER = 255
+# Words and marks of a session that lives; a state is a word, a colour and a shape (backendai.css).
+STATES = {
+    SessionStatus.RUNNING: ("run", "idle", N_("running")),
+    SessionStatus.TERMINATING: ("down", "down", N_("stopping")),
+}
+STARTING = ("wait", "wait", N_("starting"))
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A session that lives: what the hub says of its server and what we wrote down of it. Times are seconds, None unknown."""
+
+    server: str
+    title: str
+    queue: str
+    slots: str
+    state: tuple[str, str, str]
+    url: str
+    is_ready: bool
+    started_at: str = ""
+    age_s: int | None = None
+    left_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A session that is over: when, why, and what it was started with."""
+
+    title: str
+    server: str
+    ended_at: str
+    reason: str
+    state: str
+    options: Mapping[str, str]
+
+
+class SummaryHandler(PageHandler):
+    """GET only looks."""
+
+    @authenticated
+    async def get(self) -> None:
+        figures = await self.figures.look()
+        found = await self.db.run(summary.load_overview, self.identity.name)
+        trouble, servers = "", None
+        try:
+            servers = await list_servers(self)
+        except BackendUnavailable as exc:
+            trouble = i18n.explain(self.language, exc)
+        except Unauthenticated:
+            self.hub_auth.cache.clear()
+            self.redirect(self.get_login_url())
+            return
+        rows = list_page_rows(await self.groups.list_usable(self.identity), figures, self.language)
+        self.render_page(
+            "summary.html",
+            cards=self._list_cards(found.live, servers),
+            ended=[describe_ended(session, self.language) for session in found.ended],
+            trouble=trouble,
+            rows=rows,
+            figures=figures,
+            chosen="",
+        )
+
+    def _list_cards(self, live: Sequence[SessionInfo], servers: Mapping[str, Any] | None) -> list[Card]:
+        """Every session that lives by either's word; without the hub's (None) by ours alone."""
+        ours = {session.server_name: session for session in live}
+        theirs = {name: server for name, server in (servers or {}).items() if is_active(server)}
+        names = [*ours, *(name for name in theirs if name not in ours)]
+        return [self._build_card(name, ours.get(name), theirs.get(name)) for name in names]
+
+    def _build_card(self, name: str, session: SessionInfo | None, server: Mapping[str, Any] | None) -> Card:
+        now = datetime.now(UTC)
+        is_ready = bool(server and server.get("ready"))
+        path = f"{quote(self.user_model['name'], safe='@')}" + (f"/{quote(name)}" if name else "")
+        started = session.started_at if session else None
+        age_s = int((now - started).total_seconds()) if started else None
+        title = (session.name if session else "") or str((server or {}).get("display_name") or "") or name
+        return Card(
+            server=name,
+            title=title,
+            queue=label_queue(self.groups.queues(), session.queue, self.language) if session else "",
+            slots=show_slots(self.language, session.slots, KNOWN_SLOTS) if session else "",
+            state=find_state(session, server),
+            url=str((server or {}).get("url") or "") if is_ready else f"{self.hub_auth.hub_prefix}spawn-pending/{path}",
+            is_ready=is_ready,
+            started_at=started.isoformat(timespec="seconds") if started else "",
+            age_s=age_s,
+            left_s=max(0, session.time_limit_s - age_s) if session and age_s is not None else None,
+        )
+
+
+class StopHandler(PageHandler):
+    """POST stops one of the caller's own sessions, in the caller's name; the hub decides."""
+
+    @authenticated
+    async def post(self) -> None:
+        server = self.get_body_argument("server", "")[:MAX_SERVER]
+        status, _ = await self.hub.stop_server(self.user_model["name"], server, token=self.hub_auth.get_token(self))
+        if status == 401:
+            raise Unauthenticated
+        if status not in (202, 204, 404):  # 404: it is over already, which is what was wanted
+            raise BackendUnavailable(N_("It could not be stopped right now. Try again in a minute."))
+        self.redirect(f"{self.hub_auth.base_url}summary", status=303)
+
+
+def find_state(session: SessionInfo | None, server: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    """The state in a word: the hub's word about its server goes before what was reported to us."""
+    if server and server.get("pending") == "stop":
+        return STATES[SessionStatus.TERMINATING]
+    if server and server.get("ready"):
+        return STATES[SessionStatus.RUNNING]
+    return STARTING if server or session is None else STATES.get(session.status, STARTING)
+
+
+def label_queue(queues: Mapping[str, Queue], name: str, language: str) -> str:
+    """A queue as people call it, also one that is gone."""
+    return queues[name].label(language) if name in queues else name
+
+
+def describe_ended(session: SessionInfo, language: str) -> Ended:
+    """A session that is over, in the reader's language."""
+    at = session.terminated_at or session.released_at or session.created_at
+    words = {SessionStatus.ERROR: N_("failed"), SessionStatus.CANCELLED: N_("cancelled")}
+    return Ended(
+        title=session.name or session.server_name,
+        server=session.server_name,
+        ended_at=at.isoformat(timespec="seconds"),
+        reason=i18n.translate(language, session.status_reason),
+        state=words.get(session.status, N_("ended")),
+        options={
+            "queue": session.queue,
+            "environment": session.environment,
+            "interface": session.interface,
+            "project": session.project,
+            "cpu": format(session.slots.amount(CPU), "f"),
+            "mem": format(session.slots.amount(MEM), "f"),
+            "gpu": format(session.slots.amount(CUDA_DEVICE), "f"),
+            "gpu_type": session.gpu_type,
+            "time": str(session.time_limit_s),
+            "name": session.name,
+        },
+    )
+
+
+default_handlers = [(r"summary", SummaryHandler), (r"summary/stop", StopHandler)]
