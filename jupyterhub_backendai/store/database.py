@@ -53,6 +53,8 @@ class Database:
         self.engine = make_engine(url, pool_size=threads, lock_timeout_s=lock_timeout_s)
         self._exclusive = self.engine.execution_options(**{_EXCLUSIVE: True})
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        #: what every transaction finds in ``Session.info``, such as the means to keep secrets (``store.safe``)
+        self.info: dict[str, Any] = {}
 
     async def run(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``function(db, *args)`` in a thread and one transaction: committed when it returns, rolled back when it raises.
@@ -106,7 +108,7 @@ class Database:
             raise
 
     def _once(self, exclusive: bool, function: Callable[[Session], T]) -> T:
-        with Session(self._exclusive if exclusive else self.engine, expire_on_commit=False) as db, db.begin():
+        with Session(self._exclusive if exclusive else self.engine, expire_on_commit=False, info=self.info) as db, db.begin():
             return function(db)
 
     def _check(self) -> str:

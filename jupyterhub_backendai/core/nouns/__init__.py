@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from .announcements import ANNOUNCEMENTS
 from .base import Change, Noun, Page, Query, Record, parse_query
 from .domains import DOMAINS
+from .images import CONTAINER_REGISTRIES, IMAGES
 from .policies import KEYPAIR_RESOURCE_POLICIES, PROJECT_RESOURCE_POLICIES, USER_RESOURCE_POLICIES
 from .resource_presets import RESOURCE_PRESETS
+from .slot_types import RESOURCE_SLOT_TYPES
+from .storage import STORAGE_HOSTS
 from .values import Field, Kind
 
 __all__ = ["NOUNS", "Change", "Field", "Kind", "Noun", "Page", "Query", "Record", "parse_query"]
@@ -18,5 +22,10 @@ NOUNS: dict[str, Noun] = {
         USER_RESOURCE_POLICIES,
         PROJECT_RESOURCE_POLICIES,
         RESOURCE_PRESETS,
+        IMAGES,
+        CONTAINER_REGISTRIES,
+        STORAGE_HOSTS,
+        RESOURCE_SLOT_TYPES,
+        ANNOUNCEMENTS,
     )
 }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from .announcements import AnnouncementRecords
 from .base import Records, list_slot_kinds
 from .domains import DomainRecords
+from .images import ImageRecords, RegistryRecords
 from .policies import KeypairPolicyRecords, ProjectPolicyRecords, UserPolicyRecords
 from .resource_presets import PresetRecords
+from .slot_types import SlotTypeRecords
+from .storage import StorageHostRecords
 
 __all__ = ["RECORDS", "Records", "list_slot_kinds"]
 
@@ -17,5 +21,10 @@ RECORDS: dict[str, Records] = {
         UserPolicyRecords(),
         ProjectPolicyRecords(),
         PresetRecords(),
+        ImageRecords(),
+        RegistryRecords(),
+        StorageHostRecords(),
+        SlotTypeRecords(),
+        AnnouncementRecords(),
     )
 }
