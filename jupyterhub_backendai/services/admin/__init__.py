@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import lists
+from . import forms, lists
 
-default_handlers = [*lists.default_handlers]
+default_handlers = [*lists.default_handlers, *forms.default_handlers]

@@ -24,7 +24,7 @@ PAGES = {
     "maintenance": (N_("Maintenance"), True),
 }
 # A noun's name in an address: those of the other pages are left to their own handlers, in whatever order the routes come.
-NOUN_PATH = rf"(?!(?:{'|'.join(PAGES)})$)([a-z_]+)"
+NOUN_PATH = rf"(?!(?:{'|'.join(PAGES)})(?:/|$))([a-z_]+)"
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (N_("People"), ("users", "keypairs", "projects", "domains")),
     (N_("Rules"), ("keypair_resource_policies", "user_resource_policies", "project_resource_policies", "resource_presets")),
@@ -126,7 +126,7 @@ def quote_key(key: str) -> str:
 
 def list_menu(actor: Actor, base: str) -> list[tuple[str, Sequence[Entry]]]:
     """The menu's sections with the entries that this person may see."""
-    found = []
+    found: list[tuple[str, Sequence[Entry]]] = []
     for title, names in SECTIONS:
         entries = [entry for name in names if (entry := _entry(name, actor, base))]
         if entries:

@@ -15,7 +15,7 @@ from ...core.slots import SlotKind
 from ...errors import NotFound
 from ...store.records import RECORDS, Records, list_slot_kinds
 from ..auth import administrative
-from .base import NOUN_PATH, AdminHandler, address, title_of
+from .base import NOUN_PATH, AdminHandler, title_of
 from .show import Cell, show, word
 
 # How many things a choice offers; of more than these the name is typed.
@@ -62,19 +62,31 @@ Options = Mapping[str, tuple[tuple[str, str], ...] | None]
 def list_options(
     db: Session, actor: Actor, items: Sequence[Field], most: int = MAX_OPTIONS
 ) -> dict[str, tuple[tuple[str, str], ...] | None]:
-    """What each reference may name, as (key, words) by noun; None where there are too many, or they are not for this person."""
+    """What each reference may name, as (value, words) by noun; None where there are too many, or they are not for this person."""
     found: dict[str, tuple[tuple[str, str], ...] | None] = {}
     for noun in {item.of for item in items if item.of}:
         records = RECORDS.get(noun)
         if records is None or not records.noun.may(actor, "list"):
             found[noun] = None
             continue
-        page = records.list_page(
-            db, actor, Query(page_size=most + 1, sort=records.noun.key if records.noun.key in records.noun.columns else "")
-        )
-        names = tuple((record.key, name_of(records.noun, record.values, record.key)) for record in page.records)
-        found[noun] = names if page.total <= most else None
+        page = records.list_page(db, actor, Query(page_size=most + 1, sort=records.noun.sort))
+        names = {reference_of(records.noun, record.values, record.key): record for record in page.records}
+        options = tuple((name, name_of(records.noun, record.values, record.key)) for name, record in names.items())
+        found[noun] = options if page.total <= most else None
     return found
+
+
+def load_names(db: Session, actor: Actor, noun: str) -> tuple[str, ...]:
+    """The keys of a noun, as far as this person sees them and a form can show them."""
+    records = RECORDS.get(noun)
+    if records is None or not records.noun.may(actor, "list"):
+        return ()
+    return tuple(record.key for record in records.list_page(db, actor, Query(page_size=MAX_OPTIONS, sort=records.noun.sort)).records)
+
+
+def reference_of(noun: Noun, values: Mapping[str, Any], key: str) -> str:
+    """How others name a thing: by its key, or by its name where the key says nothing."""
+    return title_of(noun, values, key) if noun.key == "id" else key
 
 
 def name_of(noun: Noun, values: Mapping[str, Any], key: str) -> str:
@@ -171,11 +183,21 @@ class Table:
         return self.url(page=str(number) if number > 1 else "")
 
     def names(self, cell: Cell) -> list[tuple[str, str]]:
-        """What a reference names, as (words, address); no address where the reader may not look there."""
-        known = dict(self._options.get(cell.of) or ())
-        noun = NOUNS.get(cell.of)
-        may = noun is not None and cell.of in RECORDS and noun.may(self._handler.actor, "list")
-        return [(known.get(key, key), address(self._handler.base, cell.of, key) if may else "") for key in cell.keys]
+        """What a reference names, as (words, address)."""
+        return name_references(self._handler, cell, dict(self._options.get(cell.of) or ()))
+
+
+def name_references(handler: AdminHandler, cell: Cell, known: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What a reference names, as (words, address); the address is "" where the reader may not look there."""
+    noun = NOUNS.get(cell.of)
+    may = noun is not None and cell.of in RECORDS and noun.may(handler.actor, "list")
+    if noun is None or not may:
+        return [(known.get(name, name), "") for name in cell.keys]
+    # What has no name for an address is searched for.
+    is_hidden = noun.key == "id"
+    return [
+        (known.get(name, name), handler.url_of(noun.name, q=name) if is_hidden else handler.url_of(noun.name, name)) for name in cell.keys
+    ]
 
 
 class ListHandler(AdminHandler):

@@ -48,6 +48,16 @@ WORDS = {
     "CANCELLED": N_("cancelled"),
     "ERROR": N_("failed"),
 }
+PERMISSIONS = {
+    "create-vfolder": N_("make folders"),
+    "modify-vfolder": N_("change folders"),
+    "delete-vfolder": N_("delete folders"),
+    "mount-in-session": N_("mount in sessions"),
+    "upload-file": N_("upload files"),
+    "download-file": N_("download files"),
+    "invite-others": N_("invite others"),
+    "set-user-specific-permission": N_("set permissions of people"),
+}
 # A state is a word, a colour and a shape (backendai.css).
 MARKS = {
     "active": "idle",
@@ -99,7 +109,7 @@ def show(language: str, item: Field, value: Any, slot_kinds: Mapping[str, SlotKi
 
 def word(language: str, text: str) -> str:
     """A word of a choice in the reader's language."""
-    return i18n.translate(language, WORDS.get(text, "")) or text
+    return i18n.translate(language, {**WORDS, **PERMISSIONS}.get(text, "")) or text
 
 
 def slot_label(language: str, name: str) -> str:
@@ -130,8 +140,10 @@ def _show_words(language: str, value: Any, _kinds: Any) -> str:
     return ", ".join(word(language, str(part)) for part in value)
 
 
-def _show_hosts(_language: str, value: Any, _kinds: Any) -> str:
-    return ", ".join(f"{host} ({len(permissions)})" for host, permissions in value.items())
+def _show_hosts(language: str, value: Any, _kinds: Any) -> str:
+    return "; ".join(
+        f"{host}: {', '.join(word(language, permission) for permission in permissions)}" for host, permissions in value.items()
+    )
 
 
 def _show_labels(language: str, value: Any, _kinds: Any) -> str:
