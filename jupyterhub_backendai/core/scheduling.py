@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from operator import add, attrgetter
 
 from .policies import COUNTED_ENGINES, Holding
@@ -274,21 +276,21 @@ class DominantShares(_Order):
     """
 
     def __init__(self, pending: Sequence[Pending], used: Mapping[str, ResourceSlots], capacity: ResourceSlots) -> None:
-        self._weigh = _make_scale(capacity)
         # Sorting costs next to nothing when the sessions come in order of age, as the database gives them.
         self._sessions = sorted(pending, key=_AGE)
-        # For each session the next one of its key, by rank of age; -1 after the last.
-        self._following = [-1] * len(self._sessions)
-        heads: dict[str, int] = {}
-        for rank in range(len(self._sessions) - 1, -1, -1):
-            access_key = self._sessions[rank].access_key
-            self._following[rank] = heads.get(access_key, -1)
-            heads[access_key] = rank
-        nothing = self._weigh(ResourceSlots())
-        self._used = {key: self._weigh(used[key]) if key in used else nothing for key in heads}
+        all_slots = [session.slots for session in self._sessions]
         # By identity: the same amounts are the same object as a rule (presets), and comparing them would cost more than it saves.
-        self._weights: dict[int, tuple[int, ...]] = {}
-        self._heap = [(max(self._used[key]), rank) for key, rank in heads.items()]
+        self._ids = list(map(id, all_slots))
+        distinct = dict(zip(self._ids, all_slots, strict=True)) | {id(slots): slots for slots in used.values()}
+        self._weigh = _make_scale(capacity, list(distinct.values()))
+        self._weights = {number: self._weigh(slots) for number, slots in distinct.items()}
+        # The ranks of age of each key's sessions, the oldest last.
+        self._lines: dict[str, list[int]] = defaultdict(list)
+        for rank in range(len(self._sessions) - 1, -1, -1):
+            self._lines[self._sessions[rank].access_key].append(rank)
+        nothing = self._weigh(ResourceSlots())
+        self._used = {key: self._weights[id(used[key])] if key in used else nothing for key in self._lines}
+        self._heap = [(max(self._used[key]), line[-1]) for key, line in self._lines.items()]
         heapq.heapify(self._heap)
 
     def next(self) -> Pending | None:
@@ -296,44 +298,46 @@ class DominantShares(_Order):
 
     def placed(self) -> None:
         session = self._sessions[self._heap[0][1]]
-        self._used[session.access_key] = tuple(map(add, self._used[session.access_key], self._weight(session.slots)))
+        self._used[session.access_key] = tuple(map(add, self._used[session.access_key], self._weights[id(session.slots)]))
         self.passed()
 
     def passed(self) -> None:
-        rank = self._heap[0][1]
-        following = self._following[rank]
-        if following < 0:
-            heapq.heappop(self._heap)
+        key = self._sessions[self._heap[0][1]].access_key
+        line = self._lines[key]
+        line.pop()
+        if line:
+            heapq.heapreplace(self._heap, (max(self._used[key]), line[-1]))
         else:
-            heapq.heapreplace(self._heap, (max(self._used[self._sessions[rank].access_key]), following))
+            heapq.heappop(self._heap)
 
     def rest(self) -> Sequence[Pending]:
         # A key's shares only grow along its line, so taking the lowest head again and again is the same as sorting all of them.
-        keys: list[tuple[int, int]] = []
-        sessions, following, weights = self._sessions, self._following, self._weights
-        for _, head in self._heap:
-            rank, used = head, self._used[sessions[head].access_key]
-            while rank >= 0:
-                keys.append((max(used), rank))
-                slots = sessions[rank].slots
-                used = tuple(map(add, used, weights.get(id(slots)) or self._weight(slots)))
-                rank = following[rank]
+        weights = [self._weights[number] for number in self._ids]
+        keys: list[int] = []
+        count = len(self._sessions)
+        for key, line in self._lines.items():
+            if line:
+                ranks = line[::-1]
+                columns = zip(*[weights[rank] for rank in ranks], strict=True)
+                before = [accumulate(column, initial=first) for first, column in zip(self._used[key], columns, strict=True)]
+                # (share, rank) as one number
+                keys += [share * count + rank for share, rank in zip(map(max, *before), ranks, strict=False)]
         keys.sort()
-        return [sessions[rank] for _, rank in keys]
-
-    def _weight(self, slots: ResourceSlots) -> tuple[int, ...]:
-        if id(slots) not in self._weights:
-            self._weights[id(slots)] = self._weigh(slots)
-        return self._weights[id(slots)]
+        return [self._sessions[key % count] for key in keys]
 
 
-def _make_scale(capacity: ResourceSlots) -> Callable[[ResourceSlots], tuple[int, ...]]:
-    """Amounts as whole numbers, so that the same number means the same share of the capacity in every slot."""
+def _make_scale(capacity: ResourceSlots, amounts: Sequence[ResourceSlots]) -> Callable[[ResourceSlots], tuple[int, ...]]:
+    """Amounts as whole numbers, so that the same number means the same share of the capacity in every slot.
+
+    They are counted in the largest unit that all ``amounts`` are a multiple of: small numbers are faster to compare.
+    """
     totals = {name: int(total * _PARTS) for name, total in capacity.items() if total and total.is_finite()}
-    common = math.lcm(*totals.values()) if totals else 1
-    factors = [(name, common // total) for name, total in totals.items()] or [("", 0)]
+    units = {name: math.gcd(total, *(int(slots.amount(name) * _PARTS) for slots in amounts)) for name, total in totals.items()}
+    common = math.lcm(*(total // units[name] for name, total in totals.items()))
+    factors = [(name, units[name], common * units[name] // total) for name, total in totals.items()]
+    factors += [("", 1, 0)] * (2 - len(factors))  # max() wants two
 
     def weigh(slots: ResourceSlots) -> tuple[int, ...]:
-        return tuple(int(slots.amount(name) * _PARTS) * factor for name, factor in factors)
+        return tuple(int(slots.amount(name) * _PARTS) // unit * factor for name, unit, factor in factors)
 
     return weigh
