@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import json
 import uuid
 from datetime import UTC, datetime
@@ -47,7 +48,13 @@ class SlotsText(TypeDecorator[ResourceSlots]):
         return None if value is None else json.dumps(value.to_json(), sort_keys=True)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> ResourceSlots | None:  # noqa: ARG002 - the interface
-        return None if value is None else ResourceSlots.from_json(json.loads(value))
+        return None if value is None else _parse_slots(value)
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse_slots(text: str) -> ResourceSlots:
+    """Immutable, so the same text is the same object: a queue reads thousands of rows with a handful of different amounts."""
+    return ResourceSlots.from_json(json.loads(text))
 
 
 def new_id() -> str:
