@@ -43,6 +43,7 @@ RESTART_S = 5
 # Every module with routes; each ends with `default_handlers` (public, beneath the prefix) or `private_handlers`, or both.
 MODULES = (
     "admin",
+    "announcements",
     "auth",
     "health",
     "language",
@@ -54,6 +55,9 @@ MODULES = (
     "rest.queues",
     "rest.sessions",
     "rest.admin",
+    "rest.announcements",
+    "rest.resource_presets",
+    "rest.settings",
 )
 
 

@@ -71,12 +71,12 @@ class RecordVerbs(JSONHandler):
     def compute_etag(self) -> str | None:
         return f'"{self._etag}"' if self._etag else super().compute_etag()
 
-    def answer_record(self, noun: Noun, record: Record, status: int = 200) -> None:
-        """One record, with its version in the ``ETag``."""
+    def answer_record(self, noun: Noun, record: Record, status: int = 200, extras: Mapping[str, Any] | None = None) -> None:
+        """One record, with its version in the ``ETag``; ``extras`` are told once, such as a new secret key."""
         self._etag = record.etag(noun)
         if self.request.method != "GET":  # there tornado sets it, and answers 304 when it is known already
             self.set_header("ETag", f'"{self._etag}"')
-        self.answer(noun.to_json(record.values), status)
+        self.answer({**noun.to_json(record.values), **(extras or {})}, status)
 
     async def change(self, noun: Noun, verb: str, *arguments: Any) -> Change:
         """One change in one transaction; what is kept in memory is read anew."""
@@ -108,7 +108,7 @@ class ListHandler(RecordVerbs):
         change = await self.change(noun, "create", self.read_body())
         record = change.after or Record("", {})
         self.set_header("Location", f"{self.request.path.rstrip('/')}/{quote(record.key, safe='')}")
-        self.answer_record(noun, record, 201)
+        self.answer_record(noun, record, 201, change.extras)
 
 
 class RecordHandler(RecordVerbs):
@@ -122,7 +122,7 @@ class RecordHandler(RecordVerbs):
         noun, _ = self.find_records(name, key)
         change = await self.change(noun, "update", key, self.read_body(), read_etag(self.request.headers.get("If-Match", "")))
         self.set_header(PEOPLE, str(change.people))
-        self.answer_record(noun, change.after or Record(key, {}))
+        self.answer_record(noun, change.after or Record(key, {}), extras=change.extras)
 
     async def delete(self, name: str, key: str) -> None:
         noun, _ = self.find_records(name, key)
@@ -156,7 +156,7 @@ def read_query(noun: Noun, arguments: Mapping[str, str]) -> Query:
         if name not in known
     ]
     for name, text in arguments.items():
-        if name in noun.filters and noun.field(name).kind in (Kind.BOOLEAN, Kind.CHOICE) and text:
+        if name in noun.filters and noun.field(name).kind in (Kind.BOOLEAN, Kind.CHOICE, Kind.MOMENT) and text:
             found += list_violations(parse_value, noun.field(name), text)
     found += list_violations(parse_query, noun, arguments)
     if found:
@@ -179,6 +179,12 @@ def read_etag(text: str) -> str:
     return "" if text == "*" else text
 
 
+def require_superadmin(actor: Actor) -> None:
+    """Raises NotFound for a domain's administrator."""
+    if not actor.is_superadmin:
+        raise NotFound
+
+
 def is_plain(text: str) -> bool:
     """Whether a text of an address can be looked for at all."""
     return all(ord(char) >= 32 and not 0xD800 <= ord(char) < 0xE000 for char in text)
@@ -188,9 +194,8 @@ async def forget(settings: dict[str, Any], noun: Noun) -> None:
     """Read anew what is kept in memory and depends on this noun."""
     if noun.name in _PEOPLE:
         settings.get("identities", {}).clear()
-    groups = settings.get("groups")
-    if groups is not None and noun.name in _GROUPS:
-        await groups.refresh()
+    if noun.name in _GROUPS:
+        await settings["groups"].refresh()
 
 
 class PublicListHandler(ListHandler, AdminHandler):

@@ -9,12 +9,13 @@ from typing import Any
 import aiohttp
 import pytest_asyncio
 
-from jupyterhub_backendai.core.identity import Role
+from jupyterhub_backendai.core.identity import Actor, Role
 from tests.databases import sqlite_template
 from tests.factories import add_member, add_user
 from tests.services.public import Site, settings, site
 
-__all__ = ["admin_site", "settings", "site", "sqlite_template"]
+ROOT = Actor("root", Role.SUPERADMIN)
+__all__ = ["ROOT", "admin_site", "settings", "site", "sqlite_template"]
 
 
 @dataclass
