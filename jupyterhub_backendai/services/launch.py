@@ -11,6 +11,7 @@ from ..core.images import check_image
 from ..core.policies import build_refusal, join_violations
 from ..core.sessions import INTERFACES, LaunchRequest, check_request, parse_request
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated
+from .announcements import load_news
 from .auth import authenticated, refuse_write
 from .base import PageHandler
 from .launch_form import DEFAULTS, FIELDS, MAX_VALUE, Form, Refusal, collect, find_unknown_queue, read_form, soften
@@ -121,7 +122,7 @@ class LaunchHandler(PageHandler):
         self.set_status(refusal.status if refusal else status)
         if refusal is None and (unknown := find_unknown_queue(form, [row["name"] for row in page["rows"]])):
             refusal = collect(InvalidParameters(violations=[unknown]), self.language)
-        notes = {"running": running, "other": "" if other == user else other}
+        notes = {"running": running, "other": "" if other == user else other, "news": await load_news(self)}
         self.render_page("launch.html", form=form, refusal=refusal or Refusal(), figures=figures, **notes, **page)
 
     def _fill(self, form: Form, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ..errors import N_, BackendUnavailable, Unauthenticated
 from ..store import summary
 from ..store.sessions import SessionInfo
 from .admin.show import show_slots
+from .announcements import load_news
 from .auth import authenticated
 from .base import PageHandler
 from .queues import list_page_rows
@@ -83,6 +84,7 @@ class SummaryHandler(PageHandler):
             rows=rows,
             figures=figures,
             chosen="",
+            news=await load_news(self),
         )
 
     def _list_cards(self, live: Sequence[SessionInfo], servers: Mapping[str, Any] | None) -> list[Card]:
