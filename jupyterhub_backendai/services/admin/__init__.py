@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from . import forms, lists
+from . import forms, lists, sessions, settings, users
 
-default_handlers = [*lists.default_handlers, *forms.default_handlers]
+default_handlers = [
+    *lists.default_handlers,
+    *sessions.default_handlers,
+    *settings.default_handlers,
+    *users.default_handlers,
+    *forms.default_handlers,
+]

@@ -146,7 +146,7 @@ def _entry(name: str, actor: Actor, base: str) -> Entry | None:
 
 def title_of(noun: Noun, values: Mapping[str, Any], key: str) -> str:
     """What people call a thing: its name where it has one, else its key."""
-    for name in ("name", "title"):
+    for name in ("name", "title", "action"):
         value = values.get(name)
         if isinstance(value, str) and value:
             return value

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -121,7 +123,8 @@ class RecordPage(AdminHandler):
         language, is_new = self.language, record is None
         items = self.fields(noun, is_new=is_new) if noun.may(self.actor, "create" if is_new else "update") else []
         known = {item.name for item in items}
-        facts = [] if record is None else [item for item in noun.fields if item.name not in known and item.kind is not Kind.SECRET]
+        left_out = known | ({"details"} if record and noun.name == "audit_log" and read_audit(record) else set())
+        facts = [] if record is None else [item for item in noun.fields if item.name not in left_out and item.kind is not Kind.SECRET]
         page = {
             "noun": noun,
             "record": record,
@@ -133,19 +136,28 @@ class RecordPage(AdminHandler):
             "context": context,
             "widgets": Widgets(language, context, typed),
             "etag": record.etag(noun) if record else "",
-            "danger": self.list_dangers(noun, record) if record else {},
+            "dangers": self.list_dangers(noun, record) if record else {},
+            "audit": read_audit(record) if noun.name == "audit_log" and record else None,
             "names": self.name_references,
             "related": self.list_related(noun, record) if record else [],
         }
         self.render_admin("admin/form.html", noun.name, status=typed.status, **{**page, **values})
 
-    def list_dangers(self, noun: Noun, record: Record) -> dict[str, Any]:
-        """What may be done to a thing besides changing its fields."""
-        found: dict[str, Any] = {"can_delete": noun.may(self.actor, "delete")}
+    def list_dangers(self, noun: Noun, record: Record) -> dict[str, str]:
+        """What may be done to a thing besides changing its fields: the verb, and what must be typed for it ("" for nothing)."""
+        title = title_of(noun, record.values, record.key)
+        found: dict[str, str] = {}
         if noun.name in STATES and noun.may(self.actor, "update"):
-            name, active, _ = STATES[noun.name]
-            value = record.values.get(name)
-            found["state"] = "active" if getattr(value, "value", value) == active else "inactive"
+            name, active, inactive = STATES[noun.name]
+            value = getattr(record.values.get(name), "value", record.values.get(name))
+            found |= {"activate": ""} if value != active else {}
+            found |= {"deactivate": title} if value != inactive else {}
+        if noun.name == "users" and noun.may(self.actor, "update") and record.values.get("has_otp"):
+            found["reset-otp"] = title
+        if noun.may(self.actor, "terminate") and record.values.get("is_live"):
+            found["terminate"] = str(record.values["user"])
+        if noun.may(self.actor, "delete"):
+            found["delete"] = title
         return found
 
     def name_references(self, cell: Cell) -> list[tuple[str, str]]:
@@ -159,6 +171,8 @@ class RecordPage(AdminHandler):
         for other, filter_name in RELATED.get(noun.name, ()):
             if other in RECORDS and RECORDS[other].noun.may(self.actor, "list") and filter_name in RECORDS[other].noun.filters:
                 found.append((RECORDS[other].noun.title, self.url_of(other, **{filter_name: name})))
+        if noun.name == "users" and "keypairs" in RECORDS and RECORDS["keypairs"].noun.may(self.actor, "create"):
+            found.append((N_("New keypair"), f"{self.base}keypairs/new?{urlencode({'user': record.key})}"))
         if noun.name != "audit_log" and "audit_log" in RECORDS and RECORDS["audit_log"].noun.may(self.actor, "list"):
             found.append((N_("History"), self.url_of("audit_log", object=record.key)))
         return found
@@ -366,6 +380,21 @@ class DeleteHandler(RecordHandler):
             return
         await self.forget(noun)
         self.redirect(self.url_of(name, notice="deleted"), status=303)
+
+
+def read_audit(record: Record) -> list[tuple[str, str, str]]:
+    """The fields that an act changed, as (field, before, after)."""
+    details = record.values.get("details") or {}
+    before, after = (details.get(part) or {} for part in ("before", "after"))
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return []
+    return [(str(name), _plain_text(before.get(name)), _plain_text(after.get(name))) for name in dict.fromkeys([*before, *after])]
+
+
+def _plain_text(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def check_typed_name(typed: str, name: str, where: str) -> None:
