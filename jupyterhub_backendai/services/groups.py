@@ -52,11 +52,17 @@ class ResourceGroups:
             async with self._lock:
                 if not self._is_synced:
                     await self._db.run_exclusive(_sync, self._settings)
-                    await self.refresh()
+                    await self._read()
                     self._is_synced = True
 
     async def refresh(self) -> None:
         """Read anew; call it after every change. Raises BackendUnavailable, and the last snapshot stays."""
+        if self._is_synced:
+            await self._read()
+        else:
+            await self.ready()
+
+    async def _read(self) -> None:
         queues, offered = await self._db.run(_read)
         order = [*self._settings.list_environments()]
         self._images = {name: offered[name] for name in order if name in offered}

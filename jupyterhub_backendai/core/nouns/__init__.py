@@ -7,6 +7,7 @@ from .base import Change, Noun, Page, Query, Record, parse_query
 from .domains import DOMAINS
 from .images import CONTAINER_REGISTRIES, IMAGES
 from .policies import KEYPAIR_RESOURCE_POLICIES, PROJECT_RESOURCE_POLICIES, USER_RESOURCE_POLICIES
+from .resource_groups import RESOURCE_GROUPS
 from .resource_presets import RESOURCE_PRESETS
 from .slot_types import RESOURCE_SLOT_TYPES
 from .storage import STORAGE_HOSTS
@@ -22,6 +23,7 @@ NOUNS: dict[str, Noun] = {
         USER_RESOURCE_POLICIES,
         PROJECT_RESOURCE_POLICIES,
         RESOURCE_PRESETS,
+        RESOURCE_GROUPS,
         IMAGES,
         CONTAINER_REGISTRIES,
         STORAGE_HOSTS,

@@ -7,6 +7,7 @@ from .base import Records, list_slot_kinds
 from .domains import DomainRecords
 from .images import ImageRecords, RegistryRecords
 from .policies import KeypairPolicyRecords, ProjectPolicyRecords, UserPolicyRecords
+from .resource_groups import ResourceGroupRecords
 from .resource_presets import PresetRecords
 from .slot_types import SlotTypeRecords
 from .storage import StorageHostRecords
@@ -21,6 +22,7 @@ RECORDS: dict[str, Records] = {
         UserPolicyRecords(),
         ProjectPolicyRecords(),
         PresetRecords(),
+        ResourceGroupRecords(),
         ImageRecords(),
         RegistryRecords(),
         StorageHostRecords(),
