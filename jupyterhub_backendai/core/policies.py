@@ -32,6 +32,11 @@ def is_counted(queue: Queue) -> bool:
     return queue.engine in COUNTED_ENGINES or queue.max_sessions is not None
 
 
+def has_line(queue: Queue) -> bool:
+    """Whether sessions wait in a line of ours; else a full queue refuses, or the engine's own scheduler lets them wait."""
+    return queue.scheduler != "none" and queue.engine in COUNTED_ENGINES
+
+
 def check_capacity(queue: Queue, asked: ResourceSlots, held: Sequence[Holding]) -> list[Violation]:
     """Every reason why a session does not fit beside those that hold something in the queue now."""
     found = []

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import add, attrgetter
 
-from .policies import COUNTED_ENGINES, Holding
+from .policies import Holding
 from .queues import Queue
 from .slots import CUDA_DEVICE, ResourceSlots
 
@@ -112,11 +112,6 @@ class Round:
     waits: Mapping[str, Wait] = field(default_factory=dict)
     timed_out: tuple[str, ...] = ()
     tried: tuple[str, ...] = ()
-
-
-def has_line(queue: Queue) -> bool:
-    """Whether sessions wait in a line of ours; else a full queue refuses, or the engine's own scheduler lets them wait."""
-    return queue.scheduler != "none" and queue.engine in COUNTED_ENGINES
 
 
 def choose(

@@ -7,16 +7,19 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import N_, InvalidParameters, Violation
 from .identity import PosixAccount
+from .policies import has_line
 from .queues import Queue, QueueFigures
 from .slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes, parse_bytes
 
 MIN_MEM_BYTES = 64 * 1024**2
 MIN_TIME_S, MAX_TIME_S = 60, 366 * 24 * 3600
 _MAX_COUNT = 1_000_000
+_MAX_DEPENDENCIES = 20
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _PROJECT = re.compile(r"\w[\w. -]{0,63}")
 _WHOLE = re.compile(r"[0-9]{1,7}", re.ASCII)
@@ -80,7 +83,11 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """What somebody asks for, every field of a known form; whether it fits a queue is :func:`check_request`."""
+    """What somebody asks for, every field of a known form; whether it fits a queue is :func:`check_request`.
+
+    ``starts_at`` is an ISO time in UTC or, as ``+7200``, seconds from admission on (:func:`start_moment`); ``depends_on`` are ids or
+    names of sessions of one's own that must have ended well before.
+    """
 
     queue: str
     environment: str = "default"
@@ -90,9 +97,12 @@ class LaunchRequest:
     gpu_type: str = ""
     time_s: int = 0
     name: str = ""
+    starts_at: str = ""
+    depends_on: tuple[str, ...] = ()
 
     def to_options(self) -> dict[str, str]:
         """The request as ``user_options``; :func:`parse_request` is the inverse."""
+        later = {"starts_at": self.starts_at, "depends_on": ",".join(self.depends_on)}
         return {
             "queue": self.queue,
             "environment": self.environment,
@@ -104,6 +114,7 @@ class LaunchRequest:
             "gpu_type": self.gpu_type,
             "time": str(self.time_s) if self.time_s else "",
             "name": self.name,
+            **{name: text for name, text in later.items() if text},
         }
 
 
@@ -133,7 +144,8 @@ class SessionSpec:
 class Admission:
     """A start that was admitted: everything the launcher needs, nothing of it from the user unchecked.
 
-    ``devices`` are GPU numbers given to this session alone (engines that do not give devices themselves).
+    ``devices`` are GPU numbers given to this session alone (engines that do not give devices themselves). With ``is_waiting`` it
+    has only a place in the line of its queue: the launcher waits for another admission without.
     """
 
     session_id: str
@@ -149,6 +161,7 @@ class Admission:
     time_s: int
     devices: tuple[int, ...] = ()
     posix: PosixAccount | None = None
+    is_waiting: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "slots": self.slots.to_json(), "devices": list(self.devices)}
@@ -192,6 +205,8 @@ def parse_request(options: Mapping[str, Any]) -> LaunchRequest:
         gpu_type=fields.word("gpu_type", N_("That GPU type is no name."), ""),
         time_s=fields.time("time"),
         name=fields.title("name"),
+        starts_at=fields.moment("starts_at"),
+        depends_on=fields.names("depends_on"),
     )
     if fields.violations:
         raise InvalidParameters(violations=fields.violations)
@@ -287,6 +302,43 @@ class _Fields:
             return 0
         return seconds
 
+    def moment(self, name: str) -> str:
+        """A start time as :class:`LaunchRequest` has it. Without a zone nobody could say which hour was meant."""
+        text = self.text(name)
+        try:
+            if text.startswith("+"):
+                delay_s = parse_time(text[1:])
+                if delay_s > MAX_TIME_S:
+                    raise ValueError("too far away")
+                return f"+{delay_s}"
+            moment = datetime.fromisoformat(text) if text else None
+            if moment and moment.tzinfo is None:
+                raise ValueError("no time zone")
+            return moment.astimezone(UTC).isoformat() if moment else ""
+        except (ValueError, OverflowError):
+            self.refuse(name, N_("Give the start as +2h or +30m, or as a date and time with its zone, such as 2026-11-21T18:00+09:00."))
+            return ""
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Sessions by id or name: a list, or one text with commas."""
+        value = self.options.get(name)
+        if isinstance(value, list | tuple) and len(value) != 1 and all(isinstance(item, str) for item in value):
+            text = ",".join(value)
+        else:
+            text = self.text(name)
+        found = tuple(dict.fromkeys(unicodedata.normalize("NFC", item.strip()) for item in text.split(",") if item.strip()))
+        if len(found) > _MAX_DEPENDENCIES or any(len(item) > 64 for item in found):
+            self.refuse(name, N_("Name at most %(most)s sessions, by id or name."), most=_MAX_DEPENDENCIES)
+            return ()
+        return found
+
+
+def start_moment(text: str, at: float) -> float | None:
+    """When a request wants to start (Unix seconds), None for at once; ``at`` is when it was admitted."""
+    if text.startswith("+"):
+        return at + int(text[1:])
+    return datetime.fromisoformat(text).timestamp() if text else None
+
 
 def check_request(request: LaunchRequest, queue: Queue, figures: QueueFigures | None, projects: tuple[str, ...]) -> list[Violation]:
     """Every reason why the request does not fit the queue, whatever is free at the moment.
@@ -311,6 +363,10 @@ def check_request(request: LaunchRequest, queue: Queue, figures: QueueFigures | 
         found.append(Violation(N_("The queue %(queue)s is closed at the moment."), {"queue": queue.name}, "queue", "closed"))
     found += _check_amounts(request, queue, figures)
     found += _check_time(request, queue, figures)
+    if not has_line(queue):
+        fields = [name for name, value in (("starts_at", request.starts_at), ("depends_on", request.depends_on)) if value]
+        message = N_("The queue %(queue)s has no waiting line of its own, so a session there cannot wait for a time or another session.")
+        found += [Violation(message, {"queue": queue.name}, name, "queue-limit") for name in fields]
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Select, func, select, text
@@ -13,10 +13,12 @@ from ..core import policies
 from ..core.identity import PosixAccount
 from ..core.images import check_image
 from ..core.queues import Queue, QueueFigures
+from ..core.scheduling import Wait
 from ..core.sessions import OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
 from ..core.slots import CUDA_DEVICE, ResourceSlots
+from ..core.waiting import wait_from_json
 from ..errors import N_, Conflict, Forbidden, NoPosixAccount, NotFound
-from . import images, resource_groups
+from . import images, lines, resource_groups
 from .models import ComputeSession, Domain, Keypair, Project, ProjectMember, User, UserStatus, now
 
 # Engines whose jobs run under the person's own Unix account.
@@ -27,7 +29,7 @@ _ORDER = [*(status for status in SessionStatus if status not in OVER), *sorted(O
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """A row of the sessions, and its owner's name and Unix account."""
+    """A row of the sessions, and its owner's name and Unix account; ``wait`` says why, while it waits in a line of ours."""
 
     id: str
     user: str
@@ -52,6 +54,7 @@ class SessionInfo:
     started_at: datetime | None
     terminated_at: datetime | None
     released_at: datetime | None
+    wait: Wait | None = None
 
     @property
     def is_live(self) -> bool:
@@ -61,11 +64,12 @@ class SessionInfo:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the live sessions of a queue hold together."""
+    """What the live sessions of a queue hold together; those that wait in its line hold nothing."""
 
     sessions: int = 0
     slots: ResourceSlots = field(default_factory=ResourceSlots)
     devices: tuple[int, ...] = ()
+    waiting: int = 0
 
 
 def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | None) -> Admission:
@@ -89,13 +93,22 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     if spec.request.slots.amount(CUDA_DEVICE):
         violations += policies.check_gpu_type(queue, spec.request.gpu_type)
     _release_older(db, user, spec.server_name)
-    held = _lock_queue(db, queue) if policies.is_counted(queue) else []
-    violations = policies.join_violations(violations, policies.check_capacity(queue, spec.request.slots, held))
+    depends_on, unknown = lines.find_dependencies(db, user.id, spec.request.depends_on)
+    violations += unknown
+    held = lock_queue(db, queue) if policies.is_counted(queue) else []
+    lacking = policies.check_capacity(queue, spec.request.slots, held)
+    # Where there is a line, nobody is refused because others hold the queue, and nobody overtakes those who wait.
+    is_waiting = policies.has_line(queue) and bool(
+        lacking or spec.request.starts_at or depends_on or lines.is_anybody_waiting(db, queue.name)
+    )
+    violations = policies.join_violations(violations, [] if is_waiting else lacking)
     if violations:
         raise policies.build_refusal(violations)
-    devices = policies.choose_devices(queue, int(spec.request.slots.amount(CUDA_DEVICE)), held)
+    devices = () if is_waiting else policies.choose_devices(queue, int(spec.request.slots.amount(CUDA_DEVICE)), held)
     row = _build_row(spec, queue, user, spec.request.project or projects[0], devices, time_limit_s(spec.request, queue, figures))
     row.access_key = _main_access_key(db, user.id)
+    if is_waiting:
+        lines.join(row, spec.request, depends_on)
     db.add(row)
     db.flush()
     return _admission(row, queue, posix)
@@ -110,7 +123,9 @@ def report(db: Session, session_id: str, status: SessionStatus, reason: str = ""
         return
     row.job_id, row.node = job_id or row.job_id, node or row.node
     if _ORDER.index(status) >= _ORDER.index(row.status):
-        row.status, row.status_reason = status, reason or row.status_reason
+        # Whoever had it ended said why; the hub only knows that it was asked to.
+        row.status_reason = row.status_reason if row.status is SessionStatus.TERMINATING else reason or row.status_reason
+        row.status = status
     if status is SessionStatus.RUNNING:
         row.started_at = row.started_at or now()
     if status in OVER:
@@ -181,10 +196,15 @@ def list_latest(db: Session, servers: list[tuple[str, str]]) -> dict[tuple[str, 
 def list_usage(db: Session) -> Mapping[str, Usage]:
     """What is held in each queue that has live sessions, by queue name."""
     found: dict[str, Usage] = {}
-    live = select(ComputeSession.queue, ComputeSession.slots, ComputeSession.devices).where(ComputeSession.released_at.is_(None))
-    for queue, slots, devices in db.execute(live):
+    live = select(ComputeSession.queue, ComputeSession.slots, ComputeSession.devices, lines.WAITING).where(
+        ComputeSession.released_at.is_(None)
+    )
+    for queue, slots, devices, is_waiting in db.execute(live):
         before = found.get(queue, Usage())
-        found[queue] = Usage(before.sessions + 1, before.slots + slots, (*before.devices, *devices))
+        if is_waiting:
+            found[queue] = replace(before, waiting=before.waiting + 1)
+            continue
+        found[queue] = Usage(before.sessions + 1, before.slots + slots, (*before.devices, *devices), before.waiting)
     return found
 
 
@@ -212,13 +232,13 @@ def _lock_owner(db: Session, name: str) -> User:
     return user
 
 
-def _lock_queue(db: Session, queue: Queue) -> list[policies.Holding]:
+def lock_queue(db: Session, queue: Queue) -> list[policies.Holding]:
     """What is held in the queue; nobody else is admitted to it before this transaction ends."""
     if db.get_bind().dialect.name == "postgresql":
         # Queues live in the configuration: there is no row to lock. The owner's row is always locked first, so nothing deadlocks.
         db.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"backendai-queue:{queue.name}"})
     query = select(ComputeSession.slots, ComputeSession.devices).where(
-        ComputeSession.queue == queue.name, ComputeSession.released_at.is_(None)
+        ComputeSession.queue == queue.name, ComputeSession.released_at.is_(None), ~lines.WAITING
     )
     return [policies.Holding(slots, tuple(devices)) for slots, devices in db.execute(query)]
 
@@ -273,6 +293,7 @@ def _build_row(spec: SessionSpec, queue: Queue, user: User, project: str, device
         posix_name=user.posix_name,
         status=SessionStatus.PENDING,
         created_at=now(),
+        scheduled_at=now(),
     )
 
 
@@ -302,6 +323,7 @@ def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) ->
         time_s=row.time_limit_s,
         devices=tuple(row.devices),
         posix=posix,
+        is_waiting=lines.is_waiting(row),
     )
 
 
@@ -334,4 +356,5 @@ def _info(row: ComputeSession, user: User) -> SessionInfo:
         started_at=row.started_at,
         terminated_at=row.terminated_at,
         released_at=row.released_at,
+        wait=wait_from_json(row.waiting_for) if lines.is_waiting(row) else None,
     )
