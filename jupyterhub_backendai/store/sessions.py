@@ -78,7 +78,7 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     The same ``session_id`` again gives the same answer. Raises Forbidden (NoPosixAccount), InvalidParameters, QuotaExceeded with
     every violation, or Conflict for a session that is over already.
     """
-    user = _lock_owner(db, spec.user)
+    user = lock_owner(db, spec.user)
     known = db.get(ComputeSession, spec.session_id)
     if known:
         return _admit_again(known, user, spec, queue)
@@ -221,7 +221,8 @@ def list_projects(db: Session, user_id: str) -> tuple[str, ...]:
     return tuple(db.scalars(query.where(Project.is_active.is_(True)).order_by(Project.name)))
 
 
-def _lock_owner(db: Session, name: str) -> User:
+def lock_owner(db: Session, name: str) -> User:
+    """The person, whose row nobody else changes before this transaction ends. Raises Forbidden for one who may not start anything."""
     query = select(User, Domain.is_active).join(Domain, Domain.name == User.domain)
     found = db.execute(query.where(User.name == name).with_for_update(of=User)).first()
     if found is None:
@@ -306,6 +307,11 @@ def _posix(user: User) -> PosixAccount | None:
     if user.posix_name is None or user.posix_uid is None or user.posix_gid is None:
         return None
     return PosixAccount(user.posix_name, user.posix_uid, user.posix_gid, user.posix_home or "")
+
+
+def describe_admission(row: ComputeSession, queue: Queue, user: User) -> Admission:
+    """What the launcher of an admitted session needs."""
+    return _admission(row, queue, _posix(user))
 
 
 def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) -> Admission:

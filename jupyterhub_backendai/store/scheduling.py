@@ -1,0 +1,139 @@
+"""The waiting line of a queue in the database: one look at it, the places that follow, and where a session is.
+
+A look (:func:`look`) reads the line without locking anybody and writes down why each one waits. Each place that it found is then
+given in a transaction of its own (:func:`give_place`) under the locks of an admission, in the same order: owner, queue. So nobody
+ever holds a queue while waiting for a person.
+
+A session in line counts for the limits of waiting sessions only; it holds slots from :func:`give_place` on, and so the quotas are
+checked there again, exactly. The look asks them first: who is over a quota keeps nobody else back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from ..core import policies
+from ..core.policies import Holding
+from ..core.queues import Queue
+from ..core.scheduling import Dependency, Node, Pending, Placement, Round, choose
+from ..core.sessions import OVER, SessionStatus
+from ..core.slots import CUDA_DEVICE
+from ..core.waiting import PENDING_TIMEOUT, Place, wait_from_json, wait_to_json
+from ..errors import BackendAIError, NotFound
+from . import sessions
+from .lines import WAITING, is_waiting
+from .models import ComputeSession, User, now
+
+NODE = "127.0.0.1"
+
+
+def list_waiting_queues(db: Session) -> frozenset[str]:
+    """The queues in whose lines somebody waits."""
+    return frozenset(db.scalars(select(ComputeSession.queue).where(WAITING).distinct()))
+
+
+def look(db: Session, queue: Queue, at: datetime) -> Round:
+    """Decide who gets a place now, note why the others wait, and cancel those that waited too long."""
+    rows = _read_line(db, queue)
+    held = _read_held(db, queue)
+    nodes = [_make_node(queue, [holding for _, holding in held])]
+    found = choose(queue, [_pending(row) for row in rows], held, nodes, _read_dependencies(db, rows), at.timestamp())
+    _note(db, rows, found)
+    for session_id in found.timed_out:
+        sessions.release(db, session_id, PENDING_TIMEOUT)
+    return found
+
+
+def give_place(db: Session, queue: Queue, placement: Placement) -> bool:
+    """Give a waiting session its place, if it still fits; use it exclusively. False: it is not waiting any more, or waits on."""
+    owner = db.execute(
+        select(User.name).join(ComputeSession, ComputeSession.user_id == User.id).where(ComputeSession.id == placement.session_id)
+    ).scalar()
+    if owner is None:
+        return False
+    try:
+        sessions.lock_owner(db, owner)
+    except BackendAIError:
+        return False  # who was made inactive meanwhile waits on; the reconciler and the pending timeout see to the rest
+    held = sessions.lock_queue(db, queue)
+    row = db.get(ComputeSession, placement.session_id, with_for_update=True, populate_existing=True)
+    if row is None or not is_waiting(row) or policies.check_capacity(queue, row.slots, held):
+        return False
+    row.devices = list(policies.choose_devices(queue, int(row.slots.amount(CUDA_DEVICE)), held))
+    row.scheduled_at, row.status, row.waiting_for = now(), SessionStatus.SCHEDULED, {}
+    return True
+
+
+def get_place(db: Session, session_id: str, find_queue: Callable[[str], Queue | None]) -> Place:
+    """Where a session is. Raises NotFound."""
+    row = db.get(ComputeSession, session_id)
+    if row is None:
+        raise NotFound
+    if row.released_at is not None or row.status in OVER:
+        return Place(reason=row.status_reason, is_over=True)
+    if row.status is SessionStatus.TERMINATING:
+        return Place(reason=row.status_reason)
+    if is_waiting(row):
+        return Place(wait=wait_from_json(row.waiting_for))
+    queue = find_queue(row.queue)
+    user = db.get(User, row.user_id)
+    if queue is None or user is None:
+        raise NotFound
+    return Place(admission=sessions.describe_admission(row, queue, user))
+
+
+def _read_line(db: Session, queue: Queue) -> Sequence[ComputeSession]:
+    query = select(ComputeSession).where(ComputeSession.queue == queue.name, WAITING)
+    return db.scalars(query.order_by(ComputeSession.created_at, ComputeSession.id)).all()
+
+
+def _read_held(db: Session, queue: Queue) -> list[tuple[str, Holding]]:
+    columns = select(ComputeSession.access_key, ComputeSession.slots, ComputeSession.devices)
+    live = columns.where(ComputeSession.queue == queue.name, ComputeSession.released_at.is_(None), ~WAITING)
+    return [(access_key, Holding(slots, tuple(devices))) for access_key, slots, devices in db.execute(live)]
+
+
+def _make_node(queue: Queue, held: Sequence[Holding]) -> Node:
+    """The one machine of a local queue, with what is taken of it."""
+    node = Node(NODE, queue.capacity)
+    for holding in held:
+        node.used += holding.slots
+        node.devices.update(holding.devices)
+    return node
+
+
+def _pending(row: ComputeSession) -> Pending:
+    starts_at = row.starts_at.timestamp() if row.starts_at else None
+    # A person without a keypair is a line of their own, not one line together with all others without.
+    key = row.access_key or row.user_id
+    return Pending(row.id, key, row.slots, row.created_at.timestamp(), starts_at, tuple(row.depends_on), row.retries)
+
+
+def _read_dependencies(db: Session, rows: Sequence[ComputeSession]) -> dict[str, Dependency]:
+    wanted = sorted({session_id for row in rows for session_id in row.depends_on})
+    found: dict[str, Dependency] = {}
+    for start in range(0, len(wanted), 500):
+        for row in db.scalars(select(ComputeSession).where(ComputeSession.id.in_(wanted[start : start + 500]))):
+            is_over = row.released_at is not None or row.status in OVER
+            ended = row.terminated_at or row.released_at
+            name = row.name or row.server_name or row.id[:8]
+            found[row.id] = Dependency(name, is_over, row.status is SessionStatus.TERMINATED, ended.timestamp() if ended else 0.0)
+    return found
+
+
+def _note(db: Session, rows: Sequence[ComputeSession], found: Round) -> None:
+    """Write down what changed, and only that: a long line changes little from one look to the next."""
+    tried = set(found.tried)
+    for row in rows:
+        wait = found.waits.get(row.id)
+        values: dict[str, object] = {}
+        if wait is not None and row.waiting_for != (noted := wait_to_json(wait)):
+            values["waiting_for"] = noted
+        if row.id in tried:
+            values["retries"] = row.retries + 1
+        if values:
+            db.execute(update(ComputeSession).where(ComputeSession.id == row.id, WAITING).values(**values))
