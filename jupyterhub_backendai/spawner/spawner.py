@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import inspect
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from html import escape
 from typing import Any, ClassVar
@@ -73,6 +73,7 @@ class BackendAISpawner(Adoption, Spawner):
         super().__init__(**kwargs)
         self.settings = BackendAI(parent=self)
         self.reports = Reports(self.log)
+        self._late_hooks: list[Callable[[Launcher], Awaitable[None]]] = []
         self._check_hub()
 
     def _check_hub(self) -> None:
@@ -177,6 +178,7 @@ class BackendAISpawner(Adoption, Spawner):
         super().clear_state()
         self.phase, self.session_id, self.token_id = "", "", None
         self.admission, self._launcher = None, None
+        self._late_hooks.clear()
         self._has_failed = self._is_stopping = False
 
     def save(self, phase: str) -> None:
@@ -199,19 +201,22 @@ class BackendAISpawner(Adoption, Spawner):
     # -- before the start
 
     async def run_auth_state_hook(self, auth_state: Any) -> None:
-        if launcher := self._launcher_or_none():
-            await launcher.run_auth_state_hook(auth_state)
+        await self._with_launcher(lambda launcher: launcher.run_auth_state_hook(auth_state))
 
     async def apply_group_overrides(self) -> None:
-        if launcher := self._launcher_or_none():
-            await launcher.apply_group_overrides()
+        await self._with_launcher(lambda launcher: launcher.apply_group_overrides())
 
-    def _launcher_or_none(self) -> Launcher | None:
-        """The launcher, or None for a request that will be refused anyway, with all its faults at once."""
+    async def _with_launcher(self, hook: Callable[[Launcher], Awaitable[None]]) -> None:
+        """Run a hook on the launcher. Of a group that only the database has admission tells the engine: then, after that.
+
+        A request that will be refused anyway is refused with all its faults at once.
+        """
         try:
-            return self.launcher
+            launcher = self.launcher
         except BackendAIError:
-            return None
+            self._late_hooks.append(hook)
+            return
+        await hook(launcher)
 
     async def _run_apply_user_options(self, user_options: Any) -> None:
         """Parse what was asked for, by form, link or REST, and have it admitted."""
@@ -249,6 +254,8 @@ class BackendAISpawner(Adoption, Spawner):
             launcher = self.launcher
         except BackendAIError as exc:  # admitted, but this hub cannot run it; what was reserved goes back
             raise failures.refused(self.language, exc) from exc
+        while self._late_hooks:
+            await self._late_hooks.pop(0)(launcher)
         await maybe_future(launcher.run_pre_spawn_hook())
         # The hub commits between this and the first line of start(), so the phase costs no commit of its own.
         self.orm_spawner.state = {**self.get_state(), "phase": "submitting"}
