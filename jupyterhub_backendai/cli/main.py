@@ -23,9 +23,10 @@ from ..identity.local import MAX_PASSWORD, hash_password
 from ..store import audit, otp, users
 from ..store.database import Database, current_revision, upgrade
 from .check import list_problems
+from .configuration import add_configuration, add_recalculation, add_settings
 from .connection import list_complaints
 from .nouns import add_nouns
-from .reference import format_reference
+from .reference import format_nouns, format_reference
 
 MIN_PASSWORD = 8
 TRY_AGAIN = os.EX_TEMPFAIL
@@ -57,6 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
     config = nouns.add_parser("config", help="the configuration").add_subparsers(required=True, metavar="VERB")
     _add(config, "check", check_config, "list what is wrong in the configuration")
     _add(config, "reference", show_reference, "print every setting with its default, as Markdown", needs_file=False)
+    _add(config, "nouns", show_nouns, "print every field of everything that is administered, as Markdown", needs_file=False)
+
+    add_configuration(config)
 
     user = nouns.add_parser("user", help="people of the embedded directory").add_subparsers(required=True, metavar="VERB")
     add = _add(user, "add", add_user, "make somebody, or replace them; the password is read from standard input")
@@ -74,6 +78,8 @@ def build_parser() -> argparse.ArgumentParser:
     reset.add_argument("name")
 
     add_nouns(nouns, {"user": user})
+    add_settings(nouns)
+    add_recalculation(nouns)
     return parser
 
 
@@ -131,6 +137,12 @@ def check_config(_options: argparse.Namespace, settings: BackendAI) -> int:
 def show_reference(_options: argparse.Namespace, _settings: BackendAI) -> int:
     """``config reference``."""
     print(format_reference(), end="")
+    return 0
+
+
+def show_nouns(_options: argparse.Namespace, _settings: BackendAI) -> int:
+    """``config nouns``."""
+    print(format_nouns(), end="")
     return 0
 
 

@@ -56,6 +56,7 @@ MODULES = (
     "rest.sessions",
     "rest.admin",
     "rest.announcements",
+    "rest.configuration",
     "rest.resource_presets",
     "rest.settings",
 )

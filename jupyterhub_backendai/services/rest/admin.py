@@ -198,6 +198,12 @@ async def forget(settings: dict[str, Any], noun: Noun) -> None:
         await settings["groups"].refresh()
 
 
+async def forget_all(settings: dict[str, Any]) -> None:
+    """Read everything anew that is kept in memory."""
+    settings.get("identities", {}).clear()
+    await settings["groups"].refresh()
+
+
 class PublicListHandler(ListHandler, AdminHandler):
     """Over HTTP."""
 
