@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from . import forms, lists, sessions, settings, users
+from . import forms, lists, maintenance, sessions, settings, users
 
 default_handlers = [
     *lists.default_handlers,
+    *maintenance.default_handlers,
     *sessions.default_handlers,
     *settings.default_handlers,
     *users.default_handlers,

@@ -56,6 +56,7 @@ class Context:
     hosts: tuple[str, ...] = ()
     options: Mapping[str, tuple[tuple[str, str], ...] | None] = field(default_factory=dict)
     people: int = 0
+    secrets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def look_around(db: Session, records: Records, actor: Actor, key: str = "") -> t
     items = [item for item in records.noun.fields if item.of and not item.is_computed]
     hosts = load_names(db, actor, "storage_hosts") if any(item.kind is Kind.HOSTS for item in records.noun.fields) else ()
     people = records.count_hit(db, actor, key) if key and records.noun.name in CONFIRMED else 0
-    return record, Context(list_slot_kinds(db), hosts, list_options(db, actor, items), people)
+    secrets = frozenset(name for name, value in record.values.items() if name.startswith("has_") and value) if record else frozenset()
+    return record, Context(list_slot_kinds(db), hosts, list_options(db, actor, items, within=records.noun.name), people, secrets)
 
 
 def try_update(db: Session, records: Records, actor: Actor, key: str, data: Mapping[str, Any], etag: str) -> Change:
@@ -194,6 +196,10 @@ class Widgets:
 
     def error(self, name: str) -> str:
         return self._typed.errors.get(name, "")
+
+    def has_secret(self, item: Field) -> bool:
+        """Whether there is a secret that could be taken away."""
+        return f"has_{item.name}" in self._context.secrets
 
     def placeholder(self, item: Field) -> str:
         if item.is_limit:

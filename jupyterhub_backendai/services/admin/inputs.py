@@ -62,6 +62,8 @@ def find_changes(items: Sequence[Field], form: Form, old: Form) -> dict[str, Any
 def read_value(item: Field, form: Form) -> Any:
     """One field's data, or ABSENT."""
     values = form.get(item.name)
+    if item.kind is Kind.SECRET and form.get(f"{item.name}.clear"):
+        return ""
     if item.kind in (Kind.SLOTS, Kind.HOSTS, Kind.LABELS):
         return _read_parts(item, form)
     if values is None:

@@ -60,9 +60,12 @@ Options = Mapping[str, tuple[tuple[str, str], ...] | None]
 
 
 def list_options(
-    db: Session, actor: Actor, items: Sequence[Field], most: int = MAX_OPTIONS
+    db: Session, actor: Actor, items: Sequence[Field], *, within: str = "", most: int = MAX_OPTIONS
 ) -> dict[str, tuple[tuple[str, str], ...] | None]:
-    """What each reference may name, as (value, words) by noun; None where there are too many, or they are not for this person."""
+    """What each reference of the noun ``within`` may name, as (value, words) by noun.
+
+    None where there are too many, or they are not for this person.
+    """
     found: dict[str, tuple[tuple[str, str], ...] | None] = {}
     for noun in {item.of for item in items if item.of}:
         records = RECORDS.get(noun)
@@ -70,7 +73,7 @@ def list_options(
             found[noun] = None
             continue
         page = records.list_page(db, actor, Query(page_size=most + 1, sort=records.noun.sort))
-        names = {reference_of(records.noun, record.values, record.key): record for record in page.records}
+        names = {reference_of(records.noun, record.values, record.key, within): record for record in page.records}
         options = tuple((name, name_of(records.noun, record.values, record.key)) for name, record in names.items())
         found[noun] = options if page.total <= most else None
     return found
@@ -84,9 +87,15 @@ def load_names(db: Session, actor: Actor, noun: str) -> tuple[str, ...]:
     return tuple(record.key for record in records.list_page(db, actor, Query(page_size=MAX_OPTIONS, sort=records.noun.sort)).records)
 
 
-def reference_of(noun: Noun, values: Mapping[str, Any], key: str) -> str:
-    """How others name a thing: by its key, or by its name where the key says nothing."""
-    return title_of(noun, values, key) if noun.key == "id" else key
+def reference_of(noun: Noun, values: Mapping[str, Any], key: str, within: str) -> str:
+    """How a thing of the noun ``within`` names another: by its key, or by its name where the key says nothing.
+
+    People are of one domain, so that the names of projects suffice; whatever else names projects says ``domain/name``.
+    """
+    if noun.key != "id":
+        return key
+    name = title_of(noun, values, key)
+    return name if within in {"users", "sessions"} or "domain" not in values else f"{values['domain']}/{name}"
 
 
 def name_of(noun: Noun, values: Mapping[str, Any], key: str) -> str:
@@ -101,7 +110,7 @@ def load(db: Session, records: Records, actor: Actor, query: Query) -> tuple[Pag
     noun = records.noun
     filters = [noun.field(name) for name in noun.filters]
     columns = [noun.field(name) for name in noun.columns]
-    return records.list_page(db, actor, query), list_options(db, actor, [*filters, *columns]), list_slot_kinds(db)
+    return records.list_page(db, actor, query), list_options(db, actor, [*filters, *columns], within=noun.name), list_slot_kinds(db)
 
 
 class Table:
@@ -196,7 +205,8 @@ def name_references(handler: AdminHandler, cell: Cell, known: Mapping[str, str])
     # What has no name for an address is searched for.
     is_hidden = noun.key == "id"
     return [
-        (known.get(name, name), handler.url_of(noun.name, q=name) if is_hidden else handler.url_of(noun.name, name)) for name in cell.keys
+        (known.get(name, name), handler.url_of(noun.name, q=name.rpartition("/")[2]) if is_hidden else handler.url_of(noun.name, name))
+        for name in cell.keys
     ]
 
 

@@ -1,0 +1,118 @@
+"""axe over every page of ours, in both languages, light and dark; and administration by keyboard alone."""
+
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+import pytest_asyncio
+from playwright.async_api import async_playwright, expect
+
+from jupyterhub_backendai.store.records import RECORDS
+from tests.databases import sqlite_template
+from tests.lab import CHROMIUM
+from tests.services.admin.conftest import add_people, people
+from tests.services.admin.filled import fill, first_keys
+from tests.services.public import settings, site
+from tests.services.test_browser import SHOTS, serve_hub_files, watch
+
+__all__ = ["people", "settings", "site", "sqlite_template"]
+pytestmark = pytest.mark.browser
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+RUN = """async (rules) => (await axe.run(document, rules.length ? {runOnly: {type: "rule", values: rules}, resultTypes: ["violations"]} : {resultTypes: ["violations"]})).violations
+    .filter(found => ["serious", "critical"].includes(found.impact))
+    .map(found => `${found.id}: ` + found.nodes.slice(0, 4).map(node => node.target.join(" ") + " " + node.html.slice(0, 160)).join(" | "))"""
+OTHER_PAGES = ["launch", "summary", "admin/", "admin/settings", "admin/maintenance"]
+
+
+@pytest_asyncio.fixture
+async def chromium():
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield running
+        await running.close()
+
+
+@pytest_asyncio.fixture
+async def full_site(site):
+    await site.db.run(add_people)
+    await fill(site)
+    return site
+
+
+async def open_page(chromium, site, language, **options):
+    """root's browser. The policy of our pages is set aside for axe only; test_browser.py has it in force."""
+    context = await chromium.new_context(
+        viewport={"width": 1280, "height": 900},
+        locale=language,
+        reduced_motion="reduce",
+        extra_http_headers={"Authorization": f"token {site.hub.let_in('root')}"},
+        **options,
+    )
+    await serve_hub_files(context)
+    return await context.new_page()
+
+
+async def list_paths(site):
+    keys = await first_keys(site)
+    paths = list(OTHER_PAGES)
+    for name, records in RECORDS.items():
+        paths.append(f"admin/{name}")
+        if "create" in records.noun.verbs:
+            paths.append(f"admin/{name}/new")
+        if name in keys:
+            paths.append(f"admin/{name}/{keys[name].replace('/', '%2F')}")
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("language", "schemes"), [("en", {"light": [], "dark": ["color-contrast"]}), ("ko", {"dark": []})], ids=["en", "ko"]
+)
+async def test_axe_finds_nothing_serious_on_any_page(chromium, full_site, language, schemes):
+    """Every rule in both languages and both schemes; of what only the colours decide, every pair."""
+    page = await open_page(chromium, full_site, language, bypass_csp=True)
+    await page.context.add_init_script(AXE.read_text())
+    found = {}
+    for path in await list_paths(full_site):
+        await page.emulate_media(color_scheme=next(iter(schemes)))
+        response = await page.goto(full_site.url + path)
+        assert response.status == 200, path
+        for scheme, rules in schemes.items():
+            await page.emulate_media(color_scheme=scheme)
+            await page.wait_for_function("scheme => document.documentElement.dataset.bsTheme == scheme", arg=scheme)
+            if lines := await page.evaluate(RUN, rules):
+                found[f"{path} {scheme}"] = lines
+    assert found == {}
+    await page.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<input>')")
+    assert await page.evaluate(RUN, []) != [], "axe looks at nothing"
+    await page.context.close()
+
+
+async def test_a_thing_is_changed_by_keyboard_alone(chromium, full_site):
+    page = await open_page(chromium, full_site, "en")
+    complaints = watch(page)
+    await page.goto(full_site.url + "admin/domains")
+    await tab_to(page, "#q")
+    await page.keyboard.type("physics")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(full_site.url + "admin/domains?q=physics&is_active=")
+    await tab_to(page, "table.bai-list tbody a")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(full_site.url + "admin/domains/physics")
+    await tab_to(page, "#f-description")
+    await page.keyboard.press("Control+a")
+    await page.keyboard.type("Physics department")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("main [role=status]")).to_have_text("The changes were saved.")
+    await expect(page.locator("#f-description")).to_have_value("Physics department")
+    assert complaints == []
+    await page.context.close()
+
+
+async def tab_to(page, selector, most=80):
+    """Press Tab until something is reached."""
+    for _ in range(most):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"{selector} is not reached by Tab")
