@@ -15,6 +15,7 @@ import aiohttp
 from .config import BackendAI
 from .core.identity import Identity
 from .core.sessions import Admission, SessionSpec
+from .core.waiting import Place
 from .errors import ServiceUnavailable, from_problem
 
 _clients: dict[str, ServiceClient] = {}
@@ -66,6 +67,15 @@ class ServiceClient:
     async def admit(self, spec: SessionSpec) -> Admission:
         """Reserve a session's slots. Raises InvalidParameters, NotFound, Forbidden, QuotaExceeded with every violation."""
         return Admission.from_json(await self._call("POST", "/private/sessions", spec.to_json()))
+
+    async def find_place(self, session_id: str, seen: str = "", wait_s: float = 0.0) -> tuple[Place, str]:
+        """Where an admitted session is, and a word for that answer; given back as ``seen``, the next one may take ``wait_s`` to be other.
+
+        Raises NotFound for a session that the service does not know.
+        """
+        path = f"/private/sessions/{quote(session_id, safe='')}/place?seen={quote(seen, safe='')}&wait={wait_s}"
+        answer = await self._call("GET", path)
+        return Place.from_json(answer), str(answer["seen"])
 
     async def report(self, session_id: str, status: str, **fields: Any) -> None:
         """Tell where a session is: ``status`` of SessionStatus; ``reason``, ``job_id``, ``node``. Reports of over sessions are ignored."""

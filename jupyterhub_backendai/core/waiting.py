@@ -21,6 +21,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "start-time": (N_("The start time that you asked for has not come yet."), _NOTHING_TO_DO),
     "dependency": (N_("It waits until the session %(session)s has ended."), _NOTHING_TO_DO),
     "dependency-failed": (N_("It waits for the session %(session)s, which failed or was cancelled, so it will never start."), _CANCEL),
+    "closed": (N_("The queue is closed at the moment."), N_("Wait, or choose another queue.")),
     "too-large": (N_("The queue has become smaller than what it asks for, so it cannot start."), _CANCEL),
 }
 PENDING_TIMEOUT = N_("No place became free within the time that the queue lets sessions wait.")

@@ -36,6 +36,7 @@ from .hub import HubClient
 from .process import PidFile, close_private, die_with_parent, open_private, open_public, socket_inode
 from .queues import FiguresReader
 from .reconcile import Reconciler
+from .schedule import Scheduler
 
 log = logging.getLogger("backendai")
 MAX_BODY = 1024 * 1024
@@ -50,6 +51,7 @@ MODULES = (
     "launch",
     "login",
     "queues",
+    "schedule",
     "sessions",
     "summary",
     "rest.queues",
@@ -117,6 +119,7 @@ def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
 def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     """The application of the private listener: the hub's calls, and nothing of the public one."""
     parts.setdefault("groups", ResourceGroups(settings, db))
+    parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
     db.info["safe"] = make_safe(settings)
     return Application(
         [*join_handlers("private_handlers"), (r".*", NotFoundPrivate)],
@@ -167,10 +170,12 @@ class Service:
         self.groups = ResourceGroups(settings, self.db, self.backends)
         self.figures = FiguresReader(settings, self.db, self.backends, self.groups)
         self.people = identity.connect(settings)
+        self.scheduler = Scheduler(self.db, self.groups)
         parts = {
             "hub": self.hub,
             "figures": self.figures,
             "groups": self.groups,
+            "scheduler": self.scheduler,
             "backends": self.backends,
             "people": self.people,
             "health": self.health,
@@ -186,7 +191,7 @@ class Service:
         self._private_inode = socket_inode(settings.private_url)
         log.info("Listening on %s and %s", self.url, settings.private_url)
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
-        works = (self.groups.run, self.figures.run, self.reconciler.run)
+        works = (self.groups.run, self.figures.run, self.reconciler.run, self.scheduler.run)
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
 
     async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .groups import ResourceGroups
     from .hub import HubClient
     from .queues import FiguresReader
+    from .schedule import Scheduler
 
 log = logging.getLogger("backendai")
 XSRF_REFUSED = N_("This form is too old, or was opened in another window. Go back, reload the page and try again.")
@@ -87,6 +88,10 @@ class Parts:
     @property
     def groups(self) -> ResourceGroups:
         return cast("ResourceGroups", self.application.settings["groups"])
+
+    @property
+    def scheduler(self) -> Scheduler:
+        return cast("Scheduler", self.application.settings["scheduler"])
 
     @property
     def backends(self) -> Mapping[str, Backend]:

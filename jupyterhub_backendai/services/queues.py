@@ -136,6 +136,7 @@ def measure_local(queue: Queue, usage: Usage | None) -> QueueFigures:
         nodes_total=1,
         gpus=gpus,
         running=used.sessions,
+        waiting=used.waiting,
         is_exclusive=bool(queue.is_exclusive),
         max_time_s=queue.max_time_s,
         max_slots=queue.capacity,

@@ -78,6 +78,8 @@ class AdmitHandler(PrivateHandler):
         except BackendAIError as exc:
             await self._count(exc, body)
             raise
+        if admission.is_waiting:
+            self.scheduler.wake()
         self.answer(admission.to_json())
 
     async def _count(self, exc: BackendAIError, body: Mapping[str, Any]) -> None:
@@ -114,6 +116,8 @@ class ReleaseHandler(PrivateHandler):
     async def post(self, session_id: str) -> None:
         reason = str(self.read_body().get("reason") or "")
         released = await self.db.run_exclusive(sessions.release, session_id, reason[:4000].replace("\0", ""))
+        if released:
+            self.scheduler.wake(session_id)
         self.answer({"released": released})
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from ..core import policies
 from ..core.policies import Holding
 from ..core.queues import Queue
-from ..core.scheduling import Dependency, Node, Pending, Placement, Round, choose
+from ..core.scheduling import Dependency, Node, Pending, Placement, Round, Wait, choose
 from ..core.sessions import OVER, SessionStatus
 from ..core.slots import CUDA_DEVICE
 from ..core.waiting import PENDING_TIMEOUT, Place, wait_from_json, wait_to_json
@@ -36,16 +36,29 @@ def list_waiting_queues(db: Session) -> frozenset[str]:
     return frozenset(db.scalars(select(ComputeSession.queue).where(WAITING).distinct()))
 
 
-def look(db: Session, queue: Queue, at: datetime) -> Round:
-    """Decide who gets a place now, note why the others wait, and cancel those that waited too long."""
+def look(db: Session, queue: Queue, at: datetime) -> tuple[Round, list[str]]:
+    """Decide who gets a place now, note why the others wait, and cancel those that waited too long.
+
+    Returns also the ids of those of whom something else is to be told than before.
+    """
     rows = _read_line(db, queue)
     held = _read_held(db, queue)
     nodes = [_make_node(queue, [holding for _, holding in held])]
     found = choose(queue, [_pending(row) for row in rows], held, nodes, _read_dependencies(db, rows), at.timestamp())
-    _note(db, rows, found)
+    changed = _note(db, rows, found)
     for session_id in found.timed_out:
         sessions.release(db, session_id, PENDING_TIMEOUT)
-    return found
+    return found, [*changed, *found.timed_out]
+
+
+def note_closed(db: Session, queue: str) -> list[str]:
+    """Tell those that wait in a queue that nobody may use at the moment; the ids of those who did not know."""
+    closed = wait_to_json(Wait("closed"))
+    rows = db.scalars(select(ComputeSession).where(ComputeSession.queue == queue, WAITING))
+    news = [row for row in rows if row.waiting_for != closed]
+    for row in news:
+        row.waiting_for = closed
+    return [row.id for row in news]
 
 
 def give_place(db: Session, queue: Queue, placement: Placement) -> bool:
@@ -125,15 +138,18 @@ def _read_dependencies(db: Session, rows: Sequence[ComputeSession]) -> dict[str,
     return found
 
 
-def _note(db: Session, rows: Sequence[ComputeSession], found: Round) -> None:
+def _note(db: Session, rows: Sequence[ComputeSession], found: Round) -> list[str]:
     """Write down what changed, and only that: a long line changes little from one look to the next."""
     tried = set(found.tried)
+    changed = []
     for row in rows:
         wait = found.waits.get(row.id)
         values: dict[str, object] = {}
         if wait is not None and row.waiting_for != (noted := wait_to_json(wait)):
             values["waiting_for"] = noted
+            changed.append(row.id)
         if row.id in tried:
             values["retries"] = row.retries + 1
         if values:
             db.execute(update(ComputeSession).where(ComputeSession.id == row.id, WAITING).values(**values))
+    return changed

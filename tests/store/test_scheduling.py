@@ -29,7 +29,7 @@ async def line(database):
 
         async def look(self, queue=QUEUE, later_s=0):
             """Look, give the places; the ids of those that got one."""
-            found = await database.run_exclusive(scheduling.look, queue, datetime.now(UTC) + timedelta(seconds=later_s))
+            found, _ = await database.run_exclusive(scheduling.look, queue, datetime.now(UTC) + timedelta(seconds=later_s))
             return [place.session_id for place in found.places if await database.run_exclusive(scheduling.give_place, queue, place)]
 
         async def release(self, admission):
