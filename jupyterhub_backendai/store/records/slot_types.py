@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Text, func, select, type_coerce
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from ...core.identity import Actor
 from ...core.nouns.slot_types import RESOURCE_SLOT_TYPES, check_slot_name
 from ...errors import N_, Conflict, Violation
-from ..models import ComputeSession, Domain, Image, KeypairResourcePolicy, Project, ResourcePreset, ResourceSlotType
+from ..models import ComputeSession, Domain, Image, KeypairResourcePolicy, Project, ResourceGroup, ResourcePreset, ResourceSlotType
 from .base import Records
 
 # Every column that holds amounts by the slot's name, and the rows of it that count.
@@ -23,6 +23,7 @@ _USES: tuple[tuple[Any, ...], ...] = (
     (ResourcePreset.resource_slots,),
     (Image.min_slots,),
     (Image.max_slots,),
+    (ResourceGroup.definition,),
     (ComputeSession.slots, ComputeSession.released_at.is_(None)),
 )
 
@@ -38,7 +39,7 @@ class SlotTypeRecords(Records):
         uses: dict[str, int] = {}
         for column, *conditions in _USES:
             # The text of a row is JSON whose keys are names of slots.
-            named = type_coerce(column, Text).contains(f'"{row.name}"', autoescape=True)
+            named = cast(column, Text).contains(f'"{row.name}"', autoescape=True)
             if count := db.scalar(select(func.count()).where(named, *conditions)):
                 uses[column.class_.__tablename__] = uses.get(column.class_.__tablename__, 0) + count
         if uses:
