@@ -95,10 +95,18 @@ def connect(config: str, environ: Mapping[str, str] | None = None) -> Connection
     if environ.get("BACKENDAI_URL"):
         return _connect_public(environ["BACKENDAI_URL"], _read_token(environ), environ.get("LC_ALL") or environ.get("LANG") or "")
     settings = load_settings(config)
-    headers = {"Authorization": f"Bearer {settings.read_secret('private')}", "X-BackendAI-Operator": getpass.getuser()}
+    headers = {"Authorization": f"Bearer {settings.read_secret('private')}", "X-BackendAI-Operator": find_operator()}
     if settings.private_url.startswith("unix://"):
         return Connection("http://service/private/rest/v1/", headers, settings.private_url.removeprefix("unix://"))
     return Connection(f"{settings.private_url.rstrip('/')}/private/rest/v1/", headers)
+
+
+def find_operator() -> str:
+    """The Unix account; its number where it has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _connect_public(url: str, token: str, locale: str) -> Connection:

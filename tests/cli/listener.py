@@ -44,7 +44,7 @@ async def run(site, database, capsys, monkeypatch):
             return exc.code
 
     async def run(*arguments, stdin=""):
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
         status = await asyncio.to_thread(work, arguments)
         return status, *capsys.readouterr()
 

@@ -1,10 +1,13 @@
+import io
 import json
 
 import pytest
 import yaml
 
+from jupyterhub_backendai.cli.connection import Answer
 from jupyterhub_backendai.cli.fields import read_values
 from jupyterhub_backendai.cli.main import build_parser
+from jupyterhub_backendai.cli.nouns import read_all
 from jupyterhub_backendai.cli.table import format_table, text_width
 from jupyterhub_backendai.core.nouns import NOUNS
 from jupyterhub_backendai.store.models import AuditEntry
@@ -65,6 +68,33 @@ async def test_every_mistake_has_its_line(run):
         assert (status, word in err) == (1, True), err
     for arguments in (("create",), ("create", "x", "--descr", "y"), ("list", "--limit", "-1"), ("nonsense",)):
         assert (await run("domain", *arguments))[0] == 2
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+async def test_before_something_is_removed_it_is_asked(run, monkeypatch):
+    await run("domain", "create", "x")
+    for typed, status in (("\n", 1), ("n\n", 1), ("", 1), ("y\n", 0)):
+        found, _, err = await run("domain", "remove", "x", stdin=Terminal(typed))
+        assert (found, err) == (status, 'Remove the domain "x"? [y/N] ')
+
+
+def test_a_list_is_read_page_by_page():
+    asked = []
+
+    class Pages:
+        def call(self, method, path, query):
+            asked.append(query)
+            items = [{"name": f"{query['page']}-{n}"} for n in range(int(query["page_size"]))]
+            return Answer({"items": items, "total": 1200, "page_count": 3}, {})
+
+    items, total = read_all(Pages(), NOUNS["domains"], {"q": "x"}, 0)
+    assert (len(items), total, [query["page"] for query in asked], asked[0]["q"]) == (1500, 1200, ["1", "2", "3"], "x")
+    assert len(read_all(Pages(), NOUNS["domains"], {}, 700)[0]) == 700
+    assert len(read_all(Pages(), NOUNS["domains"], {}, 7)[0]) == 7
 
 
 async def test_how_many_people_a_change_touches(run):

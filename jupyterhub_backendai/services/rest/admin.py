@@ -68,6 +68,12 @@ class RecordVerbs(JSONHandler):
             raise NotFound
         return NOUNS[name], RECORDS[name]
 
+    def read_body(self) -> dict[str, Any]:
+        body = super().read_body()
+        if not is_storable(body):
+            raise InvalidParameters(N_("This has characters that are not allowed."))
+        return body
+
     def compute_etag(self) -> str | None:
         return f'"{self._etag}"' if self._etag else super().compute_etag()
 
@@ -188,6 +194,15 @@ def require_superadmin(actor: Actor) -> None:
 def is_plain(text: str) -> bool:
     """Whether a text of an address can be looked for at all."""
     return all(ord(char) >= 32 and not 0xD800 <= ord(char) < 0xE000 for char in text)
+
+
+def is_storable(data: Any) -> bool:
+    """Whether every text in JSON can be kept: PostgreSQL takes no NUL, and half a character of UTF-16 is none."""
+    if isinstance(data, str):
+        return "\0" not in data and not any(0xD800 <= ord(char) < 0xE000 for char in data)
+    if isinstance(data, dict):
+        return all(is_storable(name) and is_storable(part) for name, part in data.items())
+    return all(map(is_storable, data)) if isinstance(data, list) else True
 
 
 async def forget(settings: dict[str, Any], noun: Noun) -> None:
