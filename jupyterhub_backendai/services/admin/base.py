@@ -21,7 +21,7 @@ PAGES = {
     "nodes": (N_("Nodes"), True),
     "statistics": (N_("Statistics"), False),
     "settings": (N_("Settings"), True),
-    "maintenance": (N_("Maintenance"), True),
+    "maintenance": (N_("Maintenance work"), True),
 }
 # A noun's name in an address: those of the other pages are left to their own handlers, in whatever order the routes come.
 NOUN_PATH = rf"(?!(?:{'|'.join(PAGES)})(?:/|$))([a-z_]+)"

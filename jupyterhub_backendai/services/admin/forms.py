@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +22,7 @@ from ..rest.admin import forget
 from .base import NOUN_PATH, AdminHandler, title_of
 from .inputs import editable, find_changes, read_arguments, read_form, slot_example, write_defaults, write_form
 from .lists import list_options, load_names, name_references
-from .show import UNLIMITED, Cell, show, slot_label, word
+from .show import UNLIMITED, Cell, plain_text, show, slot_label, word
 
 # Who is active is not a box to tick among others: it is turned off with the name typed.
 STATES: Mapping[str, tuple[str, Any, Any]] = {
@@ -394,13 +393,7 @@ def read_audit(record: Record) -> list[tuple[str, str, str]]:
     before, after = (details.get(part) or {} for part in ("before", "after"))
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return []
-    return [(str(name), _plain_text(before.get(name)), _plain_text(after.get(name))) for name in dict.fromkeys([*before, *after])]
-
-
-def _plain_text(value: Any) -> str:
-    if value is None or value == "":
-        return "–"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return [(str(name), plain_text(before.get(name)), plain_text(after.get(name))) for name in dict.fromkeys([*before, *after])]
 
 
 def check_typed_name(typed: str, name: str, where: str) -> None:

@@ -126,6 +126,13 @@ def show_slots(language: str, slots: Mapping[str, Decimal], slot_kinds: Mapping[
     return " · ".join(parts) or "–"
 
 
+def plain_text(value: Any) -> str:
+    """A value of JSON, as the audit log and documents have it."""
+    if value is None or value == "":
+        return "–"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
 def _show_boolean(language: str, item: Field, value: bool) -> Cell:
     if item.name == "is_active":
         return Cell(word(language, "active" if value else "inactive"), mark="idle" if value else "down")
