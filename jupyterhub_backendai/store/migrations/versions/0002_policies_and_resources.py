@@ -245,6 +245,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("released_at IS NULL"),
             postgresql_where=sa.text("released_at IS NULL"),
         )
+        batch_op.create_index("ix_sessions_terminated_at", ["terminated_at"], unique=False)
         batch_op.create_index(
             "ix_sessions_live_user_id",
             ["user_id"],
