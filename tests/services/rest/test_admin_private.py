@@ -6,7 +6,9 @@ from pathlib import Path
 import aiohttp
 import pytest_asyncio
 
+from jupyterhub_backendai.core.nouns import NOUNS, Kind
 from jupyterhub_backendai.store.models import AuditEntry
+from jupyterhub_backendai.store.records import RECORDS
 from tests.services.private import SECRET, figures, people, service, settings
 from tests.store.conftest import database, database_url, postgres_url, sqlite_template
 
@@ -43,3 +45,26 @@ async def test_errors_keep_their_parts(ask):
     status, problem = await ask("POST", "admin/domains", {"name": "", "x": 1})
     assert (status, problem["error_code"]) == (400, "backendai_generic_invalid-parameters")
     assert [item["field"] for item in problem["violations"]] == ["x", "name"]
+
+
+async def test_every_list_is_sorted_filtered_and_searched_on_both_databases(ask):
+    for name, noun in NOUNS.items():
+        if name not in RECORDS:
+            continue
+        for column in (*noun.columns, *(f"-{column}" for column in noun.columns)):
+            status, answer = await ask("GET", f"admin/{name}?sort={column}")
+            assert (name, column, status) == (name, column, 200), answer
+        for filter_name in noun.filters:
+            item = noun.field(filter_name)
+            text = {Kind.BOOLEAN: "true", Kind.MOMENT: "2026-01-01"}.get(item.kind, item.choices[-1] if item.choices else "x")
+            status, answer = await ask("GET", f"admin/{name}?{filter_name}={text}")
+            assert (name, filter_name, status) == (name, filter_name, 200), answer
+        assert (await ask("GET", f"admin/{name}?q=%25_%5C%27%22"))[0] == 200
+
+
+async def test_a_document_is_made_so_on_both_databases(ask):
+    status, answer = await ask("POST", "admin/configuration", {"domains": [{"name": "new", "total_resource_slots": {"cpu": "Infinity"}}]})
+    assert (status, [item["key"] for item in answer["changes"]]) == (200, ["new"])
+    status, answer = await ask("GET", "admin/configuration", Accept="application/json")
+    assert status == 200
+    assert (await ask("POST", "admin/configuration", answer))[1]["changes"] == []
