@@ -13,8 +13,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 from jupyterhub.spawner import Spawner
+from jupyterhub.utils import hash_token
 
 if TYPE_CHECKING:
     from jupyterhub.spawner import Spawner as _Base
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 else:
     _Base = object  # every subclass of Spawner must be able to start, which this part cannot
 
-STARTING = frozenset({"submitting", "pending"})
+STARTING = frozenset({"waiting", "submitting", "pending"})
 
 
 class Adoption(_Base):
@@ -81,6 +83,19 @@ class Adoption(_Base):
             if self.phase:  # else the hub has stopped it already
                 await self.user.stop(self.name)
             raise
+
+    def renew_token(self, token_id: int | None) -> int | None:
+        """A new token for the server in place of one whose text only an earlier hub process knew; its id."""
+        old = self.user.db.get(orm.APIToken, token_id) if token_id else None
+        if old is None or old.user is not self.user.orm_user:
+            return None
+        self.api_token = self.user.new_api_token(note=old.note, scopes=list(old.scopes))
+        if self.orm_spawner.oauth_client:
+            self.orm_spawner.oauth_client.secret = hash_token(self.api_token)
+        self.user.db.delete(old)
+        self.user.db.commit()
+        new = orm.APIToken.find(self.user.db, self.api_token)
+        return new.id if new else None
 
     def _adopted(self, future: asyncio.Future[None]) -> None:
         """What the hub does at the end of a start; an exception stays, because the pages show it."""

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -21,6 +22,7 @@ from aiohttp import web
 
 from jupyterhub_backendai.core.identity import PosixAccount
 from jupyterhub_backendai.core.sessions import Admission, SessionSpec
+from jupyterhub_backendai.core.waiting import Place
 from jupyterhub_backendai.errors import BackendAIError
 
 NOBODY = 65534
@@ -109,10 +111,13 @@ class FakeService:
         self.devices: tuple[int, ...] = ()
         self.is_away = False
         self.hold: asyncio.Event | None = None
+        self.place: Place | None = None  # with one, admissions wait and ask for it
+        self.moved = asyncio.Event()
 
     async def start(self) -> None:
         app = web.Application(middlewares=[self._guard])
         app.router.add_post("/private/sessions", self._admit)
+        app.router.add_get("/private/sessions/{id}/place", self._find_place)
         app.router.add_post("/private/sessions/{id}/report", self._report)
         app.router.add_post("/private/sessions/{id}/release", self._release)
         self.runner = web.AppRunner(app)
@@ -122,6 +127,7 @@ class FakeService:
         self.path.chmod(0o666)
 
     async def stop(self) -> None:
+        self.moved.set()
         await self.runner.cleanup()
 
     def of(self, verb: str) -> list[dict]:
@@ -152,7 +158,23 @@ class FakeService:
             spec.session_id, queue["engine"], queue["name"], queue.get("partition", ""), queue.get("accounts", {}).get("*", ""), "default", spec.request.environment,
             spec.request.interface, spec.request.slots, spec.request.gpu_type, spec.request.time_s or self.time_s, self.devices, self.posix,
         )  # fmt: skip
-        return web.json_response(admission.to_json())
+        self.admission = admission
+        return web.json_response(replace(admission, is_waiting=bool(self.place)).to_json())
+
+    def move(self, place: Place | None) -> None:
+        """Those that wait hear this next; None gives them their place."""
+        self.place = place or Place(admission=self.admission)
+        self.moved.set()
+
+    async def _find_place(self, request):
+        self.calls.append(("place", {"id": request.match_info["id"]}))
+        if self.place is None:
+            return web.json_response(Place(admission=self.admission).to_json() | {"seen": ""})
+        if request.query.get("seen") == str(id(self.place)):
+            self.moved.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.moved.wait(), float(request.query["wait"]))
+        return web.json_response(self.place.to_json() | {"seen": str(id(self.place))})
 
     async def _report(self, request):
         self.calls.append(("report", {"id": request.match_info["id"], **await request.json()}))
