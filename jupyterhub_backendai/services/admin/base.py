@@ -46,6 +46,8 @@ NOTICES = {
     "applied": N_("The file was applied."),
     "frozen": N_("New sessions are refused from now on. Those that run go on."),
     "running": N_("New sessions are taken again."),
+    "drained": N_("Nothing new is started on the node."),
+    "resumed": N_("The node is used again."),
     "recalculated": N_("The use was compared with the engines and put right."),
     "rescanned": N_("The images were read anew."),
 }

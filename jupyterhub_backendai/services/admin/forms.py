@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 from ... import i18n
 from ...core.identity import Actor
 from ...core.nouns import Change, Field, Kind, Noun, Record
+from ...core.nouns.resource_groups import list_owned_fields
 from ...core.nouns.values import HOST_PERMISSIONS, LANGUAGES
 from ...core.slots import KNOWN_SLOTS, SlotKind
 from ...errors import N_, BackendAIError, Conflict, InvalidParameters, NotFound, Violation
 from ...store.records import RECORDS, Records, list_slot_kinds
 from ..auth import administrative
-from ..rest.admin import forget
+from ..rest.admin import forget, is_plain
 from .base import NOUN_PATH, AdminHandler, title_of
 from .inputs import editable, find_changes, read_arguments, read_form, slot_example, write_defaults, write_form
 from .lists import list_options, load_names, name_references
@@ -31,6 +32,14 @@ STATES: Mapping[str, tuple[str, Any, Any]] = {
     "projects": ("is_active", True, False),
     "domains": ("is_active", True, False),
     "resource_groups": ("is_active", True, False),
+}
+# What the configuration file says of the things that it names, and only it.
+OWNED: Mapping[str, frozenset[str]] = {"resource_groups": list_owned_fields(frozenset()), "images": frozenset({"labels"})}
+GROUPS = {
+    "access": N_("Who may use it"),
+    "definition": N_("What it is"),
+    "scheduler": N_("Waiting line"),
+    "posix": N_("Unix account"),
 }
 # A change of these is shown, with how many people it touches, before it is made.
 CONFIRMED = frozenset({"domains", "keypair_resource_policies", "user_resource_policies", "project_resource_policies"})
@@ -96,9 +105,14 @@ def try_update(db: Session, records: Records, actor: Actor, key: str, data: Mapp
 class RecordPage(AdminHandler):
     """What the pages of one thing share."""
 
-    def fields(self, noun: Noun, *, is_new: bool) -> list[Field]:
-        """The fields of the form; of a thing that is there already, its state is changed elsewhere."""
-        return editable(noun, is_new=is_new, without=() if is_new or noun.name not in STATES else (STATES[noun.name][0],))
+    def fields(self, noun: Noun, record: Record | None) -> list[Field]:
+        """The fields of the form; of a thing that is there already, its state and what the configuration file owns are set elsewhere."""
+        if record is None:
+            return editable(noun, is_new=True)
+        without = {STATES[noun.name][0]} if noun.name in STATES else set()
+        if record.values.get("is_configured"):
+            without |= OWNED.get(noun.name, frozenset())
+        return editable(noun, is_new=False, without=without)
 
     async def act(self, function: Any, *arguments: Any) -> Change:
         """One change in one transaction. Raises Conflict for a race that the database decided."""
@@ -122,7 +136,7 @@ class RecordPage(AdminHandler):
     def show_form(self, noun: Noun, record: Record | None, context: Context, typed: Typed, **values: Any) -> None:
         """The page of a thing, or of a new one."""
         language, is_new = self.language, record is None
-        items = self.fields(noun, is_new=is_new) if noun.may(self.actor, "create" if is_new else "update") else []
+        items = self.fields(noun, record) if noun.may(self.actor, "create" if is_new else "update") else []
         known = {item.name for item in items}
         left_out = known | ({"details"} if record and noun.name == "audit_log" and read_audit(record) else set())
         facts = [] if record is None else [item for item in noun.fields if item.name not in left_out and item.kind is not Kind.SECRET]
@@ -132,6 +146,7 @@ class RecordPage(AdminHandler):
             "title": title_of(noun, record.values, record.key) if record else "",
             "url": self.url_of(noun.name, record.key) if record else f"{self.base}{noun.name}/new",
             "items": items,
+            "groups": GROUPS,
             "facts": [(item, show(language, item, record.values.get(item.name), context.slot_kinds)) for item in facts] if record else [],
             "typed": typed,
             "context": context,
@@ -157,7 +172,7 @@ class RecordPage(AdminHandler):
             found["reset-otp"] = title
         if noun.may(self.actor, "terminate") and record.values.get("is_live"):
             found["terminate"] = str(record.values["user"])
-        if noun.may(self.actor, "delete"):
+        if noun.may(self.actor, "delete") and not record.values.get("is_configured"):
             found["delete"] = title
         return found
 
@@ -244,7 +259,7 @@ class NewHandler(RecordPage):
     @administrative
     async def get(self, name: str) -> None:
         records = self._find(name)
-        items = self.fields(records.noun, is_new=True)
+        items = self.fields(records.noun, None)
         _, context = await self.db.run(look_around, records, self.actor)
         said = {
             key: values for key, values in read_arguments(self.request.query_arguments).items() if key.partition(".")[0] in _names(items)
@@ -256,7 +271,7 @@ class NewHandler(RecordPage):
         records = self._find(name)
         noun, form = records.noun, read_arguments(self.request.body_arguments)
         try:
-            change = await self.act(records.add, self.actor, read_form(self.fields(noun, is_new=True), form))
+            change = await self.act(records.add, self.actor, read_form(self.fields(noun, None), form))
         except BackendAIError as exc:
             typed = self.refuse(form, exc)
             _, context = await self.db.run(look_around, records, self.actor)
@@ -285,7 +300,7 @@ class RecordHandler(RecordPage):
     async def get(self, name: str, key: str) -> None:
         records = self.find_records(name)
         record, context = await self.load(records, key)
-        form = write_form(self.fields(records.noun, is_new=False), record.values, context.slot_kinds)
+        form = write_form(self.fields(records.noun, record), record.values, context.slot_kinds)
         self.show_form(records.noun, record, context, Typed(form))
 
     @administrative
@@ -295,7 +310,7 @@ class RecordHandler(RecordPage):
             raise NotFound
         noun, form = records.noun, read_arguments(self.request.body_arguments)
         record, context = await self.load(records, key)
-        items = self.fields(noun, is_new=False)
+        items = self.fields(noun, record)
         data = find_changes(items, form, write_form(items, record.values, context.slot_kinds))
         etag = (form.get("etag") or [""])[-1]
         try:
@@ -313,7 +328,7 @@ class RecordHandler(RecordPage):
 
     async def load(self, records: Records, key: str) -> tuple[Record, Context]:
         """The record and what its form offers. Raises NotFound."""
-        if "\0" in key or "�" in key:
+        if not is_plain(key):
             raise NotFound
         record, context = await self.db.run(look_around, records, self.actor, key)
         if record is None:
@@ -359,7 +374,7 @@ class StateHandler(RecordHandler):
                 check_typed_name(self.get_body_argument("typed_name", ""), title_of(noun, record.values, record.key), "deactivate")
             await self.act(records.update, self.actor, key, {field_name: value})
         except BackendAIError as exc:
-            form = write_form(self.fields(noun, is_new=False), record.values, context.slot_kinds)
+            form = write_form(self.fields(noun, record), record.values, context.slot_kinds)
             self.show_form(noun, record, context, self.refuse(form, exc))
             return
         await self.forget(noun)
@@ -380,7 +395,7 @@ class DeleteHandler(RecordHandler):
             check_typed_name(self.get_body_argument("typed_name", ""), title_of(noun, record.values, record.key), "delete")
             await self.act(records.remove, self.actor, key)
         except BackendAIError as exc:
-            form = write_form(self.fields(noun, is_new=False), record.values, context.slot_kinds)
+            form = write_form(self.fields(noun, record), record.values, context.slot_kinds)
             self.show_form(noun, record, context, self.refuse(form, exc))
             return
         await self.forget(noun)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC
 from decimal import Decimal
 from enum import Enum
@@ -149,6 +149,6 @@ def slot_example(name: str, kind: SlotKind) -> str:
     return "16g" if kind is SlotKind.BYTES or name == MEM else "1.5" if kind is SlotKind.FRACTION else "4"
 
 
-def editable(noun: Noun, *, is_new: bool, without: Sequence[str] = ()) -> list[Field]:
+def editable(noun: Noun, *, is_new: bool, without: Collection[str] = ()) -> list[Field]:
     """The fields that a form has."""
     return [item for item in noun.fields if not item.is_computed and (is_new or not item.is_fixed) and item.name not in without]

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from ...core.identity import Actor
 from ...core.nouns import NOUNS, Field, Kind, Noun, Page, Query, parse_query
 from ...core.slots import SlotKind
-from ...errors import NotFound
+from ...errors import N_, InvalidParameters
 from ...store.records import RECORDS, Records, list_slot_kinds
 from ..auth import administrative
+from ..rest.admin import is_plain
 from .base import NOUN_PATH, AdminHandler, title_of
 from .show import Cell, show, word
 
@@ -227,7 +228,10 @@ class ListHandler(AdminHandler):
 
     def read_arguments(self) -> dict[str, str]:
         """The parameters of the address, the last of each."""
-        return {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        found = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        if not all(is_plain(text) for text in found.values()):
+            raise InvalidParameters(N_("This has characters that are not allowed."))
+        return found
 
 
 class IndexHandler(AdminHandler):
@@ -246,16 +250,6 @@ def count_all(db: Session, actor: Actor) -> dict[str, int]:
         if records.noun.may(actor, "list"):
             found[name] = records.list_page(db, actor, Query(page_size=1)).total
     return found
-
-
-class NothingHandler(AdminHandler):
-    """Every other address of administration: not found, for administrators in the same words as for everybody."""
-
-    @administrative
-    async def get(self, *_parts: str) -> None:
-        raise NotFound
-
-    post = get
 
 
 default_handlers = [

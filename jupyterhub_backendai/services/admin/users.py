@@ -26,7 +26,7 @@ class ResetOTPHandler(RecordHandler):
             check_typed_name(self.get_body_argument("typed_name", ""), record.key, "reset-otp")
             await self.db.run_exclusive(reset_otp, self.actor, key)
         except BackendAIError as exc:
-            form = write_form(self.fields(records.noun, is_new=False), record.values, context.slot_kinds)
+            form = write_form(self.fields(records.noun, record), record.values, context.slot_kinds)
             self.show_form(records.noun, record, context, self.refuse(form, exc))
             return
         self.redirect(self.url_of("users", key, notice="otp-reset"), status=303)

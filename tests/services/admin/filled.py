@@ -28,6 +28,7 @@ THINGS: list[tuple[str, dict[str, Any]]] = [
 
 
 async def fill(site: Site) -> None:
+    await site.application.settings["groups"].ready()
     for noun, data in THINGS:
         if noun in RECORDS:
             await site.db.run(RECORDS[noun].add, ROOT, data)
