@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ..core.documents import VERSION, Difference, is_same, write_field
@@ -237,9 +238,15 @@ class _Import:
         except BackendAIError as exc:
             if exc.status >= 500:
                 raise
-            self._failed |= {key, key.rpartition("/")[2]}
             found = exc.violations or (Violation(exc.message, exc.params, "", exc.code.rpartition("_")[2]),)
-            self.violations += [replace(item, field=f"{place}.{item.field}".rstrip(".")) for item in found]
+            self._keep(place, key, found)
+        except IntegrityError:
+            message = N_("Something refers to this, or somebody else changed it meanwhile. Look again.")
+            self._keep(place, key, [Violation(message, {}, "", "conflict")])
+
+    def _keep(self, place: str, key: str, found: Iterable[Violation]) -> None:
+        self._failed |= {key, key.rpartition("/")[2]}
+        self.violations += [replace(item, field=f"{place}.{item.field}".rstrip(".")) for item in found]
 
 
 def _require(actor: Actor) -> None:
