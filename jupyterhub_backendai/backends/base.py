@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core.identity import PosixAccount
+from ..core.nodes import Node
 from ..core.queues import QueueFigures
 from ..core.sessions import Admission, JobStatus
+from ..errors import N_, Conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,18 @@ class Backend(ABC):
     @abstractmethod
     async def capacity(self) -> Mapping[str, QueueFigures]:
         """The live row of every queue of this engine, by the engine's own queue name (partition)."""
+
+    async def nodes(self) -> Sequence[Node]:
+        """The engine's nodes as they are now, without our sessions; nothing where the engine does not tell."""
+        return ()
+
+    async def drain(self, node: str, reason: str) -> None:  # noqa: ARG002 - for those who can
+        """Give nothing new to a node; what runs there goes on. Raises Conflict, with what to do instead, where that cannot be done here."""
+        raise Conflict(N_("Nodes of the engine %(engine)s cannot be drained here."), engine=self.name)
+
+    async def resume(self, node: str) -> None:  # noqa: ARG002
+        """Use a node again. Raises as :meth:`drain`."""
+        raise Conflict(N_("Nodes of the engine %(engine)s cannot be drained here."), engine=self.name)
 
     @abstractmethod
     async def read_log(self, job_id: str, posix: PosixAccount | None) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 from ..core.identity import PosixAccount
+from ..core.nodes import Node, NodeState
 from ..core.queues import QueueFigures
 from ..core.sessions import JobState, JobStatus
+from ..core.slots import CPU, MEM, ResourceSlots
 from ..errors import N_, BackendUnavailable
 from .base import Backend, JobRequest
 
@@ -36,5 +43,25 @@ class LocalBackend(Backend):
     async def capacity(self) -> Mapping[str, QueueFigures]:
         return await self._usage() if self._usage else {}
 
+    async def nodes(self) -> Sequence[Node]:
+        """This machine. How much of it our sessions hold is what the database says; the load and the memory are the system's."""
+        return [await asyncio.to_thread(_measure)]
+
     async def read_log(self, job_id: str, posix: PosixAccount | None) -> str:
         return ""
+
+
+def _measure() -> Node:
+    total, available = parse_memory(Path("/proc/meminfo").read_text())
+    load = os.getloadavg()[0]
+    cpus = os.cpu_count() or 1
+    slots = ResourceSlots({CPU: cpus, MEM: total})
+    # There is nobody who hands out the CPUs: those that work are as many as the load says.
+    used = ResourceSlots({CPU: min(cpus, round(load)), MEM: max(0, total - available)})
+    return Node(socket.gethostname(), LocalBackend.name, NodeState.IDLE, slots=slots, used=used, load=round(load, 2))
+
+
+def parse_memory(text: str) -> tuple[int, int]:
+    """Bytes of memory in all and of those that could be had, from ``/proc/meminfo``."""
+    found = {name: int(kib) * 1024 for name, kib in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
+    return found.get("MemTotal", 0), found.get("MemAvailable", 0)

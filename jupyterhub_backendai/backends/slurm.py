@@ -11,15 +11,27 @@ from typing import Any
 from ..config import BackendAI
 from ..core import reasons
 from ..core.identity import PosixAccount
+from ..core.nodes import Node
 from ..core.queues import QueueFigures
 from ..core.sessions import JobStatus
 from ..core.slots import CPU, CUDA_DEVICE, MEM
-from ..errors import N_, BackendUnavailable, InvalidParameters, NoPosixAccount, SchedulerUnavailable, SubmitRefused
+from ..errors import (
+    N_,
+    BackendUnavailable,
+    Conflict,
+    Forbidden,
+    InvalidParameters,
+    NoPosixAccount,
+    NotFound,
+    SchedulerUnavailable,
+    SubmitRefused,
+)
 from . import slurm_figures as figures
+from . import slurm_nodes
 from . import slurm_parse as parse
 from .base import Backend, JobRequest
 from .commands import CommandResult, run
-from .helper import Helper
+from .helper import Helper, HelperUnavailable
 from .slurm_reader import SlurmReader
 
 ENGINE = "slurm"
@@ -118,6 +130,29 @@ class SlurmBackend(Backend):
         """Every partition's row, from three commands however large the cluster is. Raises SchedulerUnavailable."""
         partitions, nodes, jobs = [await self._ask(command) for command in figures.build_commands(self._settings.slurm_bin)]
         return figures.measure(figures.parse_partitions(partitions), figures.parse_nodes(nodes), jobs)
+
+    async def nodes(self) -> Sequence[Node]:
+        """Every node, from one command however many there are. Raises SchedulerUnavailable."""
+        _, command, _ = figures.build_commands(self._settings.slurm_bin)
+        return slurm_nodes.parse_nodes(await self._ask(command))
+
+    async def drain(self, node: str, reason: str) -> None:
+        """Through the helper, where it was started with ``--allow-drain``; else Conflict with the command to type."""
+        await self._update_node("drain", node, reason)
+
+    async def resume(self, node: str) -> None:
+        await self._update_node("resume", node, None)
+
+    async def _update_node(self, verb: str, node: str, reason: str | None) -> None:
+        try:
+            command = slurm_nodes.show_update(node, reason)
+        except ValueError as exc:
+            raise NotFound(N_("There is no node %(node)s."), node=node) from exc
+        try:
+            await self._helper.call(verb, node=node, **({} if reason is None else {"reason": reason}))
+        except (HelperUnavailable, Forbidden) as exc:
+            message = N_("This platform may not drain nodes here. As Slurm's operator, type on the cluster: %(command)s")
+            raise Conflict(message, command=command) from exc
 
     async def _run(self, arguments: Sequence[str]) -> CommandResult:
         return await run(ENGINE, arguments, timeout_s=self._settings.command_timeout_s)

@@ -80,14 +80,14 @@ def parse_partitions(text: str) -> list[Partition]:
     for fields in map(parse_fields, text.splitlines()):
         if "PartitionName" not in fields:
             continue
-        max_mem = _number(fields.get("MaxMemPerNode", ""))
+        max_mem = parse_number(fields.get("MaxMemPerNode", ""))
         partitions.append(
             Partition(
                 fields["PartitionName"],
                 is_open=fields.get("State") == "UP",
                 is_exclusive=fields.get("OverSubscribe", "").startswith("EXCLUSIVE"),
                 max_time_s=parse_duration(fields.get("MaxTime", "")),
-                max_cpus=_number(fields.get("MaxCPUsPerNode", "")),
+                max_cpus=parse_number(fields.get("MaxCPUsPerNode", "")),
                 max_mem_bytes=max_mem * _MIB if max_mem else None,
             )
         )
@@ -104,15 +104,15 @@ def _parse_node(fields: Mapping[str, str]) -> Node:
     words = {word for word in re.split(r"[^A-Z_]+", state) if word}
     is_busy = bool(words & _BUSY)
     is_away = bool(words & _AWAY)
-    total, used = _gpus(fields.get("Gres", "")), _used_gpus(fields)
-    memory = (_number(fields.get("RealMemory", "")) or 0) - (_number(fields.get("MemSpecLimit", "")) or 0)
+    total, used = count_gpus(fields.get("Gres", "")), count_used_gpus(fields)
+    memory = (parse_number(fields.get("RealMemory", "")) or 0) - (parse_number(fields.get("MemSpecLimit", "")) or 0)
     return Node(
         fields["NodeName"],
         tuple(name for name in fields.get("Partitions", "").split(",") if name),
         # a draining node still works for its jobs, but gives nothing to new ones
         is_busy=is_busy and not words & {"DOWN", "NOT_RESPONDING"},
         is_away=is_away,
-        cpus=_number(fields.get("CPUEfctv", "")) or _number(fields.get("CPUTot", "")) or 0,
+        cpus=parse_number(fields.get("CPUEfctv", "")) or parse_number(fields.get("CPUTot", "")) or 0,
         mem_bytes=max(0, memory) * _MIB,
         gpus=total,
         gpus_free={} if is_away else {kind: max(0, count - used[kind]) for kind, count in total.items()},
@@ -120,7 +120,7 @@ def _parse_node(fields: Mapping[str, str]) -> Node:
     )
 
 
-def _gpus(gres: str, name: str = "gpu") -> Counter[str]:
+def count_gpus(gres: str, name: str = "gpu") -> Counter[str]:
     counts: Counter[str] = Counter()
     for found, kind, count in _GRES.findall(gres):
         if found == name:
@@ -128,18 +128,18 @@ def _gpus(gres: str, name: str = "gpu") -> Counter[str]:
     return counts
 
 
-def _used_gpus(fields: Mapping[str, str]) -> Counter[str]:
+def count_used_gpus(fields: Mapping[str, str]) -> Counter[str]:
     """GPUs that cannot be had whole: given to jobs, or with shards in use.
 
     GresUsed counts GPUs right but shards wrong (Slurm 22.05); AllocTRES counts shards right, but has GPUs only where accounting
     tracks them.
     """
-    total, used = _gpus(fields.get("Gres", "")), _gpus(fields.get("GresUsed", ""))
+    total, used = count_gpus(fields.get("Gres", "")), count_gpus(fields.get("GresUsed", ""))
     allocated = dict(part.split("=", 1) for part in fields.get("AllocTRES", "").split(",") if "=" in part)
     for kind in total:
-        used[kind] = max(used[kind], _number(allocated.get(f"gres/gpu:{kind}", "")) or 0)
-    shards = _gpus(fields.get("Gres", ""), "shard")
-    in_use = _number(allocated.get("gres/shard", "")) or 0
+        used[kind] = max(used[kind], parse_number(allocated.get(f"gres/gpu:{kind}", "")) or 0)
+    shards = count_gpus(fields.get("Gres", ""), "shard")
+    in_use = parse_number(allocated.get("gres/shard", "")) or 0
     for kind, count in shards.items():
         of_kind = kind if kind in total else next(iter(total), kind)
         if in_use and total[of_kind]:
@@ -147,7 +147,7 @@ def _used_gpus(fields: Mapping[str, str]) -> Counter[str]:
     return used
 
 
-def _number(text: str) -> int | None:
+def parse_number(text: str) -> int | None:
     digits = re.match(r"\d+", text)
     return int(digits[0]) if digits else None
 

@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--wrapper", default=str(_PACKAGE / "spawner" / "singleuser.py"), help="program that starts a session's server")
     parser.add_argument("--call-limit", type=float, default=CALL_LIMIT_S, help="seconds after which a request and all it started end")
     parser.add_argument("--sbatch-option", action="append", default=[], help="one more option for every sbatch; may be repeated")
+    parser.add_argument("--allow-drain", action="store_true", help="let administrators of the platform drain and resume Slurm's nodes")
     return parser
 
 
@@ -44,6 +45,7 @@ def read_options(arguments: argparse.Namespace) -> Options:
         script=(_PACKAGE / "share" / "slurm" / "job.sh").read_bytes(),
         min_uid=arguments.min_uid,
         sbatch_options=tuple(arguments.sbatch_option),
+        allow_drain=arguments.allow_drain,
         slurm_conf=os.environ.get("SLURM_CONF", ""),
     )
 

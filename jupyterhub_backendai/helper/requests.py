@@ -18,6 +18,9 @@ _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _CONSTRAINT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.&|-]{0,127}", re.ASCII)
 _SESSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _JOB = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
+# One line of words: nothing that Slurm, or somebody who reads its answers, could take for another field.
+_REASON = re.compile(r"[^\W_][\w .,:;!?()/#+-]{0,199}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 
 
@@ -69,7 +72,35 @@ class ReadLog(Request):
     job_id: str
 
 
-VERBS: Mapping[str, type[Request]] = {"submit": Submit, "cancel": Cancel, "mkdir": Mkdir, "read_log": ReadLog}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRequest(Request):
+    """About one node of Slurm's; nobody in particular asks, and nothing is done as anybody."""
+
+    user: str = ""
+    uid: int = 0
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain(NodeRequest):
+    """Give nothing new to the node."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume(NodeRequest):
+    """Use the node again."""
+
+
+VERBS: Mapping[str, type[Request]] = {
+    "submit": Submit,
+    "cancel": Cancel,
+    "mkdir": Mkdir,
+    "read_log": ReadLog,
+    "drain": Drain,
+    "resume": Resume,
+}
 
 
 def _text(pattern: re.Pattern[str], *, optional: bool = False) -> Callable[[Any], str]:
@@ -125,6 +156,9 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "qos": _text(_WORD, optional=True),
     "reservation": _text(_WORD, optional=True),
     "constraint": _text(_CONSTRAINT, optional=True),
+    # one name, never a list of them
+    "node": _text(_NODE),
+    "reason": _text(_REASON),
     "environment": _environment,
     "command": _command,
 }

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import N_, BackendAIError, SchedulerUnavailable, SubmitRefused
+from ..errors import N_, BackendAIError, Conflict, Forbidden, SchedulerUnavailable, SubmitRefused
 from . import directories
 from .accounts import Account, become, build_environment, find_account
-from .requests import Cancel, ReadLog, Request, Submit
+from .requests import Cancel, Drain, ReadLog, Request, Resume, Submit
 
 COMMAND_TIMEOUT_S = 25.0
 _MAX_WORDS = 1000
@@ -45,6 +45,7 @@ class Options:
     min_uid: int = 1000
     sbatch_options: tuple[str, ...] = ()
     slurm_conf: str = ""
+    allow_drain: bool = False
 
     def root(self, account: Account) -> Path:
         """The user's directory. The name has no slash and is neither of the dots, so it stays one part of a path."""
@@ -53,6 +54,8 @@ class Options:
 
 def perform(request: Request, options: Options) -> dict[str, Any]:
     """Become the user, then do what is asked. Raises BackendAIError. The process is good for nothing else afterwards."""
+    if isinstance(request, Drain | Resume):
+        return _update_node(request, options)
     account = find_account(request.user, request.uid, options.min_uid)
     root = options.root(account)
     if os.geteuid() == 0 and not isinstance(request, Cancel | ReadLog):
@@ -170,6 +173,30 @@ def _cancel(request: Cancel, options: Options, account: Account, root: Path) -> 
     if is_unreachable(words):
         raise SchedulerUnavailable
     raise BackendAIError(N_("The scheduler did not end the job: %(reason)s"), reason=words)
+
+
+def _update_node(request: Drain | Resume, options: Options) -> dict[str, Any]:
+    """The one thing that is done as root itself: Slurm lets its operators drain, and nobody else here is one."""
+    if not options.allow_drain:
+        raise Forbidden(N_("The helper was not started with --allow-drain."))
+    done = _run(build_scontrol(request, options), _root_environment(options), "/")
+    if done.returncode == 0:
+        return {}
+    words = clean_words(done.stderr)
+    if is_unreachable(words):
+        raise SchedulerUnavailable
+    raise Conflict(N_("Slurm did not change the node: %(reason)s"), reason=words)
+
+
+def build_scontrol(request: Drain | Resume, options: Options) -> list[str]:
+    """The argument list that changes one node."""
+    state = ["State=DRAIN", f"Reason={request.reason}"] if isinstance(request, Drain) else ["State=RESUME"]
+    return [str(Path(options.slurm_bin, "scontrol")), "update", f"NodeName={request.node}", *state]
+
+
+def _root_environment(options: Options) -> dict[str, str]:
+    variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/"}
+    return {**variables, "SLURM_CONF": options.slurm_conf} if options.slurm_conf else variables
 
 
 def _run(arguments: Sequence[str], variables: dict[str, str], directory: str, script: bytes = b"") -> subprocess.CompletedProcess[str]:

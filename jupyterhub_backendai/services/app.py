@@ -33,6 +33,8 @@ from .base import JSONHandler, PageHandler, PrivateHandler
 from .groups import ResourceGroups
 from .health import Health
 from .hub import HubClient
+from .nodes import NodesReader
+from .idle import IdleChecker
 from .process import PidFile, close_private, die_with_parent, open_private, open_public, socket_inode
 from .queues import FiguresReader
 from .reconcile import Reconciler
@@ -50,11 +52,13 @@ MODULES = (
     "language",
     "launch",
     "login",
+    "nodes",
     "queues",
     "schedule",
     "sessions",
     "summary",
     "rest.queues",
+    "rest.nodes",
     "rest.sessions",
     "rest.admin",
     "rest.announcements",
@@ -97,6 +101,7 @@ def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     """The public application, on a database that can keep secrets from now on. ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``health``."""
     db.info["safe"] = make_safe(settings)
     parts.setdefault("groups", ResourceGroups(settings, db))
+    parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
     hub_auth = parts["hub_auth"]
     prefix = hub_auth.base_url
     routes = [(prefix + path, *rest) for path, *rest in join_handlers("default_handlers")]
@@ -119,6 +124,7 @@ def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
 def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     """The application of the private listener: the hub's calls, and nothing of the public one."""
     parts.setdefault("groups", ResourceGroups(settings, db))
+    parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
     parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
     db.info["safe"] = make_safe(settings)
     return Application(
@@ -175,6 +181,7 @@ class Service:
             "hub": self.hub,
             "figures": self.figures,
             "groups": self.groups,
+            "nodes": NodesReader(self.db, self.backends),
             "scheduler": self.scheduler,
             "backends": self.backends,
             "people": self.people,
@@ -191,7 +198,8 @@ class Service:
         self._private_inode = socket_inode(settings.private_url)
         log.info("Listening on %s and %s", self.url, settings.private_url)
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
-        works = (self.groups.run, self.figures.run, self.reconciler.run, self.scheduler.run)
+        self.idle = IdleChecker(self.db, self.hub)
+        works = (self.groups.run, self.figures.run, self.reconciler.run, self.scheduler.run, self.idle.run)
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
 
     async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:

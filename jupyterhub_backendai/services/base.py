@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..store.database import Database
     from .groups import ResourceGroups
     from .hub import HubClient
+    from .nodes import NodesReader
     from .queues import FiguresReader
     from .schedule import Scheduler
 
@@ -92,6 +93,10 @@ class Parts:
     @property
     def scheduler(self) -> Scheduler:
         return cast("Scheduler", self.application.settings["scheduler"])
+
+    @property
+    def nodes(self) -> NodesReader:
+        return cast("NodesReader", self.application.settings["nodes"])
 
     @property
     def backends(self) -> Mapping[str, Backend]:

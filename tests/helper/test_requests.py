@@ -110,3 +110,24 @@ def test_an_unknown_field_is_refused(name):
 def test_a_field_twice_is_refused():
     with pytest.raises(InvalidParameters):
         parse(b'{"verb": "mkdir", "user": "kim01", "user": "kim02", "uid": 1}')
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("node", value) for value in ("n[1-2]", "n1,n2", "-n", "", "ALL ", "n1\n", 5, None)),
+        *(("reason", value) for value in ("", " x", "a\nb", "State=IDLE", 'a"b', "x" * 201, "a'b", "-x", None, "a[b]")),
+    ],
+)
+def test_a_nodes_name_and_the_reason_are_plain(name, value):
+    with pytest.raises(InvalidParameters, match=name):
+        read(**{"verb": "drain", "node": "n1", "reason": "new fan", name: value})
+
+
+def test_draining_is_of_one_node_and_of_nobody():
+    assert read(verb="drain", node="n-1.x", reason="새 팬 (3번), #42").reason == "새 팬 (3번), #42"
+    assert read(verb="resume", node="n1").user == ""
+    with pytest.raises(InvalidParameters, match="no field reason"):
+        read(verb="resume", node="n1", reason="x")
+    with pytest.raises(InvalidParameters, match="lacks"):
+        read(verb="drain", node="n1")
