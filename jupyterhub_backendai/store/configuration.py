@@ -1,4 +1,4 @@
-"""The whole configuration as one document: written out, compared, and made so.
+"""All that is administered as one document: written out, compared, and made so.
 
 A document has a section per noun (``domains:`` …), each a list of things, each with the fields it names; what it does not name stays
 as it is. Changing is all or nothing: run :func:`apply` with ``Database.run_exclusive``.
@@ -6,23 +6,25 @@ as it is. Changing is all or nothing: run :func:`apply` with ``Database.run_excl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ..core.documents import VERSION, Difference, is_same, write_field
 from ..core.identity import Actor
 from ..core.nouns import Change, Kind, Noun, Query, Record
+from ..core.nouns.resource_groups import list_owned_fields
 from ..core.slots import SlotKind
 from ..errors import N_, BackendAIError, Forbidden, InvalidParameters, NotFound, Violation
 from . import audit
-from .models import DEFAULT_POLICY
+from .models import DEFAULT_POLICY, Image, ResourceGroup
 from .records import RECORDS, Records, list_slot_kinds
+from .resource_groups import list_owned
 from .settings import get_setting, list_settings, set_setting
 
 # What others refer to comes before them. Everything else that is administered is no configuration: keys, sessions, the log.
@@ -54,9 +56,9 @@ _PAGE_SIZE = 500
 
 
 def export(db: Session, actor: Actor, *, people: bool = False) -> dict[str, Any]:
-    """Everything as one plain document, in an order that stays; secrets are left out. Raises Forbidden or NotFound.
+    """Everything as one plain document, in an order that stays, without secrets and what the configuration file owns.
 
-    ``people`` adds the users with their roles and projects; without it the document holds no personal data.
+    ``people`` adds the users with their roles and projects; without it the document holds no personal data. Raises Forbidden or NotFound.
     """
     _require(actor)
     kinds = list_slot_kinds(db)
@@ -64,8 +66,8 @@ def export(db: Session, actor: Actor, *, people: bool = False) -> dict[str, Any]
     for name in ORDER:
         if name in RECORDS and (people or name != PEOPLE):
             noun = _loosen(RECORDS[name].noun)
-            found = sorted(_list_known(db, actor, RECORDS[name]).items())
-            document[name] = [_write(noun, record.values, kinds) for _, record in found]
+            found, owned = sorted(_list_known(db, actor, RECORDS[name]).items()), _list_owned(db, name)
+            document[name] = [_write(noun, record.values, kinds, owned.get(key, frozenset())) for key, record in found]
     return {**document, SETTINGS: list_settings(db)}
 
 
@@ -269,8 +271,18 @@ def _loosen(noun: Noun) -> Noun:
     return replace(noun, fields=fields)
 
 
-def _write(noun: Noun, values: Mapping[str, Any], kinds: Mapping[str, SlotKind]) -> dict[str, Any]:
-    return {item.name: write_field(item, values[item.name], kinds) for item in noun.fields}
+def _write(noun: Noun, values: Mapping[str, Any], kinds: Mapping[str, SlotKind], owned: Collection[str]) -> dict[str, Any]:
+    return {item.name: write_field(item, values[item.name], kinds) for item in noun.fields if item.name not in owned}
+
+
+def _list_owned(db: Session, name: str) -> dict[str, frozenset[str]]:
+    """The fields that are the configuration file's, by key: a document that had them would be refused after each change of the file."""
+    if name == "resource_groups":
+        groups = db.scalars(select(ResourceGroup).where(ResourceGroup.is_configured.is_(True)))
+        return {row.name: list_owned_fields(list_owned(row)) for row in groups}
+    if name == "images":
+        return {key: frozenset({"labels"}) for key in db.scalars(select(Image.name).where(Image.is_configured.is_(True)))}
+    return {}
 
 
 def _list_known(db: Session, actor: Actor, records: Records) -> dict[str, Record]:

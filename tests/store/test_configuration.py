@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from jupyterhub_backendai.core.documents import format_document, parse_document
 from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.errors import Forbidden, InvalidParameters, NotFound
+from jupyterhub_backendai.store import images, resource_groups
 from jupyterhub_backendai.store.configuration import apply, export, plan
 from jupyterhub_backendai.store.crypt import Crypt
 from jupyterhub_backendai.store.database import Database
@@ -16,7 +17,7 @@ from jupyterhub_backendai.store.models import AuditEntry, Base, Domain, Image, R
 from jupyterhub_backendai.store.records import RECORDS
 from jupyterhub_backendai.store.records.images import read_password
 from jupyterhub_backendai.store.safe import KEY, Safe
-from tests.factories import add_user
+from tests.factories import add_user, make_queue
 
 ROOT = Actor("root", Role.SUPERADMIN, source="command line")
 DOCUMENT = """
@@ -224,6 +225,26 @@ async def test_prune_takes_away_what_is_not_named_in_the_sections_that_are_there
         ("resource_slot_types", "rocm.device", "delete"),
     ]
     assert await database.run_exclusive(apply, ROOT, document, prune=True) == []
+
+
+async def test_what_the_configuration_file_owns_is_not_in_the_document(database):
+    def sync_all(db, label, partition):
+        images.sync(db, {"python": {"labels": {"en": label}}})
+        resource_groups.sync(db, {"gpu": make_queue("gpu", "slurm", partition=partition, labels={"en": label})})
+
+    await database.run_exclusive(sync_all, "Python", "gpu-a")
+    document = await database.run(export, ROOT)
+    assert set(document["resource_groups"][0]) & {"engine", "labels", "partition", "position"} == set()
+    assert document["resource_groups"][0]["scheduler"] == "none"
+    assert set(document["images"][0]) == {"name", "container_registry", "min_slots", "max_slots", "is_active"}
+    await database.run_exclusive(sync_all, "Snake", "gpu-b")
+    assert await database.run_exclusive(apply, ROOT, document, prune=True) == []
+    document["resource_groups"][0] |= {"description": "new", "partition": "mine"}
+    with pytest.raises(InvalidParameters) as caught:
+        await database.run_exclusive(apply, ROOT, document)
+    assert [item.field for item in caught.value.violations] == ["resource_groups[0].partition"]
+    del document["resource_groups"][0]["partition"]
+    assert [item.after for item in await database.run_exclusive(apply, ROOT, document)] == [{"description": "new"}]
 
 
 async def test_what_is_in_use_is_not_pruned_and_then_nothing_is(database):
