@@ -33,8 +33,8 @@ from .base import JSONHandler, PageHandler, PrivateHandler
 from .groups import ResourceGroups
 from .health import Health
 from .hub import HubClient
-from .nodes import NodesReader
 from .idle import IdleChecker
+from .nodes import NodesReader
 from .process import PidFile, close_private, die_with_parent, open_private, open_public, socket_inode
 from .queues import FiguresReader
 from .reconcile import Reconciler
@@ -65,6 +65,7 @@ MODULES = (
     "rest.configuration",
     "rest.resource_presets",
     "rest.settings",
+    "rest.statistics",
 )
 
 
