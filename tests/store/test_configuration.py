@@ -1,5 +1,7 @@
 """The whole configuration as one document."""
 
+from pathlib import Path
+
 import pytest
 from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
@@ -355,3 +357,10 @@ async def test_settings_that_are_not_named_stay(database):
     await database.run_exclusive(apply, ROOT, {"settings": {"status": {"value": "frozen"}}})
     await database.run_exclusive(apply, ROOT, {"settings": None, "domains": None})
     assert await database.run(lambda db: db.get(Setting, "status").value) == {"value": "frozen"}
+
+
+async def test_the_example_of_the_documentation_works(database):
+    page = (Path(__file__).parents[2] / "docs" / "howto-git.md").read_text()
+    document = parse_document(page.split("```yaml\n")[1].split("```")[0])
+    assert len(await database.run_exclusive(apply, ROOT, document)) == 6
+    assert await database.run_exclusive(apply, ROOT, document) == []
