@@ -26,6 +26,7 @@ from ..store.database import Database, current_revision, upgrade
 from .check import list_problems
 from .configuration import add_configuration, add_recalculation, add_settings
 from .connection import list_complaints
+from .nodes import add_nodes
 from .nouns import add_nouns
 from .reference import format_nouns, format_reference
 
@@ -89,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     reset.add_argument("name")
 
     add_nouns(nouns, {"user": user})
+    add_nodes(nouns)
     add_settings(nouns)
     add_recalculation(nouns)
     return parser

@@ -54,7 +54,7 @@ def format_cell(field: Field, value: Any) -> str:
     if field.kind is Kind.BYTES and isinstance(value, int):
         return format_bytes(value).replace(" ", "")
     if field.kind is Kind.SLOTS and isinstance(value, Mapping):
-        return printable(",".join(f"{name}={_format_amount(name, str(amount))}" for name, amount in value.items()))
+        return format_slots(value)
     if field.kind is Kind.MOMENT:
         return str(value)[:19].replace("T", " ")
     if isinstance(value, Mapping):
@@ -62,6 +62,11 @@ def format_cell(field: Field, value: Any) -> str:
     if isinstance(value, list):
         return printable(",".join(map(str, value)))
     return printable(str(value))
+
+
+def format_slots(slots: Mapping[str, Any]) -> str:
+    """Slots as options of a command are written."""
+    return printable(",".join(f"{name}={_format_amount(name, str(amount))}" for name, amount in slots.items()))
 
 
 def _format_amount(name: str, text: str) -> str:

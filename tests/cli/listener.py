@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
@@ -28,11 +29,17 @@ async def database(site, sqlite_template) -> AsyncIterator[Database]:
     await opened.close()
 
 
+@pytest.fixture
+def parts(database) -> dict:
+    """The parts of the service that a test brings itself."""
+    return {}
+
+
 @pytest_asyncio.fixture
-async def run(site, database, capsys, monkeypatch):
+async def run(site, database, parts, capsys, monkeypatch):
     """Run one command in a thread of its own, as the program would in a process of its own."""
     settings = load_settings(site / "jupyterhub_config.py")
-    server = HTTPServer(make_private_app(settings, database))
+    server = HTTPServer(make_private_app(settings, database, **parts))
     server.add_socket(bind_unix_socket(str(site / "private.sock"), 0o600))
     for name in ("BACKENDAI_URL", "BACKENDAI_TOKEN", "BACKENDAI_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)

@@ -1,9 +1,9 @@
 import yaml
 
 from jupyterhub_backendai.store.models import Domain
-from tests.cli.listener import database, run
+from tests.cli.listener import database, parts, run
 
-__all__ = ["database", "run"]
+__all__ = ["database", "parts", "run"]
 
 
 async def test_what_was_exported_changes_nothing(run, tmp_path):

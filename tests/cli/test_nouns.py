@@ -12,9 +12,9 @@ from jupyterhub_backendai.cli.table import format_table, text_width
 from jupyterhub_backendai.core.nouns import NOUNS
 from jupyterhub_backendai.store.models import AuditEntry
 from jupyterhub_backendai.store.records import RECORDS
-from tests.cli.listener import database, run
+from tests.cli.listener import database, parts, run
 
-__all__ = ["database", "run"]
+__all__ = ["database", "parts", "run"]
 
 
 async def test_one_is_made_shown_changed_and_removed(run, database):
