@@ -58,8 +58,8 @@ async def list_paths(site):
     paths = list(OTHER_PAGES)
     for name, records in RECORDS.items():
         paths.append(f"admin/{name}")
-        if "create" in records.noun.verbs:
-            paths.append(f"admin/{name}/new")
+        if "create" in records.noun.verbs and ("update" not in records.noun.verbs or name in ("announcements", "container_registries")):
+            paths.append(f"admin/{name}/new")  # the other forms have the same fields as those of one thing
         if name in keys:
             paths.append(f"admin/{name}/{keys[name].replace('/', '%2F')}")
     return paths
@@ -72,6 +72,7 @@ async def test_axe_finds_nothing_serious_on_any_page(chromium, full_site, langua
     """Every rule in both languages and both schemes; of what only the colours decide, every pair."""
     page = await open_page(chromium, full_site, language, bypass_csp=True)
     await page.context.add_init_script(AXE.read_text())
+    await page.context.route("**/hub/static/components/**", lambda route: route.abort())  # icons and the hub's own scripts: time, no words
     found = {}
     for path in await list_paths(full_site):
         await page.emulate_media(color_scheme=next(iter(schemes)))
@@ -113,6 +114,6 @@ async def tab_to(page, selector, most=80):
     """Press Tab until something is reached."""
     for _ in range(most):
         await page.keyboard.press("Tab")
-        if await page.evaluate("selector => document.activeElement.matches(selector)", selector):
+        if await page.evaluate("selector => document.activeElement?.matches(selector) ?? false", selector):
             return
     raise AssertionError(f"{selector} is not reached by Tab")
