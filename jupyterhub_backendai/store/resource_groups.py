@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select, union
+from sqlalchemy import select, text, union
 from sqlalchemy.orm import Session
 
 from ..core.identity import Role
@@ -24,6 +24,9 @@ def sync(db: Session, queues: Mapping[str, Queue]) -> None:
     What the file does not say of a group stays as administrators left it. A group that the file no longer has becomes inactive and
     is then theirs; an administrators' group that the file names becomes the file's.
     """
+    if db.get_bind().dialect.name == "postgresql":
+        # Two services that start at once make each row once.
+        db.execute(text("SELECT pg_advisory_xact_lock(hashtext('backendai-groups'))"))
     rows = {row.name: row for row in db.scalars(select(ResourceGroup))}
     for position, queue in enumerate(queues.values()):
         row = rows.get(queue.name)
@@ -80,7 +83,13 @@ def list_usable_by(db: Session, user: str, projects: Sequence[str], role: Role) 
 
 def check_usable(db: Session, queue: Queue, user_id: str, project: str, role: Role) -> list[Violation]:
     """Whether somebody may use a group for a project; of one that the database does not have ``queue.projects`` says it."""
-    if db.get(ResourceGroup, queue.name) is None or queue.name in list_usable(db, user_id, [project], role):
+    row = db.get(ResourceGroup, queue.name)
+    if row is None:
+        return []
+    if not row.is_active:
+        return [Violation(N_("The queue %(queue)s is closed at the moment."), {"queue": queue.name}, "queue", "closed")]
+    # Most groups are open to everybody: that needs no look at the links.
+    if (row.is_public and row.is_open) or queue.name in list_usable(db, user_id, [project], role):
         return []
     message = N_("The queue %(queue)s is not open to the project %(project)s.")
     return [Violation(message, {"queue": queue.name, "project": project}, "queue", "queue")]

@@ -1,11 +1,16 @@
 """Configured groups in the database, and who may use which."""
 
+import asyncio
 from dataclasses import replace
 
+import pytest
+
 from jupyterhub_backendai.core.identity import Role
+from jupyterhub_backendai.errors import Forbidden, InvalidParameters
 from jupyterhub_backendai.store import models
 from jupyterhub_backendai.store.resource_groups import list_queues, list_usable, sync
-from tests.factories import add_user, make_queue, make_slots
+from jupyterhub_backendai.store.sessions import admit
+from tests.factories import add_user, make_queue, make_slots, make_spec
 
 PLAIN = make_queue("plain", max_time_s=7200, labels={"ko": "기본"}, max_slots=make_slots(2))
 VIP = make_queue("vip", projects=("alpha",), scheduler="drf")
@@ -79,3 +84,23 @@ async def test_usable_is_the_union_over_domain_projects_and_keypairs(database):
     await database.run(lambda db: setattr(db.get(models.Keypair, "A" * 20), "is_active", False))
     assert await database.run(usable, stranger, "alpha") == {"vip", "domain"}
     assert await database.run(usable, user_id) == {"domain"}
+
+
+async def test_services_that_start_at_once_make_each_group_once(database):
+    await asyncio.gather(*(database.run_exclusive(sync, by_name(PLAIN, VIP)) for _ in range(6)))
+    assert list(await database.run(list_queues)) == ["plain", "vip"]
+
+
+async def test_admission_asks_again_whatever_the_snapshot_says(database):
+    await database.run(add_user, "kim01", "alpha")
+    await database.run(sync, by_name(PLAIN, VIP, make_queue("closed", is_open=False)))
+    queues = await database.run(list_queues)
+    await database.run_exclusive(admit, make_spec(queue="vip"), queues["vip"], None)
+    with pytest.raises(Forbidden, match="not open to the project alpha"):
+        await database.run_exclusive(admit, make_spec(queue="closed"), queues["closed"], None)
+    await database.run(lambda db: setattr(db.get(models.ResourceGroup, "plain"), "is_active", False))
+    with pytest.raises(InvalidParameters, match="closed at the moment"):
+        await database.run_exclusive(admit, make_spec(queue="plain"), queues["plain"], None)
+    await database.run(lambda db: db.add(models.Image(name="default", min_slots=make_slots(3))))
+    with pytest.raises(InvalidParameters, match="at least 3 of cpu"):
+        await database.run_exclusive(admit, make_spec(queue="vip"), queues["vip"], None)
