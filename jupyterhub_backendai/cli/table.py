@@ -13,6 +13,8 @@ from ..core.nouns import Kind, Noun
 from ..core.nouns.values import INFINITY_WORD, Field
 from ..core.slots import KNOWN_SLOTS, SlotKind, format_bytes
 
+_SPANS = ((86_400, "d"), (3600, "h"), (60, "m"))
+
 
 def format_records(noun: Noun, items: Sequence[Mapping[str, Any]], columns: Sequence[str], style: str) -> str:
     """Many records; ``style`` is ``table``, ``json`` or ``yaml``."""
@@ -46,22 +48,33 @@ def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def format_cell(field: Field, value: Any) -> str:
-    """A value of REST's as people read it."""
+    """A value of REST's as people read it, and may give it back in an option."""
     if value is None or value in ("", {}, []):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if field.kind is Kind.BYTES and isinstance(value, int):
         return format_bytes(value).replace(" ", "")
+    if field.kind is Kind.DURATION and isinstance(value, int):
+        return _format_span(value)
     if field.kind is Kind.SLOTS and isinstance(value, Mapping):
         return format_slots(value)
     if field.kind is Kind.MOMENT:
         return str(value)[:19].replace("T", " ")
+    if field.kind is Kind.HOSTS and isinstance(value, Mapping):
+        return printable(",".join(f"{host}={'+'.join(permissions)}" for host, permissions in value.items()))
+    if field.kind is Kind.LABELS and isinstance(value, Mapping):
+        return printable("; ".join(f"{language}={text}" for language, text in value.items()))
     if isinstance(value, Mapping):
         return printable(json.dumps(value, ensure_ascii=False))
     if isinstance(value, list):
         return printable(",".join(map(str, value)))
     return printable(str(value))
+
+
+def _format_span(seconds: int) -> str:
+    """With the largest unit that says it exactly."""
+    return next((f"{seconds // size}{unit}" for size, unit in _SPANS if seconds and seconds % size == 0), f"{seconds}s")
 
 
 def format_slots(slots: Mapping[str, Any]) -> str:

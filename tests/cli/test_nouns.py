@@ -8,8 +8,8 @@ from jupyterhub_backendai.cli.connection import Answer
 from jupyterhub_backendai.cli.fields import read_values
 from jupyterhub_backendai.cli.main import build_parser
 from jupyterhub_backendai.cli.nouns import read_all
-from jupyterhub_backendai.cli.table import format_table, text_width
-from jupyterhub_backendai.core.nouns import NOUNS
+from jupyterhub_backendai.cli.table import format_cell, format_table, text_width
+from jupyterhub_backendai.core.nouns import NOUNS, Field, Kind
 from jupyterhub_backendai.store.models import AuditEntry
 from jupyterhub_backendai.store.records import RECORDS
 from tests.cli.listener import database, parts, run
@@ -121,6 +121,57 @@ def test_what_a_terminal_would_obey_is_not_printed(capsys):
     from jupyterhub_backendai.cli.table import printable
 
     assert printable("a\x1b[31mb\x07\nc") == "a�[31mb� c"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        (Kind.DURATION, 7200, "2h"),
+        (Kind.DURATION, 61, "61s"),
+        (Kind.DURATION, "Infinity", "Infinity"),
+        (Kind.BYTES, 10 * 1024**3, "10GiB"),
+        (Kind.SLOTS, {"cpu": "4", "mem": "Infinity"}, "cpu=4,mem=Infinity"),
+        (Kind.HOSTS, {"home": ["upload-file", "download-file"]}, "home=upload-file+download-file"),
+        (Kind.LABELS, {"en": "News", "ko": "소식"}, "en=News; ko=소식"),
+        (Kind.MOMENT, "2026-03-01T09:00:00+00:00", "2026-03-01 09:00:00"),
+        (Kind.REFERENCES, ["a", "b"], "a,b"),
+        (Kind.OPTIONS, {"a": 1}, '{"a": 1}'),
+        (Kind.BOOLEAN, False, "no"),
+        (Kind.INTEGER, 0, "0"),
+        (Kind.TEXT, None, "-"),
+    ],
+)
+def test_values_are_shown_as_they_are_given(kind, value, text):
+    assert format_cell(Field("x", kind, "X"), value) == text
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "value"),
+    [
+        ("--allowed-vfolder-hosts", "home=upload-file+download-file,scratch=", {"home": ["upload-file", "download-file"], "scratch": []}),
+        ("--total-resource-slots", "", {}),
+        ("--resource-groups", "a, b,", ["a", "b"]),
+        ("--description", "a=b,c", "a=b,c"),
+    ],
+)
+def test_options_are_taken_apart(option, given, value):
+    options = build_parser().parse_args(["domain", "set", "x", option, given])
+    assert read_values(NOUNS["domains"], options) == {option.removeprefix("--").replace("-", "_"): value}
+
+
+def test_texts_come_in_languages():
+    options = build_parser().parse_args(["announcement", "create", "--title", "en=News=1", "--title", "ko=소식", "--body", "ko=글"])
+    assert read_values(NOUNS["announcements"], options) == {"title": {"en": "News=1", "ko": "소식"}, "body": {"ko": "글"}}
+
+
+async def test_a_secret_is_read_and_never_given(run, tmp_path):
+    (tmp_path / "secret").write_text("hunter2 hunter2\n")
+    for arguments, stdin in ((("--password-file", str(tmp_path / "secret")), ""), (("--password-file", "-"), "hunter2 hunter2\n")):
+        name = f"registry-{bool(stdin)}"
+        status, out, err = await run("container-registry", "create", name, "--url", "https://cr.example.org", *arguments, stdin=stdin)
+        assert (status, "hunter2" in out + err) == (0, False), err
+    assert (await run("container-registry", "set", "registry-True", "--password", "x"))[0] == 2
+    assert "cannot be read" in (await run("container-registry", "set", "registry-True", "--password-file", "/no/such"))[2]
 
 
 def test_a_table_without_rows_is_its_head():
