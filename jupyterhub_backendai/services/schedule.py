@@ -1,7 +1,7 @@
 """The waiting lines of queues without a scheduler of their own: who gets a place, and telling those who wait.
 
-Every service gives out places only while it holds the lease. It looks when a session joins a line or gives back a place here, and
-every second, because another service, a start time or a pending timeout may have changed something.
+A service looks when a session joins a line or gives back a place through it. The one with the lease also looks every second: another
+service, a start time or a pending timeout may have changed something. Two that look at once do no harm: places are given under locks.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ class Scheduler:
         await self._groups.ready()
         try:
             while True:
+                is_woken = self._something_happened.is_set()
                 self._something_happened.clear()
                 try:
-                    await self.schedule()
+                    await self.schedule(is_woken=is_woken)
                 except BackendAIError as exc:
                     log.info("Nothing was scheduled: %s", exc)
                 try:
@@ -65,10 +66,10 @@ class Scheduler:
             self._tell(list(self._listeners))
             await self._give_back()
 
-    async def schedule(self) -> list[str]:
-        """One look at every line; the ids of the sessions that got a place."""
+    async def schedule(self, *, is_woken: bool = True) -> list[str]:
+        """One look at every line; the ids of the sessions that got a place. Without ``is_woken`` only with the lease."""
         names = await self._db.run(scheduling.list_waiting_queues)
-        if not names or not await self._has_lease():
+        if not names or not (await self._has_lease() or is_woken):
             return []
         placed: list[str] = []
         for name in sorted(names):
