@@ -21,7 +21,16 @@ AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 RUN = """async (rules) => (await axe.run(document, rules.length ? {runOnly: {type: "rule", values: rules}, resultTypes: ["violations"]} : {resultTypes: ["violations"]})).violations
     .filter(found => ["serious", "critical"].includes(found.impact))
     .map(found => `${found.id}: ` + found.nodes.slice(0, 4).map(node => node.target.join(" ") + " " + node.html.slice(0, 160)).join(" | "))"""
-OTHER_PAGES = ["launch", "summary", "admin/", "admin/settings", "admin/maintenance"]
+OTHER_PAGES = [
+    "launch",
+    "summary",
+    "admin/",
+    "admin/nodes",
+    "admin/statistics",
+    "admin/settings",
+    "admin/maintenance",
+    "admin/domains/import",
+]
 
 
 @pytest_asyncio.fixture

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from . import files, forms, lists, maintenance, sessions, settings, statistics, users
+from . import bulk, files, forms, lists, maintenance, sessions, settings, statistics, users
 
 default_handlers = [
+    *bulk.default_handlers,
     *statistics.default_handlers,
     *files.default_handlers,
     *lists.default_handlers,

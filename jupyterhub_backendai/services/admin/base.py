@@ -146,6 +146,11 @@ def _entry(name: str, actor: Actor, base: str) -> Entry | None:
     return Entry(name, noun.title, base + name)
 
 
+def can_import(noun: Noun, actor: Actor) -> bool:
+    """Whether such things can be made and changed by a file: it must name them as people do."""
+    return noun.key == "name" and noun.may(actor, "create") and noun.may(actor, "update")
+
+
 def title_of(noun: Noun, values: Mapping[str, Any], key: str) -> str:
     """What people call a thing: its name where it has one, else its key."""
     for name in ("name", "title", "action"):

@@ -18,7 +18,7 @@ from .lists import ListHandler
 
 PAGE_SIZE = 500
 # What a spreadsheet would take for a formula when a cell begins with it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class FileHandler(ListHandler):
@@ -68,7 +68,7 @@ def write_cell(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str) if value else ""
     else:
         text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 default_handlers = [(r"admin/([a-z_]+)\.csv", FileHandler)]

@@ -16,7 +16,7 @@ from ...errors import N_, InvalidParameters
 from ...store.records import RECORDS, Records, list_slot_kinds
 from ..auth import administrative
 from ..rest.admin import is_plain
-from .base import NOUN_PATH, AdminHandler, title_of
+from .base import NOUN_PATH, AdminHandler, can_import, title_of
 from .show import Cell, show, word
 
 # How many things a choice offers; of more than these the name is typed.
@@ -224,7 +224,8 @@ class ListHandler(AdminHandler):
             return
         table = Table(self, records.noun, page, options, kinds)
         may_create = records.noun.may(self.actor, "create")
-        self.render_admin("admin/list.html", name, noun=records.noun, table=table, may_create=may_create)
+        bulk_url = f"{self.base}{name}/import" if can_import(records.noun, self.actor) else ""
+        self.render_admin("admin/list.html", name, noun=records.noun, table=table, may_create=may_create, bulk_url=bulk_url)
 
     def read_arguments(self) -> dict[str, str]:
         """The parameters of the address, the last of each."""
