@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import add, attrgetter
+from typing import Any
 
 from .policies import Holding
 from .queues import Queue
@@ -96,12 +97,28 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Why a session goes on waiting. ``word`` is one of :mod:`.waiting`'s; ``position`` counts from 1 among those that could start."""
+    """Why a session goes on waiting. ``word`` is one of :mod:`.waiting`'s; ``position`` counts from 1 among those that could start.
+
+    A rule that is not of the line (a quota) says so itself, in ``message`` and ``params``.
+    """
 
     word: str
     position: int | None = None
     detail: str = ""
     start_at: float | None = None
+    message: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Gate:
+    """What else must be so at the moment a session gets its place: quotas. This one lets everybody through."""
+
+    def check(self, session: Pending) -> Wait | None:  # noqa: ARG002 - for subclasses
+        """Why the session may not start now; it keeps nobody else back."""
+        return None
+
+    def let_in(self, session: Pending) -> None:
+        """The session got a place and counts from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +138,7 @@ def choose(
     nodes: Sequence[Node],
     dependencies: Mapping[str, Dependency],
     at: float,
+    gate: Gate | None = None,
 ) -> Round:
     """Give places to as many as fit, in the order of the group's scheduler.
 
@@ -140,21 +158,28 @@ def choose(
             waits[session.session_id] = wait
     holdings = list(held)
     order = _order(queue.scheduler, ready, holdings, nodes)
-    places, skipped, tried = _place(queue, order, len(holdings), nodes)
-    waits |= _tell(skipped, order)
+    places, passed, tried = _place(queue, order, len(holdings), nodes, gate or Gate())
+    waits |= _tell(passed, order)
     return Round(tuple(places), waits, tuple(timed_out), tuple(tried))
 
 
-def _place(queue: Queue, order: _Order, count: int, nodes: Sequence[Node]) -> tuple[list[Placement], list[tuple[Pending, Wait]], list[str]]:
+def _place(
+    queue: Queue, order: _Order, count: int, nodes: Sequence[Node], gate: Gate
+) -> tuple[list[Placement], list[tuple[Pending, Wait]], list[str]]:
     """The places, those that were passed over with the reason, and those that count a try."""
     places: list[Placement] = []
     passed: list[tuple[Pending, Wait]] = []
     tried: list[str] = []
     while (session := order.next()) is not None:
+        if wait := gate.check(session):
+            order.passed()
+            passed.append((session, wait))
+            continue
         is_full = queue.max_sessions is not None and count + len(places) >= queue.max_sessions
         node = None if is_full else _find_node(queue, session.slots, nodes)
         if node:
             places.append(Placement(session.session_id, node.name, node.take(session.slots)))
+            gate.let_in(session)
             order.placed()
             continue
         may_be_passed = not is_full and queue.num_retries_to_skip > 0
@@ -169,9 +194,11 @@ def _place(queue: Queue, order: _Order, count: int, nodes: Sequence[Node]) -> tu
 
 def _tell(passed: Sequence[tuple[Pending, Wait]], order: _Order) -> dict[str, Wait]:
     """What those are told that could start but have no place."""
-    found = {session.session_id: Wait(wait.word, position) for position, (session, wait) in enumerate(passed, 1)}
+    found = {session.session_id: wait for session, wait in passed if wait.message}
+    in_line = [(session, wait) for session, wait in passed if not wait.message]
+    found |= {session.session_id: Wait(wait.word, position) for position, (session, wait) in enumerate(in_line, 1)}
     far = Wait("order")
-    for position, session in enumerate(order.rest(), len(passed) + 1):
+    for position, session in enumerate(order.rest(), len(in_line) + 1):
         found[session.session_id] = Wait("order", position) if position <= POSITIONS else far
     return found
 

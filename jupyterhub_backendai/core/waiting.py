@@ -12,6 +12,7 @@ from .scheduling import Wait
 from .sessions import Admission
 
 _NOTHING_TO_DO = N_("Nothing to do: it starts by itself.")
+_OWN_LIMIT = N_("It starts by itself when others of these sessions have ended.")
 _CANCEL = N_("Cancel, and ask for something else.")
 _WORDS: Mapping[str, tuple[str, str]] = {
     "new": (N_("It has just been put into the line."), _NOTHING_TO_DO),
@@ -29,12 +30,14 @@ PENDING_TIMEOUT = N_("No place became free within the time that the queue lets s
 
 def explain_wait(wait: Wait) -> Explanation:
     """Why a session waits and what to do about it."""
+    if wait.message:
+        return Explanation(wait.message, _OWN_LIMIT, wait.params)
     return Explanation(*_WORDS.get(wait.word, _WORDS["order"]), {"session": wait.detail} if wait.detail else {})
 
 
 def wait_to_json(wait: Wait) -> dict[str, Any]:
     """A wait as the database keeps it; :func:`wait_from_json` is the inverse."""
-    return {name: value for name, value in asdict(wait).items() if value not in (None, "")}
+    return {name: value for name, value in asdict(wait).items() if value not in (None, "", {})}
 
 
 def wait_from_json(data: Mapping[str, Any]) -> Wait:

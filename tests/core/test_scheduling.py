@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from jupyterhub_backendai.core.policies import Holding
-from jupyterhub_backendai.core.scheduling import Dependency, DominantShares, Node, Pending, Wait, choose
+from jupyterhub_backendai.core.scheduling import Dependency, DominantShares, Gate, Node, Pending, Wait, choose
 from jupyterhub_backendai.core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots
 from jupyterhub_backendai.core.waiting import explain_wait, wait_from_json, wait_to_json
 from tests.factories import GIB, make_queue, make_slots
@@ -126,6 +126,32 @@ def test_devices_are_numbered_per_node_and_given_once():
     ]
     found = look([pend(str(number), 9 - number, gpu=1) for number in range(4)], nodes=machines, agent_selection_strategy="concentrated")
     assert [(place.node, place.devices) for place in found.places] == [("a", (1,)), ("b", (0,)), ("b", (1,))]
+
+
+class OnePerKey(Gate):
+    """Nobody may have more than one place."""
+
+    def __init__(self):
+        self.keys = set()
+
+    def check(self, session):
+        return Wait("quota", message="%(who)s has one", params={"who": session.access_key}) if session.access_key in self.keys else None
+
+    def let_in(self, session):
+        self.keys.add(session.access_key)
+
+
+@pytest.mark.parametrize("scheduler", ["fifo", "drf"])
+def test_who_is_over_a_quota_keeps_nobody_back(scheduler):
+    pending = [pend("a", 9), pend("b", 8), pend("c", 7, "AK2"), pend("d", 6, "AK3", cpu=4), pend("e", 5, "AK4")]
+    found = choose(make_queue(scheduler=scheduler), pending, (), [Node("n1", make_slots(4, 8 * GIB))], {}, AT, OnePerKey())
+    assert placed(found) == ["a", "c"]
+    if scheduler == "drf":  # who has least is looked at first, and d keeps the others back
+        assert found.waits["b"] == Wait("order", 3)
+    else:
+        assert str(explain_wait(found.waits["b"])) == "AK1 has one"
+    assert (found.waits["d"], found.waits["e"]) == (Wait("resources", 1), Wait("order", 2))
+    assert wait_from_json(wait_to_json(found.waits["b"])) == found.waits["b"]
 
 
 def test_only_the_first_hundred_are_told_their_position():
