@@ -10,7 +10,8 @@ from tornado.httputil import url_concat
 from ..core.images import check_image
 from ..core.policies import build_refusal, join_violations
 from ..core.sessions import INTERFACES, LaunchRequest, check_request, parse_request
-from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated
+from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated, Violation
+from . import presets
 from .announcements import load_news
 from .auth import authenticated, refuse_write
 from .base import PageHandler
@@ -29,11 +30,25 @@ class LaunchHandler(PageHandler):
     @authenticated
     async def get(self) -> None:
         form = soften(read_form(self.request.query_arguments))
+        if name := self.get_query_argument("preset", "")[:MAX_VALUE]:
+            await self._choose(form, name)
+            return
         if "_xsrf" in self.request.query_arguments:
             # Refresh without scripts is a GET of the form: the token must not stay in the address.
             self.redirect(f"{self.request.path}?{form.to_query()}")
             return
         await self._show(form)
+
+    async def _choose(self, form: Form, name: str) -> None:
+        """A link or a button with a preset: on to the form with its amounts filled in."""
+        fields = await presets.find_fields(self, name)
+        if fields is None:
+            unknown = Violation(
+                N_("There is no preset %(name)s any more. Choose another one, or type what you need."), {"name": name}, "cpu"
+            )
+            await self._show(form, collect(InvalidParameters(violations=[unknown]), self.language))
+            return
+        self.redirect(f"{self.request.path}?{presets.fill(form, fields).to_query()}")
 
     async def post(self) -> None:
         form = read_form(self.request.body_arguments)
@@ -114,7 +129,9 @@ class LaunchHandler(PageHandler):
         user, other = self.user_model["name"], self.get_query_argument("user", "")[:MAX_VALUE]
         is_refresh = bool(self.get_query_argument("refresh", ""))
         figures = await self.figures.look(max_age_s=1 if is_refresh else None)
-        page = self._fill(form, list_page_rows(await self.groups.list_usable(self.identity), figures, self.language))
+        queues = await self.groups.list_usable(self.identity)
+        page = self._fill(form, list_page_rows(queues, figures, self.language))
+        page["presets"] = await presets.load_cards(self, queues.get(page["chosen"]), page["values"])
         if form.server is not None and running is None and self.request.method == "GET":
             servers = await list_servers(self)
             if is_active(servers.get(form.server)):
@@ -148,4 +165,14 @@ class LaunchHandler(PageHandler):
         }
 
 
-default_handlers = [(r"launch", LaunchHandler)]
+class PresetsHandler(PageHandler):
+    """The cards alone, for another queue or project: the same part of the page, drawn anew."""
+
+    @authenticated
+    async def get(self) -> None:
+        form = read_form(self.request.query_arguments)
+        queue = (await self.groups.list_usable(self.identity)).get(form.values["queue"])
+        self.render_page("presets.html", presets=await presets.load_cards(self, queue, form.values))
+
+
+default_handlers = [(r"launch", LaunchHandler), (r"presets", PresetsHandler)]

@@ -19,6 +19,7 @@ from .admin.show import show_slots
 from .announcements import load_news
 from .auth import authenticated
 from .base import PageHandler
+from .presets import list_starts
 from .queues import list_page_rows
 from .servers import is_active, list_servers
 
@@ -75,7 +76,8 @@ class SummaryHandler(PageHandler):
             self.hub_auth.cache.clear()
             self.redirect(self.get_login_url())
             return
-        rows = list_page_rows(await self.groups.list_usable(self.identity), figures, self.language)
+        queues = await self.groups.list_usable(self.identity)
+        rows = list_page_rows(queues, figures, self.language)
         self.render_page(
             "summary.html",
             cards=self._list_cards(found.live, servers),
@@ -85,6 +87,7 @@ class SummaryHandler(PageHandler):
             figures=figures,
             chosen="",
             news=await load_news(self),
+            starts=await list_starts(self, queues),
         )
 
     def _list_cards(self, live: Sequence[SessionInfo], servers: Mapping[str, Any] | None) -> list[Card]:

@@ -27,6 +27,7 @@ def add_session(db, user="kim01", **fields):
             "interface": "lab",
             "slots": make_slots(2, 4 * GIB),
             "time_limit_s": 7200,
+            "scheduled_at": now(),
             **fields,
         }
     )

@@ -94,6 +94,7 @@ function showChoice() {
     byId("sum-local").hidden = row.engine !== "local";
     showStart(row);
   }
+  showPreset();
   byId("sum-environment").textContent = textOf(byId("environment"));
   byId("sum-interface").textContent = form.elements.interface.value === "notebook" ? "Jupyter Notebook" : "JupyterLab";
   byId("sum-cpu").textContent = byId("cpu").value;
@@ -102,6 +103,54 @@ function showChoice() {
   byId("sum-time").textContent = byId("time").value || row?.defaultTime || "–";
 }
 
+function sameMemory(one, other) {
+  const plain = (text) => text.toLowerCase().replace(/\s|i?b$/g, "");
+  return plain(one) === plain(other);
+}
+
+function showPreset() {
+  const presets = [...document.querySelectorAll("#presets button[name=preset]")];
+  let label = "";
+  for (const button of presets) {
+    const is = (name) => byId(name).value.trim() === button.dataset[name];
+    const isChosen = is("cpu") && is("gpu") && sameMemory(byId("mem").value, button.dataset.mem);
+    button.classList.toggle("chosen", isChosen);
+    button.setAttribute("aria-pressed", String(isChosen));
+    if (isChosen && !label) label = button.firstElementChild.textContent;
+  }
+  byId("sum-preset").textContent = label || byId("sum-preset").dataset.custom;
+}
+
+// Which presets there are, and which can be had, depends on queue, project and environment.
+let asked = 0;
+async function readPresets() {
+  const box = byId("presets-box");
+  const url = new URL(box.dataset.url, window.location.href);
+  for (const [name, value] of new FormData(form)) if (name !== "_xsrf") url.searchParams.set(name, value);
+  const number = ++asked;
+  try {
+    const response = await fetch(url, { headers: { Accept: "text/html" }, redirect: "error", cache: "no-store" });
+    if (!response.ok || number !== asked) return;
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("presets");
+    const focused = document.activeElement?.name === "preset" ? document.activeElement.value : "";
+    if (fresh) byId("presets").replaceChildren(...fresh.children);
+    if (focused) byId("presets").querySelector(`button[value="${CSS.escape(focused)}"]`)?.focus();
+    showPreset();
+  } catch {
+    // what stands there was true a moment ago; the server decides
+  }
+}
+
+byId("presets-box").addEventListener("click", (event) => {
+  const button = event.target.closest("button[name=preset]");
+  if (!button) return;
+  event.preventDefault();
+  for (const name of ["cpu", "mem", "gpu"]) byId(name).value = button.dataset[name];
+  showChoice();
+});
+form.addEventListener("change", (event) => {
+  if (["queue", "project", "environment"].includes(event.target.name)) readPresets();
+});
 byId("refresh").addEventListener("click", (event) => {
   event.preventDefault();
   status.textContent = "";
