@@ -1,5 +1,6 @@
 """The whole configuration as one document."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -364,3 +365,9 @@ async def test_the_example_of_the_documentation_works(database):
     document = parse_document(page.split("```yaml\n")[1].split("```")[0])
     assert len(await database.run_exclusive(apply, ROOT, document)) == 6
     assert await database.run_exclusive(apply, ROOT, document) == []
+
+
+async def test_two_imports_at_a_time_make_it_once(database):
+    found = await asyncio.gather(*(database.run_exclusive(apply, ROOT, make()) for _ in range(2)))
+    assert min(map(len, found)) == 0
+    assert await database.run_exclusive(plan, ROOT, make(), prune=False) == []
