@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from .. import i18n
-from ..core.sessions import format_duration, parse_time
+from ..core.fields import format_duration, parse_time
 from ..core.slots import format_bytes, parse_bytes
 from ..errors import N_, BackendAIError, Violation
 

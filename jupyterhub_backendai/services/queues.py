@@ -13,8 +13,9 @@ from typing import Any
 from .. import i18n
 from ..backends.base import Backend
 from ..config import BackendAI
+from ..core.fields import format_duration
 from ..core.queues import Figures, GPUFigures, Queue, QueueFigures
-from ..core.sessions import format_duration, limits, max_time_s
+from ..core.sessions import limits, max_time_s
 from ..core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
 from ..errors import N_, BackendAIError
 from ..store.database import Database

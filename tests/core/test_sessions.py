@@ -2,20 +2,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyterhub_backendai.core.fields import MAX_TIME_S, MIN_MEM_BYTES, format_duration, parse_time
 from jupyterhub_backendai.core.identity import PosixAccount
 from jupyterhub_backendai.core.queues import GPUFigures, Queue, QueueFigures
 from jupyterhub_backendai.core.sessions import (
-    MAX_TIME_S,
-    MIN_MEM_BYTES,
     Admission,
     LaunchRequest,
     SessionSpec,
     check_request,
-    format_duration,
     limits,
     max_time_s,
     parse_request,
-    parse_time,
+    start_moment,
     time_limit_s,
 )
 from jupyterhub_backendai.core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots
@@ -268,3 +266,58 @@ def test_format_duration(seconds, text):
     assert format_duration(seconds) == text
     if "-" not in text:
         assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("given", "starts_at", "moment"),
+    [
+        ("", "", None),
+        ("+2h", "+7200", 1_000_007_200),
+        ("+1:30", "+5400", 1_000_005_400),
+        ("2026-11-21T18:00+09:00", "2026-11-21T09:00:00+00:00", 1_795_251_600),
+        ("2026-11-21T09:00:00Z", "2026-11-21T09:00:00+00:00", 1_795_251_600),
+    ],
+)
+def test_a_start_time(given, starts_at, moment):
+    request = parse_request({"queue": "q", "starts_at": given})
+    assert request.starts_at == starts_at
+    assert start_moment(request.starts_at, 1_000_000_000) == moment
+    assert parse_request(request.to_options()) == request
+
+
+@pytest.mark.parametrize("given", ["tomorrow", "2026-11-21T18:00", "2026-11-21", "+", "+x", "+9999d", "-2h", "9999-12-31T23:59:59-23:59"])
+def test_what_is_no_start_time(given):
+    with pytest.raises(InvalidParameters) as caught:
+        parse_request({"queue": "q", "starts_at": given})
+    assert [violation.field for violation in caught.value.violations] == ["starts_at"]
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("", ()),
+        ("train", ("train",)),
+        ("train, 내 실험 ,train", ("train", "내 실험")),
+        (["a", "b"], ("a", "b")),
+        (["a,b"], ("a", "b")),
+        ([], ()),
+    ],
+)
+def test_dependencies(given, names):
+    request = parse_request({"queue": "q", "depends_on": given})
+    assert request.depends_on == names
+    assert parse_request(request.to_options()) == request
+
+
+@pytest.mark.parametrize("given", [["a", 1], ["a", "b\0"], {"a": 1}, ",".join(f"s{number}" for number in range(21)), "x" * 65, "a\nb"])
+def test_what_are_no_dependencies(given):
+    with pytest.raises(InvalidParameters) as caught:
+        parse_request({"queue": "q", "depends_on": given})
+    assert [violation.field for violation in caught.value.violations] == ["depends_on"]
+
+
+@pytest.mark.parametrize(("scheduler", "engine", "refused"), [("fifo", "local", 0), ("none", "local", 2), ("fifo", "slurm", 2)])
+def test_only_a_line_of_ours_waits_for_times_and_sessions(scheduler, engine, refused):
+    request = LaunchRequest(queue="q", project="default", starts_at="+60", depends_on=("a",))
+    found = check_request(request, Queue("q", engine, scheduler=scheduler), None, ("default",))
+    assert len([violation for violation in found if violation.field in {"starts_at", "depends_on"}]) == refused

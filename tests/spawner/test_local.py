@@ -263,7 +263,7 @@ async def test_a_server_that_is_killed_from_outside_is_told_apart():
 
 @pytest.mark.parametrize("restart", [False, True])
 async def test_the_time_limit_holds(restart):
-    async with running_hub(extra="import jupyterhub_backendai.core.sessions as s; s.MIN_TIME_S = 1") as hub:
+    async with running_hub(extra="import jupyterhub_backendai.core.fields as f; f.MIN_TIME_S = 1") as hub:
         hub.service.time_s = 6
         await hub.launch("ann")
         model = await hub.until_ready("ann")

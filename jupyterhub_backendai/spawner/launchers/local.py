@@ -16,8 +16,9 @@ from jupyterhub.spawner import LocalProcessSpawner
 from traitlets import Unicode, default
 
 from ...config import BackendAI
+from ...core.fields import format_duration
 from ...core.reasons import Explanation
-from ...core.sessions import JobState, JobStatus, SessionStatus, format_duration
+from ...core.sessions import JobState, JobStatus, SessionStatus
 from ...errors import N_, Forbidden, StartFailed
 from .. import singleuser
 from .base import Ending, Launcher
