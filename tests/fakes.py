@@ -27,6 +27,7 @@ class FakeHub:
     servers: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     starts: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     stops: list[tuple[str, str]] = field(default_factory=list)
+    stop_answer: int = 204
     refusal: tuple[int, dict[str, Any]] | None = None
     trouble: int = 0  # the status with which it answers questions about a person's servers
     url: str = ""
@@ -89,7 +90,7 @@ class FakeHub:
     async def _stop(self, request: web.Request) -> web.Response:
         self._who(request)
         self.stops.append((request.match_info["name"], request.match_info.get("server", "")))
-        return web.Response(status=204)
+        return web.Response(status=self.stop_answer)
 
 
 @dataclass

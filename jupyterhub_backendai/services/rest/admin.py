@@ -28,6 +28,7 @@ from ..termination import end_session
 
 OPERATOR = "X-BackendAI-Operator"
 PEOPLE = "X-BackendAI-People"
+SESSIONS = "sessions"
 MAX_ROWS = 100_000
 FORMATS = ("json", "csv")
 _OPERATOR = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@$-]{0,63}", re.ASCII)
@@ -162,10 +163,10 @@ class RecordHandler(RecordVerbs):
         self.answer_record(noun, change.after or Record(key, {}), extras=change.extras)
 
     async def delete(self, name: str, key: str) -> None:
-        noun, _ = self.find_records(name, key)
-        if noun.name == "sessions":
+        if name == SESSIONS:
             await end_session(self, self.actor, key)
         else:
+            noun, _ = self.find_records(name, key)
             await self.change(noun, "delete", key)
         self.clear_header("Content-Type")
         self.set_status(204)
@@ -277,7 +278,7 @@ class PrivateHitsHandler(HitsHandler, PrivateAdminHandler):
 
 
 # By name: other addresses beneath admin/ are those of other modules. Words may be parted by dashes too.
-_NOUN, _KEY = f"rest/v1/admin/({'|'.join(sorted(RECORDS)).replace('_', '[_-]')})", r"([^/]+)"
+_NOUN, _KEY = f"rest/v1/admin/({'|'.join(sorted({*RECORDS, SESSIONS})).replace('_', '[_-]')})", r"([^/]+)"
 default_handlers = [
     (_NOUN, PublicListHandler),
     (f"{_NOUN}/{_KEY}", PublicRecordHandler),
