@@ -13,6 +13,7 @@ from traitlets.config import Config, Configurable
 from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
 
 from .core.queues import Queue, check_queue, queue_from_json
+from .core.slots import ResourceSlots
 from .errors import InvalidParameters
 
 
@@ -120,9 +121,22 @@ class BackendAI(Configurable):
         return queues
 
     def list_environments(self) -> dict[str, dict[str, Any]]:
-        """The configured environments by name; without any, the hub's own Python is the one named ``default``."""
-        default_entry = {"name": "default", "labels": {"en": "Default", "ko": "기본"}, "command": [sys.executable]}
-        return {entry["name"]: {**default_entry, **entry} for entry in (self.environments or [default_entry])}
+        """The configured environments by name; without any, the hub's own Python is the one named ``default``.
+
+        ``min_slots`` and ``max_slots`` are there only where the file says them. Raises InvalidParameters for an entry that cannot be read.
+        """
+        default_entry = {"name": "default", "labels": {"en": "Default", "ko": "기본"}}
+        found = {}
+        for entry in self.environments or [default_entry]:
+            try:
+                bounds = {key: ResourceSlots(entry[key]) for key in ("min_slots", "max_slots") if key in entry}
+                if any(amount.is_nan() or amount < 0 for slots in bounds.values() for amount in slots.values()):
+                    raise ValueError("an amount is negative")
+                labels = dict(entry.get("labels") or {})
+                found[entry["name"]] = {"command": [sys.executable], **entry, "labels": labels, **bounds}
+            except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as exc:
+                raise InvalidParameters("c.BackendAI.environments: %(entry)s: %(reason)s", entry=str(entry), reason=str(exc)) from exc
+        return found
 
     def read_secret(self, name: str) -> str:
         """One secret of the secrets file. A missing one stops the start by name."""

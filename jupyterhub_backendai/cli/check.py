@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 
 from ..config import BackendAI
 from ..core.queues import Queue
-from ..core.slots import CPU
+from ..core.slots import CPU, ResourceSlots
 from ..errors import BackendAIError, InvalidParameters
 
 SECRETS = ("private", "crypt", "cookie", "proxy", "oauth_state")
@@ -105,6 +105,14 @@ def _check_environment(entry: Mapping[str, Any]) -> Iterator[str]:
         yield "command must be a list of words."
     if not isinstance(entry.get("labels", {}), Mapping):
         yield "labels must be a table of language and text."
+    for key in ("min_slots", "max_slots"):
+        try:
+            bounds = ResourceSlots(entry.get(key, {}))
+        except (TypeError, ValueError, ArithmeticError, AttributeError):
+            yield f"{key} must be a table of slot and amount."
+            continue
+        if any(amount.is_nan() or amount < 0 for amount in bounds.values()):
+            yield f"{key}: an amount is negative."
 
 
 def _check_directory(settings: BackendAI) -> Iterator[str]:

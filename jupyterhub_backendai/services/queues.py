@@ -42,6 +42,7 @@ class FiguresReader:
         self._groups = groups or ResourceGroups(settings, db)
         self._figures = Figures()
         self._pass: asyncio.Task[None] | None = None
+        self._read_names: set[str] = set()
         self._looked_at = 0.0
         self._tried_at: float | None = None
         self._wake = asyncio.Event()
@@ -59,7 +60,8 @@ class FiguresReader:
     async def look(self, max_age_s: float | None = None) -> Figures:
         """The figures, read now when they are older than ``max_age_s`` or were never read; waits a few seconds at most."""
         self.touch()
-        if self._figures.read_at is None or (max_age_s is not None and self._age_s() > max_age_s):
+        is_new = self._read_names != set(self._groups.queues())  # somebody added a group
+        if is_new or self._figures.read_at is None or (max_age_s is not None and self._age_s() > max_age_s):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self.read()), FIRST_WAIT_S)
         return self._figures
@@ -85,6 +87,7 @@ class FiguresReader:
 
     async def _read(self) -> None:
         queues = self._groups.queues()
+        self._read_names = set(queues)
         engines = sorted({queue.engine for queue in queues.values()})
         rows: dict[str, QueueFigures] = {}
         for found in await asyncio.gather(*(self._read_engine(engine, queues) for engine in engines)):

@@ -118,7 +118,8 @@ c.BackendAI.no_such_setting = 1
 c.BackendAI.hub_id = "a b"
 c.BackendAI.queues = [{"name": "x y", "engine": "pbs"}, {"name": "l", "engine": "local"},
     {"name": "s", "engine": "slurm", "max_time_s": 60}]
-c.BackendAI.environments = [{"name": "e", "command": "python"}, {"labels": {}}, {"name": "e"}]
+c.BackendAI.environments = [{"name": "e", "command": "python"}, {"labels": {}}, {"name": "e"},
+    {"name": "f", "min_slots": {"cpu": "lots"}, "max_slots": {"cpu": -1}}]
 c.BackendAI.directory = "ldap"
 c.BackendAI.ldap_servers = ["ldap://directory", "http://directory"]
 c.BackendAI.ldap_tls = "none"
@@ -133,7 +134,16 @@ c.BackendAI.slurm_bin = "/no/such"
     for word in (
         *("no_such_setting", "hub_id", "secret private is too short", "not a Fernet key", "secret proxy", "secret oauth_state"),
         *("Queue x y: the name", "no engine 'pbs'", "Queue l: a local queue", "Queue s: default_time_s"),
-        *("command must be", "no usable name", "Two environments", "ldap_user_base is empty", "begins neither", "in clear"),
+        *(
+            "command must be",
+            "no usable name",
+            "Two environments",
+            "min_slots must be",
+            "max_slots: an amount",
+            "ldap_user_base is empty",
+            "begins neither",
+            "in clear",
+        ),
         *(
             "ldap_verify is off",
             "/no/such.pem cannot be read",

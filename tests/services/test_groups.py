@@ -2,7 +2,9 @@
 
 import pytest
 
+from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.core.identity import Actor, Role
+from jupyterhub_backendai.errors import InvalidParameters
 from jupyterhub_backendai.services.queues import FiguresReader
 from jupyterhub_backendai.store import models
 from jupyterhub_backendai.store.records import RECORDS
@@ -95,3 +97,33 @@ async def test_the_figures_have_a_group_of_the_database(site, settings):
     await change(site, "resource_groups", "add", {**OWN, "is_open": True})
     figures = await FiguresReader(settings, site.db, {}, site.application.settings["groups"]).look(max_age_s=0)
     assert figures.queues["own"].max_slots["cpu"] == 4
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"name": "e", "min_slots": {"cpu": "lots"}}, {"name": "e", "max_slots": {"cpu": -1}}, {"name": "e", "labels": 5}, {"labels": {}}],
+)
+def test_an_environment_that_cannot_be_read_stops_the_start_by_name(entry):
+    with pytest.raises(InvalidParameters, match="environments"):
+        BackendAI(environments=[entry]).list_environments()
+    assert BackendAI(environments=[{"name": "e"}]).list_environments()["e"]["labels"] == {}
+
+
+@pytest.mark.parametrize(
+    "fields", [{"scheduler": "first"}, {"agent_selection_strategy": "any"}, {"allowed_session_types": ["x"]}, {"capacity": [1]}, {"x": 1}]
+)
+def test_a_queue_that_cannot_be_read_stops_the_start_by_name(fields):
+    with pytest.raises(InvalidParameters, match="queues"):
+        BackendAI(queues=[{"name": "q", "engine": "local", **fields}]).list_queues()
+
+
+async def test_a_new_groups_figures_are_read_at_the_next_look(site, browser):
+    groups = site.application.settings["groups"]
+    site.application.settings["figures"] = reader = FiguresReader(site.settings, site.db, {"slurm": site.engine}, groups)
+    assert await seen(browser) == ["small", "v100"]
+    await change(site, "resource_groups", "add", {**OWN, "is_open": True})
+    _, page = await browser.get("launch")
+    assert page.select_one("tr[data-queue=own] [data-cell=idle]").text == "1"
+    before = site.engine.reads
+    await reader.look()
+    assert site.engine.reads == before
