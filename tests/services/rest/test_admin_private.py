@@ -1,5 +1,6 @@
 """The administrator's endpoints on the private listener, for the command line of the machine."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from jupyterhub_backendai.core.nouns import NOUNS, Kind
 from jupyterhub_backendai.store.models import AuditEntry
 from jupyterhub_backendai.store.records import RECORDS
 from tests.services.private import SECRET, figures, people, service, settings
+from tests.services.rest.people import ROOT
 from tests.store.conftest import database, database_url, postgres_url, sqlite_template
 
 __all__ = ["database", "database_url", "figures", "people", "postgres_url", "service", "settings", "sqlite_template"]
@@ -68,3 +70,13 @@ async def test_a_document_is_made_so_on_both_databases(ask):
     status, answer = await ask("GET", "admin/configuration", Accept="application/json")
     assert status == 200
     assert (await ask("POST", "admin/configuration", answer))[1]["changes"] == []
+
+
+async def test_of_many_at_once_one_makes_it_and_one_changes_it(ask, people):
+    body = {"name": "new"}
+    statuses = [status for status, _ in await asyncio.gather(*(ask("POST", "admin/domains", body) for _ in range(8)))]
+    assert sorted(statuses) == [201, *[409] * 7]
+    version = (await people.run(RECORDS["domains"].find, ROOT, "new")).etag(NOUNS["domains"])
+    changes = (ask("PATCH", "admin/domains/new", {"description": f"number {number}"}, If_Match=version) for number in range(8))
+    statuses = [status for status, _ in await asyncio.gather(*changes)]
+    assert sorted(statuses) == [200, *[409] * 7]
