@@ -9,6 +9,7 @@ from jupyterhub_backendai.services.queues import FiguresReader
 from jupyterhub_backendai.store import models
 from jupyterhub_backendai.store.records import RECORDS
 from tests.databases import sqlite_template
+from tests.factories import add_user
 from tests.services.public import Browser, browser, settings, site
 
 __all__ = ["browser", "settings", "site", "sqlite_template"]
@@ -127,3 +128,30 @@ async def test_a_new_groups_figures_are_read_at_the_next_look(site, browser):
     before = site.engine.reads
     await reader.look()
     assert site.engine.reads == before
+
+
+async def call(site, name, method, path, **kwargs):
+    headers = {"Authorization": f"token {site.hub.let_in(name)}"}
+    async with Browser(site).http as http, http.request(method, f"{site.url}rest/v1/{path}", headers=headers, **kwargs) as response:
+        return response.status, await response.json(content_type=None) if response.status != 204 else None
+
+
+async def test_over_rest_a_group_is_there_for_people_at_once_and_gone_again(site):
+    await site.db.run(add_user, "root", role=Role.SUPERADMIN)
+    await site.db.run(add_user, "park04", role=Role.ADMIN)
+    status, _ = await call(site, "root", "POST", "admin/resource_groups", json={**OWN, "projects": ["default/alpha"]})
+    assert status == 201
+    for name, sees in (("lee01", True), ("kim01", False), ("park04", False)):
+        _, answer = await call(site, name, "GET", "queues")
+        assert ("own" in [queue["name"] for queue in answer["queues"]]) is sees, name
+    status, answer = await call(site, "park04", "GET", "admin/resource_groups/own")
+    assert (status, answer["projects"]) == (200, ["default/alpha"])
+    for name, refusal in (("park04", 403), ("kim01", 404)):
+        status, _ = await call(site, name, "PATCH", "admin/resource_groups/own", json={"is_open": True})
+        assert status == refusal
+    status, answer = await call(site, "root", "PATCH", "admin/resource_groups/small", json={"capacity": {"cpu": "99"}})
+    assert (status, answer["violations"][0]["message"]) == (400, "This is set in jupyterhub_config.py.")
+    status, _ = await call(site, "root", "DELETE", "admin/resource_groups/own")
+    assert status == 204
+    _, answer = await call(site, "lee01", "GET", "queues")
+    assert "own" not in [queue["name"] for queue in answer["queues"]]
