@@ -22,7 +22,8 @@ from ..auth import administrative
 from .base import NOUN_PATH, can_import
 from .files import FORMULA
 from .forms import RecordPage
-from .show import plain_text
+from .settings import HIDDEN
+from .show import show
 
 MAX_ROWS = 2000
 MAX_SIZE = 900_000
@@ -127,7 +128,7 @@ def _make_one(db: Session, records: Records, actor: Actor, row: Row, key: str, k
                 record = records.find(db, actor, key)
             except NotFound:
                 change: Change = records.add(db, actor, row.data)
-                return Step(row.line, key, "create", None, _plain(noun, change.after.values if change.after else {}, row.data))
+                return Step(row.line, key, "create", None, _pick(noun, change.after.values if change.after else {}, row.data))
             data = {name: value for name, value in row.data.items() if not noun.field(name).is_fixed and name != noun.key}
             values = noun.parse(data, is_new=False, slot_kinds=kinds)
             data = {name: data[name] for name in values if values[name] != record.values.get(name)}
@@ -135,15 +136,14 @@ def _make_one(db: Session, records: Records, actor: Actor, row: Row, key: str, k
                 return Step(row.line, key)
             change = records.update(db, actor, key, data)
             after = change.after.values if change.after else {}
-            return Step(row.line, key, "update", _plain(noun, record.values, data), _plain(noun, after, data))
+            return Step(row.line, key, "update", _pick(noun, record.values, data), _pick(noun, after, data))
     except BackendAIError as exc:
         return Step(row.line, key, errors=exc.violations or [Violation(exc.message, exc.params)])
 
 
-def _plain(noun: Noun, values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of the fields that a line names; of a secret only that it is set."""
-    shown = noun.to_json(values)
-    return {name: shown.get(name, "••••••") for name in names if name != noun.key}
+def _pick(noun: Noun, values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the fields that a line names."""
+    return {name: values.get(name) for name in names if name != noun.key}
 
 
 class ImportHandler(RecordPage):
@@ -205,10 +205,14 @@ class ImportHandler(RecordPage):
         labels = {item.name: i18n.translate(self.language, item.label) for item in noun.fields}
         errors = [f"{labels.get(item.field, item.field)}: {i18n.explain(self.language, item)}" for item in step.errors]
         changes = [
-            (labels.get(name, name), plain_text((step.before or {}).get(name)), plain_text(value))
+            (labels[name], self._tell(noun.field(name), (step.before or {}).get(name)), self._tell(noun.field(name), value))
             for name, value in (step.after or {}).items()
         ]
         return {"line": step.line, "key": step.key, "verb": step.verb, "errors": errors, "changes": changes}
+
+    def _tell(self, item: Field, value: Any) -> str:
+        """A value in words; of a secret only that there is one."""
+        return HIDDEN if item.kind is Kind.SECRET else show(self.language, item, value).text
 
 
 default_handlers = [(rf"admin/{NOUN_PATH}/import", ImportHandler)]

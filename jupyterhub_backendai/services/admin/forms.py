@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,18 +11,17 @@ from sqlalchemy.orm import Session
 
 from ... import i18n
 from ...core.identity import Actor
-from ...core.nouns import Change, Field, Kind, Noun, Record
+from ...core.nouns import NOUNS, Change, Field, Kind, Noun, Record
 from ...core.nouns.resource_groups import list_owned_fields
-from ...core.nouns.values import HOST_PERMISSIONS, LANGUAGES
-from ...core.slots import KNOWN_SLOTS, SlotKind
 from ...errors import N_, BackendAIError, Conflict, InvalidParameters, NotFound, Violation
 from ...store.records import RECORDS, Records, list_slot_kinds
 from ..auth import administrative
 from ..rest.admin import forget, is_plain
 from .base import NOUN_PATH, AdminHandler, title_of
-from .inputs import editable, find_changes, read_arguments, read_form, slot_example, write_defaults, write_form
+from .inputs import editable, find_changes, read_arguments, read_form, write_defaults, write_form
 from .lists import list_options, load_names, name_references
-from .show import UNLIMITED, Cell, plain_text, show, slot_label, word
+from .show import Cell, plain_text, show
+from .widgets import Context, Typed, Widgets
 
 # Who is active is not a box to tick among others: it is turned off with the name typed.
 STATES: Mapping[str, tuple[str, Any, Any]] = {
@@ -54,29 +52,6 @@ RELATED: Mapping[str, Sequence[tuple[str, str]]] = {
     "project_resource_policies": (("projects", "resource_policy"),),
 }
 WRONG_NAME = N_("This is not the name. Type %(name)s to go on.")
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a form offers: slots, storage hosts, and what references may name."""
-
-    slot_kinds: Mapping[str, SlotKind] = field(default_factory=lambda: KNOWN_SLOTS)
-    hosts: tuple[str, ...] = ()
-    options: Mapping[str, tuple[tuple[str, str], ...] | None] = field(default_factory=dict)
-    people: int = 0
-    secrets: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """What stands in a form, and what is wrong with it. ``differences`` are shown for a change that must be confirmed."""
-
-    form: Mapping[str, Sequence[str]]
-    errors: Mapping[str, str] = field(default_factory=dict)
-    summary: Sequence[tuple[str, str]] = ()
-    status: int = 200
-    differences: Sequence[tuple[str, str, str]] = ()
-    is_stale: bool = False
 
 
 class _Undone(Exception):
@@ -138,7 +113,7 @@ class RecordPage(AdminHandler):
         language, is_new = self.language, record is None
         items = self.fields(noun, record) if noun.may(self.actor, "create" if is_new else "update") else []
         known = {item.name for item in items}
-        left_out = known | ({"details"} if record and noun.name == "audit_log" and read_audit(record) else set())
+        left_out = known | ({"details"} if record and noun.name == "audit_log" and read_audit(record, language) else set())
         facts = [] if record is None else [item for item in noun.fields if item.name not in left_out and item.kind is not Kind.SECRET]
         page = {
             "noun": noun,
@@ -153,7 +128,7 @@ class RecordPage(AdminHandler):
             "widgets": Widgets(language, context, typed),
             "etag": record.etag(noun) if record else "",
             "dangers": self.list_dangers(noun, record) if record else {},
-            "audit": read_audit(record) if noun.name == "audit_log" and record else None,
+            "audit": read_audit(record, language) if noun.name == "audit_log" and record else None,
             "names": self.name_references,
             "related": self.list_related(noun, record) if record else [],
         }
@@ -192,65 +167,6 @@ class RecordPage(AdminHandler):
         if noun.name != "audit_log" and "audit_log" in RECORDS and RECORDS["audit_log"].noun.may(self.actor, "list"):
             found.append((N_("History"), self.url_of("audit_log", object=record.key)))
         return found
-
-
-class Widgets:
-    """What the inputs of a form need beside the field itself."""
-
-    def __init__(self, language: str, context: Context, typed: Typed) -> None:
-        self._language, self._context, self._typed = language, context, typed
-
-    def text(self, name: str) -> str:
-        """What stands in an input."""
-        values = self._typed.form.get(name) or [""]
-        return values[-1]
-
-    def texts(self, name: str) -> Sequence[str]:
-        return self._typed.form.get(name) or ()
-
-    def error(self, name: str) -> str:
-        return self._typed.errors.get(name, "")
-
-    def has_secret(self, item: Field) -> bool:
-        """Whether there is a secret that could be taken away."""
-        return f"has_{item.name}" in self._context.secrets
-
-    def placeholder(self, item: Field) -> str:
-        if item.is_limit:
-            return i18n.translate(self._language, UNLIMITED)
-        return {Kind.BYTES: "10g", Kind.DURATION: "12h"}.get(item.kind, "")
-
-    def slots(self, item: Field) -> list[tuple[str, str, str]]:
-        """Input, words and example of each slot."""
-        prefix = f"{item.name}."
-        kinds = dict(self._context.slot_kinds)
-        kinds.update({name.removeprefix(prefix): SlotKind.COUNT for name in self._typed.form if name.startswith(prefix)} | kinds)
-        return [(f"{prefix}{name}", slot_label(self._language, name), slot_example(name, kind)) for name, kind in kinds.items()]
-
-    def hosts(self, item: Field) -> list[tuple[str, str]]:
-        """Input and name of each storage host, also of those that are gone."""
-        prefix = f"{item.name}."
-        named = [name.removeprefix(prefix) for name in self._typed.form if name.startswith(prefix)]
-        return [(f"{prefix}{host}", host) for host in dict.fromkeys([*self._context.hosts, *named])]
-
-    def permissions(self) -> Sequence[str]:
-        return HOST_PERMISSIONS
-
-    def word(self, text: str) -> str:
-        return word(self._language, text)
-
-    def languages(self, item: Field) -> list[tuple[str, str]]:
-        return [(f"{item.name}.{language}", i18n.LANGUAGES[language]) for language in LANGUAGES]
-
-    def options(self, item: Field) -> list[tuple[str, str]] | None:
-        """What may be chosen, as (value, words); None where the name is typed."""
-        if item.choices:
-            return [(choice, word(self._language, choice) or "–") for choice in item.choices]
-        offered = self._context.options.get(item.of)
-        if offered is None:
-            return None
-        known = {value for value, _ in offered}
-        return [*offered, *((text, text) for text in self.texts(item.name) if text and text not in known)]
 
 
 class NewHandler(RecordPage):
@@ -402,13 +318,18 @@ class DeleteHandler(RecordHandler):
         self.redirect(self.url_of(name, notice="deleted"), status=303)
 
 
-def read_audit(record: Record) -> list[tuple[str, str, str]]:
+def read_audit(record: Record, language: str) -> list[tuple[str, str, str]]:
     """The fields that an act changed, as (field, before, after)."""
     details = record.values.get("details") or {}
     before, after = (details.get(part) or {} for part in ("before", "after"))
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return []
-    return [(str(name), plain_text(before.get(name)), plain_text(after.get(name))) for name in dict.fromkeys([*before, *after])]
+    singular = str(record.values.get("action", "")).partition(".")[0]
+    items = {item.name: item.label for noun in NOUNS.values() if noun.singular == singular for item in noun.fields}
+    names = dict.fromkeys([*before, *after])
+    return [
+        (i18n.translate(language, items.get(name, "")) or name, plain_text(before.get(name)), plain_text(after.get(name))) for name in names
+    ]
 
 
 def check_typed_name(typed: str, name: str, where: str) -> None:

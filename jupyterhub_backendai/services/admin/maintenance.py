@@ -34,6 +34,8 @@ def describe(difference: Difference) -> Step:
     """A difference for people's eyes; the words are translated where it is drawn."""
     names = dict.fromkeys([*difference.before, *difference.after])
     fields = [(name, plain_text(difference.before.get(name)), plain_text(difference.after.get(name))) for name in names]
+    if difference.verb == "create":
+        fields = [(name, before, after) for name, before, after in fields if after not in {"–", "{}", "[]"}]
     noun = NOUNS.get(difference.noun)
     return Step(
         VERBS.get(difference.verb, difference.verb), noun.one if noun else difference.noun, difference.key, fields, difference.people
