@@ -7,7 +7,6 @@ down to it by one fixed list, never up.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import inspect
 import uuid
@@ -33,7 +32,7 @@ from .adoption import STARTING, Adoption
 from .launchers.base import Ending, Launcher
 from .reports import Reports
 from .rounds import Rounds
-from .waiting import wait_for_place
+from .waiting import Waiting
 
 TEN_YEARS_S = 10 * 365 * 24 * 3600
 RELEASE_PATIENCE_S, REFUSAL_PATIENCE_S, SLOW_ADMISSION_S = 5.0, 0.3, 0.05
@@ -46,7 +45,7 @@ HUB_OWNED = (
 ports.install()
 
 
-class BackendAISpawner(Adoption, Spawner):
+class BackendAISpawner(Waiting, Adoption, Spawner):
     """One server: parsed and admitted here, run by a launcher."""
 
     launchers = Dict(
@@ -260,7 +259,7 @@ class BackendAISpawner(Adoption, Spawner):
             await self._late_hooks.pop(0)(launcher)
         await maybe_future(launcher.run_pre_spawn_hook())
         # The hub commits between this and the first line of start(), so the phase costs no commit of its own.
-        self.orm_spawner.state = {**self.get_state(), "phase": self._first_phase}
+        self.orm_spawner.state = {**self.get_state(), "phase": self.first_phase}
 
     async def create_certs(self) -> Any:
         return await self.launcher.create_certs()
@@ -278,10 +277,10 @@ class BackendAISpawner(Adoption, Spawner):
 
     async def start(self) -> str:
         launcher = self.launcher
-        self.phase = self._first_phase
+        self.phase = self.first_phase
         if self.user.db.is_modified(self.orm_spawner) or (self.orm_spawner.state or {}).get("session_id") != self.session_id:
             self.save(self.phase)
-        url = await self._guard(launcher, self._begin(launcher))
+        url = await self._guard(launcher, self.begin(launcher))
         self.save("running")
         self._report(SessionStatus.RUNNING)
         return url
@@ -289,30 +288,9 @@ class BackendAISpawner(Adoption, Spawner):
     async def resume(self) -> str:
         """Go on with an interrupted start; the hub's ``start`` for :class:`Adoption`."""
         launcher = self.launcher
-        url = await self._guard(launcher, self._begin(launcher, again=True) if self.phase == "waiting" else launcher.resume())
+        url = await self._guard(launcher, self.begin(launcher, again=True) if self.phase == "waiting" else launcher.resume())
         self._report(SessionStatus.RUNNING)
         return url
-
-    @property
-    def _first_phase(self) -> str:
-        return "waiting" if self.admission and self.admission.is_waiting else "submitting"
-
-    async def _begin(self, launcher: Launcher, *, again: bool = False) -> str:
-        """Start, once there is a place; ``again`` in another process of the hub than the one that prepared it."""
-        if launcher.admission.is_waiting:
-            self.admission = await wait_for_place(self.service, launcher)
-            launcher = self.launcher
-            if again:
-                await self._prepare_again(launcher)
-            self.save("submitting")
-        return await launcher.start()
-
-    async def _prepare_again(self, launcher: Launcher) -> None:
-        """What the hub did before the wait and does not remember: hooks, and a token that the server can be given."""
-        self.token_id = self.renew_token(self.token_id)
-        await launcher.run_auth_state_hook(await self.user.get_auth_state())
-        await launcher.apply_group_overrides()
-        await maybe_future(launcher.run_pre_spawn_hook())
 
     async def _guard(self, launcher: Launcher, starting: Any) -> str:
         """Wait for a start; a failure becomes the hub's error in the user's language, with the end of the log."""
@@ -377,18 +355,11 @@ class BackendAISpawner(Adoption, Spawner):
         launcher = self._launcher
         if launcher and launcher.ending:
             self._note_end(launcher.ending)
-        if self.phase == "running" and self.ending is None:
-            await self._ask_why()
+        if self.phase == "running" and self.ending is None and (why := await self.ask_why(REFUSAL_PATIENCE_S)):
+            self._note_end(Ending(SessionStatus.TERMINATED, Explanation(why)))
         self._note_end(Ending(status, Explanation(N_("Stopped on request."))))
         if launcher:
             await launcher.stop(now)
-
-    async def _ask_why(self) -> None:
-        """Whoever has a session ended (the idle checker, an administrator) tells the service why before asking the hub."""
-        with contextlib.suppress(BackendAIError, TimeoutError):
-            place, _ = await asyncio.wait_for(self.service.find_place(self.session_id), REFUSAL_PATIENCE_S)
-            if place.reason and not place.is_over:
-                self._note_end(Ending(SessionStatus.TERMINATED, Explanation(place.reason)))
 
     def _note_end(self, ending: Ending) -> None:
         """Keep why the session ended: the first reason, because the hub asks several times."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jupyterhub.utils import maybe_future
 
 from ..client import ServiceClient
 from ..core.reasons import Explanation
@@ -12,6 +15,11 @@ from ..core.sessions import Admission, SessionStatus
 from ..core.waiting import explain_wait
 from ..errors import N_, BackendAIError, NotFound, StartFailed, Violation
 from .launchers.base import Ending, Launcher, Stage
+
+if TYPE_CHECKING:
+    from jupyterhub.spawner import Spawner as _Base
+else:
+    _Base = object  # every subclass of Spawner must be able to start, which this part cannot
 
 ASK_S, PAUSE_S = 20.0, 1.0
 FORGOTTEN = N_("The waiting line does not know this session any more. Start it again.")
@@ -55,3 +63,50 @@ def _unreachable(stage: Stage, queue: str) -> Stage:
 def _end(launcher: Launcher, reason: str) -> StartFailed:
     launcher.ending = Ending(SessionStatus.CANCELLED, Explanation(reason))
     return StartFailed(reason)
+
+
+class Waiting(_Base):
+    """The part of the policy spawner that waits for a place before it starts anything."""
+
+    session_id: str
+    token_id: int | None
+    admission: Admission | None
+
+    if TYPE_CHECKING:
+
+        @property
+        def launcher(self) -> Launcher: ...
+        @property
+        def service(self) -> ServiceClient: ...
+        def save(self, phase: str) -> None: ...
+        def renew_token(self, token_id: int | None) -> int | None: ...
+
+    @property
+    def first_phase(self) -> str:
+        """How a start begins that was admitted just now."""
+        return "waiting" if self.admission and self.admission.is_waiting else "submitting"
+
+    async def begin(self, launcher: Launcher, *, again: bool = False) -> str:
+        """Start, once there is a place; ``again`` in another process of the hub than the one that prepared it."""
+        if launcher.admission.is_waiting:
+            self.admission = await wait_for_place(self.service, launcher)
+            launcher = self.launcher
+            if again:
+                await self._prepare_again(launcher)
+            self.save("submitting")
+        return await launcher.start()
+
+    async def _prepare_again(self, launcher: Launcher) -> None:
+        """What the hub did before the wait and does not remember: hooks, and a token that the server can be given."""
+        self.token_id = self.renew_token(self.token_id)
+        await launcher.run_auth_state_hook(await self.user.get_auth_state())
+        await launcher.apply_group_overrides()
+        await maybe_future(launcher.run_pre_spawn_hook())
+
+    async def ask_why(self, patience_s: float) -> str:
+        """Whoever has a session ended (the idle checker, an administrator) tells the service why before asking the hub; "" for nobody."""
+        try:
+            place, _ = await asyncio.wait_for(self.service.find_place(self.session_id), patience_s)
+        except (BackendAIError, TimeoutError):
+            return ""
+        return "" if place.is_over else place.reason

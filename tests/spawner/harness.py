@@ -113,6 +113,7 @@ class FakeService:
         self.hold: asyncio.Event | None = None
         self.place: Place | None = None  # with one, admissions wait and ask for it
         self.moved = asyncio.Event()
+        self.admissions: dict[str, Admission] = {}
 
     async def start(self) -> None:
         app = web.Application(middlewares=[self._guard])
@@ -158,23 +159,22 @@ class FakeService:
             spec.session_id, queue["engine"], queue["name"], queue.get("partition", ""), queue.get("accounts", {}).get("*", ""), "default", spec.request.environment,
             spec.request.interface, spec.request.slots, spec.request.gpu_type, spec.request.time_s or self.time_s, self.devices, self.posix,
         )  # fmt: skip
-        self.admission = admission
+        self.admissions[spec.session_id] = admission
         return web.json_response(replace(admission, is_waiting=bool(self.place)).to_json())
 
     def move(self, place: Place | None) -> None:
         """Those that wait hear this next; None gives them their place."""
-        self.place = place or Place(admission=self.admission)
+        self.place = place
         self.moved.set()
 
     async def _find_place(self, request):
         self.calls.append(("place", {"id": request.match_info["id"]}))
-        if self.place is None:
-            return web.json_response(Place(admission=self.admission).to_json() | {"seen": ""})
-        if request.query.get("seen") == str(id(self.place)):
+        if self.place and request.query.get("seen") == str(id(self.place)):
             self.moved.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.moved.wait(), float(request.query["wait"]))
-        return web.json_response(self.place.to_json() | {"seen": str(id(self.place))})
+        place = self.place or Place(admission=self.admissions[request.match_info["id"]])
+        return web.json_response(place.to_json() | {"seen": str(id(self.place))})
 
     async def _report(self, request):
         self.calls.append(("report", {"id": request.match_info["id"], **await request.json()}))

@@ -30,7 +30,7 @@ async def test_a_waiting_start_tells_its_place_and_starts_when_its_turn_comes():
         await until(lambda: "RUNNING" in hub.service.statuses())
 
 
-async def test_cancel_while_waiting():
+async def test_how_a_wait_and_a_session_are_ended():
     async with running_hub() as hub:
         hub.service.place = THIRD
         await hub.launch("ann")
@@ -40,20 +40,26 @@ async def test_cancel_while_waiting():
         await hub.until_stopped("ann")
         await until(lambda: hub.service.of("release"))
         assert hub.service.statuses() == ["CANCELLED"]
-        assert not (hub.dir / "home/ann").exists()
-
-
-async def test_a_wait_that_the_service_ends_says_why():
-    async with running_hub() as hub:
-        hub.service.place = THIRD
-        await hub.launch("ann")
-        await hub.until_phase("ann", "waiting")
+        # the service ends the wait, and says why
+        await hub.launch("bob")
+        await hub.until_phase("bob", "waiting")
         hub.service.move(Place(is_over=True, reason=PENDING_TIMEOUT))
-        await hub.until_stopped("ann")
-        _, page = await hub.call("GET", "/users/ann/server/progress")
+        await hub.until_stopped("bob")
+        _, page = await hub.call("GET", "/users/bob/server/progress")
         assert "No place became free" in page
-        await until(lambda: hub.service.of("release"))
-        assert hub.service.statuses() == ["CANCELLED"]
+        await until(lambda: len(hub.service.of("release")) == 2)
+        assert hub.service.statuses() == ["CANCELLED", "CANCELLED"]
+        assert not (hub.dir / "home").exists()
+        # somebody had a running session ended, and told the service why
+        hub.service.place = None
+        await hub.launch("cat")
+        await hub.until_ready("cat")
+        hub.service.place = Place(reason="The session was idle.")
+        await hub.stop_server("cat")
+        stopped = await hub.until_stopped("cat")
+        assert stopped["state"]["ending"]["why"]["message"] == "The session was idle."
+        await until(lambda: len(hub.service.of("release")) == 3)
+        assert hub.service.of("report")[-1]["reason"] == "The session was idle."
 
 
 async def test_a_wait_survives_the_hub_and_the_service_and_has_no_time_limit():
@@ -63,8 +69,15 @@ async def test_a_wait_survives_the_hub_and_the_service_and_has_no_time_limit():
         hub.service.place = THIRD
         await hub.launch("ann", "lab")
         await hub.until_phase("ann", "waiting", "lab")
+        await hub.launch("bob")
+        await hub.until_phase("bob", "waiting")
         hub.kill()
         await hub.start()
+        status, answer = await hub.stop_server("bob")
+        assert status in {202, 204}, answer
+        await hub.until_stopped("bob")
+        await until(lambda: hub.service.of("release"))
+        assert hub.service.statuses() == ["CANCELLED"]
         model = await hub.model("ann", "lab")
         assert (model["pending"], model["ready"]) == ("spawn", False)
         events = await hub.events("ann", "lab", enough=lambda found: found[-1].get("stage") == "waiting")
@@ -77,7 +90,7 @@ async def test_a_wait_survives_the_hub_and_the_service_and_has_no_time_limit():
         events = await hub.events("ann", "lab", enough=lambda found: found[-1].get("position") == 1)
         hub.service.move(None)
         model = await hub.until_ready("ann", "lab")
-        assert (hub.dir / "hooks").read_text() == "xx"
+        assert (hub.dir / "hooks").read_text() == "xxx"  # once for each, and once more for who waited on
         # the server has a token of its own again, and it ends with the server
         kept = (hub.dir / "ann.token").read_text()
         assert (await hub.call("GET", "/user", token=kept))[0] == 200
@@ -86,29 +99,3 @@ async def test_a_wait_survives_the_hub_and_the_service_and_has_no_time_limit():
         await hub.stop_server("ann", "lab")
         await hub.until_stopped("ann", "lab")
         assert (await hub.call("GET", "/user", token=kept))[0] == 403
-
-
-async def test_cancel_of_an_adopted_wait():
-    async with running_hub() as hub:
-        hub.service.place = THIRD
-        await hub.launch("ann")
-        await hub.until_phase("ann", "waiting")
-        hub.kill()
-        await hub.start()
-        status, answer = await hub.stop_server("ann")
-        assert status in {202, 204}, answer
-        await hub.until_stopped("ann")
-        await until(lambda: hub.service.of("release"))
-        assert hub.service.statuses() == ["CANCELLED"]
-
-
-async def test_why_a_session_was_ended_is_asked_of_the_service():
-    async with running_hub() as hub:
-        await hub.launch("ann")
-        await hub.until_ready("ann")
-        hub.service.place = Place(reason="The session was idle.")
-        await hub.stop_server("ann")
-        stopped = await hub.until_stopped("ann")
-        assert stopped["state"]["ending"]["why"]["message"] == "The session was idle."
-        await until(lambda: hub.service.of("release"))
-        assert hub.service.of("report")[-1]["reason"] == "The session was idle."
