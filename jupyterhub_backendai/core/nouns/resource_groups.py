@@ -47,7 +47,8 @@ RESOURCE_GROUPS = Noun(
         Field("is_open", Kind.BOOLEAN, N_("Open to everybody"), N_("Otherwise only to those named here."), group="access"),
         Field("is_public", Kind.BOOLEAN, N_("Public"), N_("A group that is not public is for superadmins."), default=True, group="access"),
         Field("domains", Kind.REFERENCES, N_("Domains"), of="domains", group="access"),
-        Field("projects", Kind.REFERENCES, N_("Projects"), N_("Each as domain/name."), of="projects", group="access"),
+        # No references: a project's key says nothing, and its name only with its domain.
+        Field("projects", Kind.WORDS, N_("Projects"), N_("Each as domain/name."), group="access"),
         Field("keypairs", Kind.REFERENCES, N_("Keypairs"), N_("By access key."), of="keypairs", group="access"),
         Field(
             "configured_projects",

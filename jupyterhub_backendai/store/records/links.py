@@ -28,12 +28,14 @@ def list_links(db: Session, groups: Sequence[str]) -> dict[str, dict[str, list[s
 
 
 def find_projects(db: Session, names: Iterable[str]) -> dict[str, str]:
-    """The ids of those projects (``domain/name``) that there are."""
+    """The ids of those projects that there are; a name without a domain will do where it means one project only."""
     found = {}
     for text in names:
-        domain, _, name = text.partition("/")
-        if project_id := db.scalar(select(Project.id).where(Project.domain == domain, Project.name == name)):
-            found[text] = project_id
+        domain, slash, name = text.rpartition("/")
+        query = select(Project.id).where(Project.name == name)
+        ids = db.scalars(query.where(Project.domain == domain) if slash else query).all()
+        if len(ids) == 1:
+            found[text] = ids[0]
     return found
 
 
@@ -51,7 +53,7 @@ def set_links(db: Session, group: str, values: Mapping[str, Any]) -> None:
         db.add_all(ResourceGroupDomain(resource_group=group, domain=name) for name in values["domains"])
     if "projects" in values:
         db.execute(delete(ResourceGroupProject).where(ResourceGroupProject.resource_group == group))
-        ids = find_projects(db, values["projects"]).values()
+        ids = dict.fromkeys(find_projects(db, values["projects"]).values())
         db.add_all(ResourceGroupProject(resource_group=group, project_id=project_id) for project_id in ids)
     if "keypairs" in values:
         db.execute(delete(ResourceGroupKeypair).where(ResourceGroupKeypair.resource_group == group))

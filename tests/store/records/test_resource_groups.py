@@ -56,6 +56,15 @@ async def test_an_administrators_group_becomes_a_queue(database):
     assert actions == ["resource_group.create", "resource_group.update", "resource_group.delete"]
 
 
+async def test_a_projects_name_will_do_where_it_is_the_only_one(database):
+    await database.run(add_user, "kim01", "alpha", "beta")
+    await database.run(lambda db: db.add(models.Domain(name="mars")))
+    await database.run(lambda db: db.add(models.Project(domain="mars", name="beta")))
+    change = await database.run(GROUPS.add, ROOT, {**OWN, "projects": ["alpha", "default/alpha", "mars/beta"]})
+    assert change.after.values["projects"] == ("default/alpha", "mars/beta")
+    assert set(await refused(database, GROUPS.update, "own", {"projects": ["beta"]})) == {"projects"}
+
+
 async def test_what_cannot_be(database):
     found = await refused(database, GROUPS.add, {**OWN, "name": "a b", "engine": "pbs", "domains": ["mars"], "projects": ["x/y"]})
     assert set(found) == {"name", "engine", "domains", "projects"}
