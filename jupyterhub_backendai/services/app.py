@@ -63,6 +63,7 @@ MODULES = (
     "rest.admin",
     "rest.announcements",
     "rest.configuration",
+    "rest.recalculate",
     "rest.resource_presets",
     "rest.settings",
     "rest.statistics",
@@ -178,12 +179,14 @@ class Service:
         self.figures = FiguresReader(settings, self.db, self.backends, self.groups)
         self.people = identity.connect(settings)
         self.scheduler = Scheduler(self.db, self.groups)
+        self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         parts = {
             "hub": self.hub,
             "figures": self.figures,
             "groups": self.groups,
             "nodes": NodesReader(self.db, self.backends),
             "scheduler": self.scheduler,
+            "reconciler": self.reconciler,
             "backends": self.backends,
             "people": self.people,
             "health": self.health,
@@ -198,7 +201,6 @@ class Service:
         self._private.add_sockets(open_private(settings.private_url))
         self._private_inode = socket_inode(settings.private_url)
         log.info("Listening on %s and %s", self.url, settings.private_url)
-        self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         self.idle = IdleChecker(self.db, self.hub)
         works = (self.groups.run, self.figures.run, self.reconciler.run, self.scheduler.run, self.idle.run)
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]

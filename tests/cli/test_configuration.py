@@ -44,3 +44,8 @@ async def test_settings(run):
     assert await run("setting", "list") == (0, "status:\n  value: running\n", "")
     assert await run("setting", "set", "status", "value=frozen") == (0, "status:\n  value: frozen\n", "")
     assert (await run("setting", "set", "status", "value=warm"))[0] == 1
+
+
+async def test_recalculation_is_asked_of_the_service(run):
+    status, _, err = await run("recalculate")  # this one has no part that could do it
+    assert (status, "not possible right now" in err) == (75, True)
