@@ -11,11 +11,13 @@ from ..core.images import check_image
 from ..core.policies import build_refusal, join_violations
 from ..core.sessions import INTERFACES, LaunchRequest, check_request, parse_request
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated, Violation
+from ..store.standing import load_standing
 from . import presets
 from .announcements import load_news
 from .auth import authenticated, refuse_write
 from .base import PageHandler
 from .launch_form import DEFAULTS, FIELDS, MAX_VALUE, Form, Refusal, collect, find_unknown_queue, read_form, soften
+from .limits import check_limits
 from .metrics import REFUSALS
 from .queues import list_page_rows
 from .servers import Running, choose_server, describe_running, is_active, list_servers
@@ -88,6 +90,8 @@ class LaunchHandler(PageHandler):
         violations = check_request(request, queue, row, self.identity.projects)
         violations += await self.groups.check_usable(self.identity, queue, request.project)
         violations = join_violations(violations, check_image(self.groups.images()[request.environment], request.slots))
+        standing = await self.db.run(load_standing, self.identity.name, request.project)
+        violations += check_limits(standing, queue, request.slots, request.time_s)
         if violations:
             raise build_refusal(violations)
 

@@ -13,13 +13,16 @@ from ..core.images import check_image
 from ..core.nouns import Record
 from ..core.policies import CAPACITY_RULES, Holding, check_capacity, has_line
 from ..core.queues import Queue
+from ..core.quota import Standing
 from ..core.sessions import LaunchRequest, check_request
 from ..core.slots import CPU, CUDA_DEVICE, KNOWN_SLOTS, MEM, ResourceSlots, format_bytes, parse_bytes
 from ..errors import N_, Violation
 from ..store.sessions import Usage, list_usage
+from ..store.standing import load_standing
 from .admin.show import show_slots
 from .base import PageHandler
 from .launch_form import Form
+from .limits import check_limits
 from .rest.resource_presets import list_presets
 
 # Slots that the launch form has a field for.
@@ -94,22 +97,22 @@ async def load_cards(handler: PageHandler, queue: Queue | None, values: Mapping[
     """The presets that a queue offers, for the form as it stands; without a queue there is nothing to choose for."""
     if queue is None:
         return []
-    records, usage = await handler.db.run(_read, queue.name)
+    records, usage, standing = await handler.db.run(_read, queue.name, handler.identity.name, values.get("project", ""))
     offered = [record for record in records if record.values["resource_group"] in (None, "", queue.name)]
-    return [build_card(handler, record, queue, values, usage) for record in offered]
+    return [build_card(handler, record, queue, values, usage, standing) for record in offered]
 
 
-def _read(db: Session, queue: str) -> tuple[Sequence[Record], Usage]:
-    return list_presets(db), list_usage(db).get(queue, Usage())
+def _read(db: Session, queue: str, user: str, project: str) -> tuple[Sequence[Record], Usage, Standing]:
+    return list_presets(db), list_usage(db).get(queue, Usage()), load_standing(db, user, project)
 
 
-def build_card(handler: PageHandler, record: Record, queue: Queue, values: Mapping[str, str], usage: Usage) -> Preset:
+def build_card(handler: PageHandler, record: Record, queue: Queue, values: Mapping[str, str], usage: Usage, standing: Standing) -> Preset:
     """One preset for one queue."""
     slots: ResourceSlots = record.values["resource_slots"]
     language = handler.language
     shared = record.values["shared_memory_bytes"]
     fields = fields_of(record)
-    violations = check_preset(handler, slots, queue, values, usage)
+    violations = check_preset(handler, slots, queue, values, usage) + check_limits(standing, queue, slots)
     return Preset(
         name=record.key,
         label=label_of(record, language),
@@ -118,7 +121,7 @@ def build_card(handler: PageHandler, record: Record, queue: Queue, values: Mappi
         fields=fields,
         queue=fields["queue"],
         reason=" ".join(dict.fromkeys(i18n.explain(language, violation) for violation in violations)),
-        is_chosen=is_same(fields, values),
+        is_chosen=not violations and is_same(fields, values),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,11 +10,13 @@ from urllib.parse import quote
 
 from .. import i18n
 from ..core.queues import Queue
+from ..core.quota import Standing
 from ..core.sessions import SessionStatus
 from ..core.slots import CPU, CUDA_DEVICE, KNOWN_SLOTS, MEM
 from ..errors import N_, BackendUnavailable, Unauthenticated
 from ..store import summary
 from ..store.sessions import SessionInfo
+from . import limits
 from .admin.show import show_slots
 from .announcements import load_news
 from .auth import authenticated
@@ -66,7 +68,9 @@ class SummaryHandler(PageHandler):
     @authenticated
     async def get(self) -> None:
         figures = await self.figures.look()
-        found = await self.db.run(summary.load_overview, self.identity.name)
+        queues, projects = await self.groups.list_usable(self.identity), self.identity.projects
+        project, group = self._choice("project", projects) or next(iter(projects), ""), self._choice("resource_group", queues)
+        found = await self.db.run(summary.load_overview, self.identity.name, project, group)
         trouble, servers = "", None
         try:
             servers = await list_servers(self)
@@ -76,7 +80,6 @@ class SummaryHandler(PageHandler):
             self.hub_auth.cache.clear()
             self.redirect(self.get_login_url())
             return
-        queues = await self.groups.list_usable(self.identity)
         rows = list_page_rows(queues, figures, self.language)
         self.render_page(
             "summary.html",
@@ -88,7 +91,27 @@ class SummaryHandler(PageHandler):
             chosen="",
             news=await load_news(self),
             starts=await list_starts(self, queues),
+            projects=projects,
+            project=project,
+            groups=[(name, queue.label(self.language)) for name, queue in queues.items()],
+            group=group,
+            **self._describe_standing(found.standing, queues.get(group)),
         )
+
+    def _choice(self, name: str, choices: Collection[str]) -> str:
+        """A choice in the address, "" when it is none that there is (any more)."""
+        value = self.get_query_argument(name, "")
+        return value if value in choices else ""
+
+    def _describe_standing(self, standing: Standing, queue: Queue | None) -> dict[str, Any]:
+        return {
+            "bars": limits.list_bars(standing, self.language),
+            "limit_heads": limits.list_heads(standing, self.language),
+            "limit_lines": limits.list_lines(standing, self.language),
+            "group_bars": limits.list_group_bars(standing, queue, self.language) if queue else [],
+            "by_project": limits.list_uses(standing.by_project, self.language),
+            "by_group": limits.list_uses(standing.by_resource_group, self.language),
+        }
 
     def _list_cards(self, live: Sequence[SessionInfo], servers: Mapping[str, Any] | None) -> list[Card]:
         """Every session that lives by either's word; without the hub's (None) by ours alone."""
@@ -108,7 +131,7 @@ class SummaryHandler(PageHandler):
             server=name,
             title=title,
             queue=label_queue(self.groups.queues(), session.queue, self.language) if session else "",
-            slots=show_slots(self.language, session.slots, KNOWN_SLOTS) if session else "",
+            slots=describe_slots(session, self.language) if session else "",
             state=find_state(session, server),
             url=str((server or {}).get("url") or "") if is_ready else f"{self.hub_auth.hub_prefix}spawn-pending/{path}",
             is_ready=is_ready,
@@ -139,6 +162,11 @@ def find_state(session: SessionInfo | None, server: Mapping[str, Any] | None) ->
     if server and server.get("ready"):
         return STATES[SessionStatus.RUNNING]
     return STARTING if server or session is None else STATES.get(session.status, STARTING)
+
+
+def describe_slots(session: SessionInfo, language: str) -> str:
+    """What a session holds, without the slots that it has nothing of."""
+    return show_slots(language, {name: amount for name, amount in session.slots.items() if amount}, KNOWN_SLOTS)
 
 
 def label_queue(queues: Mapping[str, Queue], name: str, language: str) -> str:

@@ -6,6 +6,7 @@ from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.store.records import RECORDS
 from tests.databases import sqlite_template
 from tests.factories import GIB, make_slots
+from tests.services.launching import limit
 from tests.services.public import Browser, browser, nobody, settings, site
 from tests.services.test_summary import add_session, text
 
@@ -68,6 +69,30 @@ async def test_what_others_hold_counts(browser, site):
     await site.db.run(add_session, "lee01", slots=make_slots(3, 3 * GIB))
     _, page = await browser.get("launch?opt-queue=small")
     assert "4 CPUs and 3 are in use; you asked for 2, at most 1 would fit now" in text(cards(page)["small"])
+
+
+async def test_a_policy_makes_a_preset_grey_and_is_named(browser, site):
+    await add_presets(site)
+    await site.db.run(limit, keypair={"cpu": "1"})
+    _, page = await browser.get("launch?opt-queue=small")
+    found = cards(page)
+    assert "The keypair policy default allows 1 of cpu" in text(found["small"])
+    assert not found["odd"].find("button").has_attr("disabled")
+
+
+async def test_what_a_policy_refuses_is_said_beside_the_fields(browser, site):
+    await site.db.run(limit, keypair={"cpu": "1"}, project={"mem": "2g"}, sessions=0, lifetime_s=600)
+    fields = {**await browser.form(), "queue": "small", "cpu": "2", "mem": "3g", "time": "1h"}
+    response, page = await browser.post("launch", fields)
+    assert 400 <= response.status < 500
+    assert site.hub.starts == []
+    assert "allows 1 of cpu" in text(page.find(id="cpu-error"))
+    assert "The project default may have 2 GiB of mem" in text(page.find(id="mem-error"))
+    assert "lets a session live at most 0:10" in text(page.find(id="time-error"))
+    links = [link["href"] for link in page.select("#errors a")]
+    assert links == ["#cpu", "#time", "#mem"]
+    assert "allows 0 sessions at a time" in text(page.find(id="errors"))
+    assert page.find(id="cpu")["value"] == "2"
 
 
 @pytest.mark.parametrize("link", ["launch?preset=v-gpu", "launch?opt-queue=v100&preset=v-gpu&opt-name=x&opt-time=30m"])

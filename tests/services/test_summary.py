@@ -7,6 +7,7 @@ from jupyterhub_backendai.store import models
 from jupyterhub_backendai.store.models import now
 from tests.databases import sqlite_template
 from tests.factories import GIB, make_slots
+from tests.services.launching import limit
 from tests.services.public import Browser, browser, nobody, settings, site
 
 __all__ = ["browser", "nobody", "settings", "site", "sqlite_template"]
@@ -57,7 +58,7 @@ async def test_a_session_that_runs_says_where_and_how_long(browser, site):
     _, page = await browser.get("summary")
     [card] = page.select(".bai-now")
     assert card.find("h3").text.strip() == "내 <b>일</b>"
-    assert "running · queue Small · since 10 min · 1 h 49 min left" in text(card) or "1 h 50 min left" in text(card)
+    assert "running · in Small · since 10 min · 1 h 49 min left" in text(card) or "1 h 50 min left" in text(card)
     assert "CPUs 2 · Memory 4 GiB" in text(card)
     assert card.find("a", string="Open")["href"] == "/user/kim01/"
 
@@ -153,3 +154,44 @@ async def test_korean(site):
     _, page = await korean.get("summary")
     assert page.html["lang"] == "ko"
     await korean.http.close()
+
+
+def bars(page):
+    return {text(item).split(" ")[0]: text(item) for item in page.select("section[aria-labelledby=limits-title] .bai-limits li")}
+
+
+async def test_nobody_limits_anything_yet(browser):
+    _, page = await browser.get("summary")
+    assert bars(page) == {"CPUs": "CPUs 0 no limit", "Memory": "Memory 0 B no limit", "GPUs": "GPUs 0 no limit"}
+    assert not page.select(".bai-bar")
+    assert text(page.select_one("#limits thead")).endswith("Project (default) Domain (default)")
+
+
+async def test_the_limit_that_is_hit_first_is_named(browser, site):
+    await site.db.run(add_session, slots=make_slots(1, 4 * GIB))
+    await site.db.run(add_session, "lee01", project="default", slots=make_slots(2, GIB))
+    await site.db.run(limit, keypair={"cpu": "8", "mem": "16g"}, sessions=3, project={"cpu": "4"}, domain={"cpu": "100"})
+    _, page = await browser.get("summary")
+    found = bars(page)
+    assert found["CPUs"] == "CPUs 3 / 4 1 left Limits first: the project default"
+    assert found["Memory"] == "Memory 4 GiB / 16 GiB 12 GiB left Limits first: your keypair, by the policy default"
+    assert found["Sessions"].startswith("Sessions 1 / 3 2 left")
+    widths = [item.select_one(".part")["width"] for item in page.select(".bai-bar")]
+    assert widths == ["75.00", "25.00", "33.33"]
+    rows = [[text(cell) for cell in row.select("th, td")] for row in page.select("#limits tbody tr")]
+    assert rows[0] == ["CPUs", "1 / 8", "1 / 8", "3 / 4", "3 / 100"]
+    assert rows[-1] == ["Sessions", "1 / 3", "1 / ∞", "2 / ∞", "2 / ∞"]
+
+
+async def test_project_and_resource_group_are_chosen_in_the_address(nobody, site):
+    await site.db.run(limit, project={"cpu": "4"}, name="vips")
+    await site.db.run(add_session, "lee01", project="vips", queue="vip", slots=make_slots(3, GIB))
+    await nobody.log_in(site.hub.let_in("lee01"))
+    _, page = await nobody.get("summary?project=vips&resource_group=vip")
+    assert [option.text for option in page.select("#project option[selected]")] == ["vips"]
+    assert bars(page)["CPUs"] == "CPUs 3 / 4 3 of it yours"  # the last of two: everybody's in the resource group
+    assert "3 / 4 3 of it yours" in text(page.select_one("section[aria-labelledby=limits-title]"))
+    assert "vips 1 session CPUs 3 · Memory 1 GiB" in text(page)
+    _, page = await nobody.get("summary?project=default&resource_group=nosuch")
+    assert [option.text for option in page.select("#project option[selected]")] == ["alpha"]
+    assert not page.select("#resource_group option[selected]")

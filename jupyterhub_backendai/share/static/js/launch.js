@@ -113,7 +113,7 @@ function showPreset() {
   let label = "";
   for (const button of presets) {
     const is = (name) => byId(name).value.trim() === button.dataset[name];
-    const isChosen = is("cpu") && is("gpu") && sameMemory(byId("mem").value, button.dataset.mem);
+    const isChosen = !button.disabled && is("cpu") && is("gpu") && sameMemory(byId("mem").value, button.dataset.mem);
     button.classList.toggle("chosen", isChosen);
     button.setAttribute("aria-pressed", String(isChosen));
     if (isChosen && !label) label = button.firstElementChild.textContent;
