@@ -101,9 +101,10 @@ def _make(db: Session, actor: Actor, document: Mapping[str, Any], *, prune: bool
         db.execute(text("SELECT pg_advisory_xact_lock(hashtext('backendai-configuration'))"))
     run = _Import(db, actor)
     run.check_sections(document)
-    named = {name: run.make_section(RECORDS[name], document[name]) for name in _list_importable() if isinstance(document.get(name), list)}
-    for name in reversed(list(named) if prune else []):
-        run.prune(RECORDS[name], named[name])
+    sections = [name for name in _list_importable() if isinstance(document.get(name), list)]
+    unnamed = {name: run.make_section(RECORDS[name], document[name]) for name in sections}
+    for name in reversed(sections if prune else []):
+        run.prune(RECORDS[name], unnamed[name])
     run.make_settings(document.get(SETTINGS) or {})
     if run.violations:
         raise InvalidParameters(violations=run.list_violations())
@@ -140,8 +141,8 @@ class _Import:
             elif section is not None and not isinstance(section, list):
                 self._refuse(name, N_("This must be a list."), "not-a-list")
 
-    def make_section(self, records: Records, entries: list[Any]) -> set[str]:
-        """Make the things of a section; answers their keys."""
+    def make_section(self, records: Records, entries: list[Any]) -> dict[str, Record]:
+        """Make the things of a section; answers those that it does not name."""
         noun, known = _loosen(records.noun), _list_known(self.db, self.actor, records)
         kinds = list_slot_kinds(self.db)
         seen: dict[str, int] = {}
@@ -160,16 +161,16 @@ class _Import:
                 else:
                     change = records.add(self.db, self.actor, data)
                     self._note(records.noun, key, "create", change, noun.field_names, place)
-        return set(seen)
+        return {key: record for key, record in known.items() if key not in seen}
 
-    def prune(self, records: Records, named: set[str]) -> None:
-        """Take away what the section does not name and may go."""
+    def prune(self, records: Records, unnamed: Mapping[str, Record]) -> None:
+        """Take away what a section does not name and may go."""
         noun = records.noun
         if "delete" not in noun.verbs:
             return
-        for key, record in sorted(_list_known(self.db, self.actor, records).items()):
+        for key, record in sorted(unnamed.items()):
             is_kept = record.values.get("is_configured") or (noun.name.endswith("_policies") and key == DEFAULT_POLICY)
-            if key not in named and not is_kept:
+            if not is_kept:
                 with self._collect(f"{noun.name}.{key}", key):
                     self._note(noun, key, "delete", records.remove(self.db, self.actor, record.key), _loosen(noun).field_names, "")
 
