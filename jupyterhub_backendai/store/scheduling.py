@@ -11,6 +11,7 @@ checked there again, exactly. The look asks them first: who is over a quota keep
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -19,7 +20,8 @@ from sqlalchemy.orm import Session
 from ..core import policies
 from ..core.policies import Holding
 from ..core.queues import Queue
-from ..core.scheduling import Dependency, Node, Pending, Placement, Round, Wait, choose
+from ..core.quota import Ask, Scope, Standing, Usage, check_quota
+from ..core.scheduling import Dependency, Gate, Node, Pending, Placement, Round, Wait, choose
 from ..core.sessions import OVER, SessionStatus
 from ..core.slots import CUDA_DEVICE
 from ..core.waiting import PENDING_TIMEOUT, Place, wait_from_json, wait_to_json
@@ -27,6 +29,7 @@ from ..errors import BackendAIError, NotFound
 from . import sessions
 from .lines import WAITING, is_waiting
 from .models import ComputeSession, User, now
+from .standing import load_standing
 
 NODE = "127.0.0.1"
 
@@ -44,7 +47,8 @@ def look(db: Session, queue: Queue, at: datetime) -> tuple[Round, list[str]]:
     rows = _read_line(db, queue)
     held = _read_held(db, queue)
     nodes = [_make_node(queue, [holding for _, holding in held])]
-    found = choose(queue, [_pending(row) for row in rows], held, nodes, _read_dependencies(db, rows), at.timestamp())
+    pending = [_pending(row) for row in rows]
+    found = choose(queue, pending, held, nodes, _read_dependencies(db, rows), at.timestamp(), QuotaGate(db, rows))
     changed = _note(db, rows, found)
     for session_id in found.timed_out:
         sessions.release(db, session_id, PENDING_TIMEOUT)
@@ -76,6 +80,8 @@ def give_place(db: Session, queue: Queue, placement: Placement) -> bool:
     row = db.get(ComputeSession, placement.session_id, with_for_update=True, populate_existing=True)
     if row is None or not is_waiting(row) or policies.check_capacity(queue, row.slots, held):
         return False
+    if check_quota(Ask(row.slots), load_standing(db, owner, row.project)):
+        return False
     row.devices = list(policies.choose_devices(queue, int(row.slots.amount(CUDA_DEVICE)), held))
     row.scheduled_at, row.status, row.waiting_for = now(), SessionStatus.SCHEDULED, {}
     return True
@@ -97,6 +103,47 @@ def get_place(db: Session, session_id: str, find_queue: Callable[[str], Queue | 
     if queue is None or user is None:
         raise NotFound
     return Place(admission=sessions.describe_admission(row, queue, user))
+
+
+class QuotaGate(Gate):
+    """Asks the quotas of those who come to the head of a line, counting also what the same look has given out."""
+
+    def __init__(self, db: Session, rows: Sequence[ComputeSession]) -> None:
+        self._db, self._rows = db, {row.id: row for row in rows}
+        self._standings: dict[tuple[str, str], Standing] = {}
+        self._given: dict[tuple[Scope, str], Usage] = {}
+
+    def check(self, session: Pending) -> Wait | None:
+        row = self._rows[session.session_id]
+        standing = self._standing(row)
+        shares = tuple(
+            replace(share, usage=share.usage + self._given.get((share.limit.scope, owner), Usage()))
+            for share, owner in ((share, _owner(row, share.limit.scope)) for share in standing.shares)
+        )
+        found = check_quota(Ask(session.slots), replace(standing, shares=shares))
+        return Wait("quota", message=found[0].message, params=found[0].params) if found else None
+
+    def let_in(self, session: Pending) -> None:
+        row = self._rows[session.session_id]
+        for scope in Scope:
+            key = scope, _owner(row, scope)
+            self._given[key] = self._given.get(key, Usage()) + Usage(1, session.slots)
+
+    def _standing(self, row: ComputeSession) -> Standing:
+        key = row.user_id, row.project
+        if key not in self._standings:
+            name = self._db.scalars(select(User.name).where(User.id == row.user_id)).one()
+            self._standings[key] = load_standing(self._db, name, row.project)
+        return self._standings[key]
+
+
+def _owner(row: ComputeSession, scope: Scope) -> str:
+    return {
+        Scope.KEYPAIR: row.access_key,
+        Scope.USER: row.user_id,
+        Scope.PROJECT: f"{row.domain}/{row.project}",
+        Scope.DOMAIN: row.domain,
+    }[scope]
 
 
 def _read_line(db: Session, queue: Queue) -> Sequence[ComputeSession]:

@@ -1,5 +1,5 @@
 from jupyterhub_backendai.core.sessions import SessionStatus
-from jupyterhub_backendai.store import sessions
+from jupyterhub_backendai.store import models, scheduling, sessions
 from tests.databases import sqlite_template
 from tests.factories import make_queue, make_spec
 from tests.services.public import Browser, browser, nobody, settings, site
@@ -33,3 +33,14 @@ async def test_ones_own_sessions_newest_first_and_why_they_ended(site):
 async def test_nobody_sees_none(site):
     status, answer = await ask(site, "wrong")
     assert (status, answer["error_code"]) == (401, "backendai_auth_unauthenticated")
+
+
+async def test_why_a_session_waits_and_where(site):
+    queue = make_queue("small", engine="local", scheduler="fifo")
+    for number in range(3):
+        await site.db.run_exclusive(sessions.admit, make_spec(user="kim01", queue="small", server_name=str(number), cpu=4), queue, None)
+    await site.db.run_exclusive(scheduling.look, queue, models.now())
+    _, answer = await ask(site, site.hub.let_in("kim01"))
+    third, second, first = answer["sessions"]
+    assert (first["waiting"], second["waiting"]["position"], third["waiting"]["position"]) == (None, 1, 2)
+    assert "Next in line" in second["waiting"]["reason"]

@@ -196,3 +196,25 @@ async def test_who_is_no_longer_active_gets_no_place(line):
 async def test_memory_and_devices_are_counted_for_waiting_ones_only_when_placed(line):
     await line.admit(mem=8 * GIB)
     assert (await line.admit("lee01", mem=GIB)).is_waiting
+
+
+async def test_who_is_over_a_quota_waits_alone_and_is_told_which(line):
+    def limit(db):
+        policy = models.KeypairResourcePolicy(name="small", total_resource_slots=make_spec(cpu=2, mem=9 * GIB).request.slots)
+        db.add(policy)
+        db.flush()
+        for user in db.query(models.User):
+            name = "small" if user.name == "lee01" else "default"
+            db.add(models.Keypair(access_key=f"AK-{user.name}", user_id=user.id, secret_key="x", is_main=True, resource_policy=name))
+
+    await line.db.run(limit)
+    first = await line.admit(cpu=4)
+    lee = [await line.admit("lee01", str(number), cpu=1) for number in range(3)]
+    park = await line.admit("park04", cpu=1)
+    await line.release(first)
+    assert await line.look() == [lee[0].session_id, lee[1].session_id, park.session_id]
+    wait = (await line.place(lee[2])).wait
+    assert (wait.word, wait.params["owner"], wait.params["slot"]) == ("quota", "small", "cpu")
+    assert not await line.db.run_exclusive(scheduling.give_place, QUEUE, Placement(lee[2].session_id, "", ()))
+    await line.release(lee[0])
+    assert await line.look() == [lee[2].session_id]

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from ... import i18n
+from ...core.scheduling import Wait
+from ...core.waiting import explain_wait
 from ...store.sessions import SessionInfo, list_recent
 from ..auth import authenticated
 from ..base import ApiHandler
@@ -22,6 +24,7 @@ def describe(session: SessionInfo, language: str) -> dict[str, Any]:
         "environment": session.environment,
         "status": session.status.value,
         "reason": i18n.translate(language, session.status_reason) if session.status_reason else "",
+        "waiting": describe_wait(session.wait, language) if session.wait else None,
         "job_id": session.job_id,
         "node": session.node,
         "slots": session.slots.to_json(),
@@ -31,6 +34,13 @@ def describe(session: SessionInfo, language: str) -> dict[str, Any]:
         "started_at": _format(session.started_at),
         "terminated_at": _format(session.terminated_at),
     }
+
+
+def describe_wait(wait: Wait, language: str) -> dict[str, Any]:
+    """Why a session waits in a line of ours; ``position`` counts from 1, None when it is far off or not in line yet."""
+    why = explain_wait(wait)
+    reason = " ".join(i18n.translate(language, text, why.params) for text in (why.message, why.advice) if text)
+    return {"position": wait.position, "reason": reason, "start_at": wait.start_at}
 
 
 def _format(moment: datetime | None) -> str | None:
