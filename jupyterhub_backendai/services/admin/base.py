@@ -48,7 +48,6 @@ NOTICES = {
     "running": N_("New sessions are taken again."),
     "drained": N_("Nothing new is started on the node."),
     "resumed": N_("The node is used again."),
-    "recalculated": N_("The use was compared with the engines and put right."),
     "rescanned": N_("The images were read anew."),
 }
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from ...core.documents import MAX_SIZE_BYTES, Difference, format_document, parse_document
 from ...core.nouns import NOUNS
-from ...errors import N_, BackendAIError, InvalidParameters, Violation
+from ...errors import N_, BackendAIError, BackendUnavailable, InvalidParameters, Violation
 from ...store import audit, configuration, images
 from ..auth import administrative
+from ..reconcile import Reconciler
 from ..rest.admin import forget_all
+from ..rest.recalculate import describe as describe_plan
 from .base import AdminHandler
 from .show import plain_text
 
@@ -52,8 +54,23 @@ class MaintenanceHandler(AdminHandler):
     def show(self, status: int = 200, **values: Any) -> None:
         """The page, with a document that is looked at, what it would change, and what is wrong with it."""
         self.require_superadmin()
-        page: dict[str, Any] = {"document": "", "prune": False, "steps": None, "summary": [], **values}
+        page: dict[str, Any] = {"document": "", "prune": False, "steps": None, "summary": [], "found": None, **values}
         self.render_admin("admin/maintenance.html", "maintenance", status=status, **page)
+
+
+class RecalculateHandler(MaintenanceHandler):
+    """Compare what is reserved with the hub and the engines now; the answer says what was done."""
+
+    @administrative
+    async def post(self) -> None:
+        self.require_superadmin()
+        reconciler: Reconciler | None = self.application.settings.get("reconciler")
+        if reconciler is None:
+            raise BackendUnavailable
+        found = describe_plan(await reconciler.reconcile())
+        who = {"actor": self.actor.name, "source": self.actor.source}
+        await self.db.run(audit.record, action="usage.recalculate", details=found, **who)
+        self.show(found=found)
 
 
 class RescanHandler(AdminHandler):
@@ -124,6 +141,7 @@ class ImportHandler(MaintenanceHandler):
 
 default_handlers = [
     (r"admin/maintenance", MaintenanceHandler),
+    (r"admin/maintenance/recalculate", RecalculateHandler),
     (r"admin/maintenance/rescan", RescanHandler),
     (r"admin/maintenance/configuration\.yaml", ExportHandler),
     (r"admin/maintenance/configuration", ImportHandler),

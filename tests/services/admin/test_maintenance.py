@@ -2,6 +2,7 @@ import aiohttp
 import pytest
 
 from jupyterhub_backendai.core.identity import Actor, Role
+from jupyterhub_backendai.services.reconcile import Reconciler
 from jupyterhub_backendai.store.models import AuditEntry, Domain
 from jupyterhub_backendai.store.records import RECORDS
 from tests.services.admin.conftest import read_fields, send
@@ -55,6 +56,13 @@ async def test_images_are_read_anew(root, site):
     assert await site.db.run(lambda db: db.query(AuditEntry).filter_by(action="image.rescan").count()) == 1
 
 
+async def test_the_use_is_recalculated(root, site):
+    site.application.settings["reconciler"] = Reconciler(site.settings, site.db, site.application.settings["hub"], {})
+    response, page = await send(root, "admin/maintenance/recalculate", {"_xsrf": await token_of(root)})
+    assert (response.status, "freed: 0" in page.find(id="found").text) == (200, True)
+    assert await site.db.run(lambda db: db.query(AuditEntry).filter_by(action="usage.recalculate").count()) == 1
+
+
 async def test_new_sessions_are_refused_and_taken_again(root, site):
     _, page = await root.get("admin/settings")
     fields = read_fields(page, "form[action$=status]")
@@ -84,7 +92,9 @@ async def test_only_superadministrators_see_it(admin, member, nobody, path):
         assert response.status == status
 
 
-@pytest.mark.parametrize("path", ["admin/settings/status", "admin/maintenance/configuration", "admin/maintenance/rescan"])
+@pytest.mark.parametrize(
+    "path", ["admin/settings/status", "admin/maintenance/configuration", "admin/maintenance/rescan", "admin/maintenance/recalculate"]
+)
 async def test_only_superadministrators_do_it(admin, member, nobody, site, path):
     fields = {"value": "frozen", "document": DOCUMENT, "act": "apply"}
     for browser, status in ((admin, 404), (member, 404)):
