@@ -16,6 +16,8 @@ from .queues import Queue, QueueFigures
 from .slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
 
 INTERFACES = ("lab", "notebook")
+# The kind of all sessions that can be asked for so far.
+INTERACTIVE = "interactive"
 
 
 class SessionStatus(enum.Enum):
@@ -220,6 +222,9 @@ def check_request(request: LaunchRequest, queue: Queue, figures: QueueFigures | 
         )
     if figures and not figures.is_open:
         found.append(Violation(N_("The queue %(queue)s is closed at the moment."), {"queue": queue.name}, "queue", "closed"))
+    if INTERACTIVE not in queue.allowed_session_types:
+        message = N_("The queue %(queue)s takes no interactive sessions.")
+        found.append(Violation(message, {"queue": queue.name}, "queue", "session-type"))
     found += _check_amounts(request, queue, figures)
     found += _check_time(request, queue, figures)
     if not has_line(queue):

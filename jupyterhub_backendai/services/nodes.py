@@ -6,10 +6,11 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from .. import i18n
 from ..backends.base import Backend
@@ -25,6 +26,7 @@ from .auth import administrative
 
 log = logging.getLogger("backendai")
 MAX_AGE_S, NOW_S = 10.0, 1.0
+PAGE_SIZE = 100
 LOCAL = "local"
 _REASON = re.compile(r"[^\W_][\w .,:;!?()/#+-]{0,199}")
 ENGINE_FAILED = N_("The nodes of %(engine)s cannot be read right now; these are the last that it told.")
@@ -151,8 +153,39 @@ def _amount(label: str, node: Node, slot: str, show: Callable[[int], object]) ->
     return Amount(label, str(show(used)), str(show(total)), float(used), float(total))
 
 
+@dataclass(frozen=True, slots=True)
+class NodeQuery:
+    """Which nodes are shown: text in the name, partition or reason; a state; and the page, from 1."""
+
+    search: str = ""
+    state: str = ""
+    page: int = 1
+
+    def select(self, nodes: Sequence[Node]) -> list[Node]:
+        """The nodes of all pages."""
+        text = self.search.casefold()
+        return [
+            node
+            for node in nodes
+            if (not self.state or node.state.value == self.state)
+            and (not text or any(text in word.casefold() for word in (node.name, node.reason, *node.partitions)))
+        ]
+
+    def to_query(self, **changes: Any) -> str:
+        """The query as a part of an address."""
+        values = {"q": self.search, "state": self.state, "page": self.page, **changes}
+        return urlencode({name: value for name, value in values.items() if value and (name, value) != ("page", 1)})
+
+
 class NodesPage(AdminHandler):
     """The table; superadministrators only."""
+
+    def read_query(self) -> NodeQuery:
+        """What the address asks for; what it cannot mean is ignored."""
+        state, page = self.get_query_argument("state", ""), self.get_query_argument("page", "1")
+        is_state = state in {item.value for item in NodeState}
+        is_page = page.isascii() and page.isdigit() and 0 < len(page) < 7 and int(page) > 0
+        return NodeQuery(self.get_query_argument("q", "")[:256].strip(), state if is_state else "", int(page) if is_page else 1)
 
     @administrative
     async def get(self) -> None:
@@ -168,7 +201,10 @@ class NodesPage(AdminHandler):
 
     async def load(self, max_age_s: float) -> dict[str, Any]:
         """What the table shows."""
-        reading = await self.nodes.look(max_age_s)
+        reading, query = await self.nodes.look(max_age_s), self.read_query()
+        found = query.select(reading.nodes)
+        pages = max(1, -(-len(found) // PAGE_SIZE))
+        query = replace(query, page=min(query.page, pages))
         rows = [
             {
                 "node": node,
@@ -178,10 +214,12 @@ class NodesPage(AdminHandler):
                 "can_drain": node.engine != LOCAL and node.state not in (NodeState.DRAINING, NodeState.DRAINED),
                 "can_resume": node.engine != LOCAL and node.state in (NodeState.DRAINING, NodeState.DRAINED, NodeState.DOWN),
             }
-            for node in reading.nodes
+            for node in found[(query.page - 1) * PAGE_SIZE : query.page * PAGE_SIZE]
         ]
         failed = [i18n.translate(self.language, ENGINE_FAILED) % {"engine": engine} for engine in reading.failed]
-        return {"rows": rows, "read_at": reading.read_at, "failed": failed}
+        counts = Counter(node.state for node in reading.nodes)
+        states = [(state.value, STATES[state], counts[state]) for state in NodeState if counts[state]]
+        return {"rows": rows, "failed": failed, "query": query, "total": len(found), "pages": pages, "states": states}
 
 
 class NodesTable(NodesPage):

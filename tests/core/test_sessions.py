@@ -18,6 +18,7 @@ from jupyterhub_backendai.core.sessions import (
 )
 from jupyterhub_backendai.core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots
 from jupyterhub_backendai.errors import InvalidParameters
+from tests.factories import make_queue, make_spec
 
 GIB = 1 << 30
 
@@ -321,3 +322,9 @@ def test_only_a_line_of_ours_waits_for_times_and_sessions(scheduler, engine, ref
     request = LaunchRequest(queue="q", project="default", starts_at="+60", depends_on=("a",))
     found = check_request(request, Queue("q", engine, scheduler=scheduler), None, ("default",))
     assert len([violation for violation in found if violation.field in {"starts_at", "depends_on"}]) == refused
+
+
+def test_a_queue_for_batch_jobs_takes_no_interactive_sessions():
+    queue = make_queue(allowed_session_types=("batch",))
+    (found,) = check_request(make_spec().request, queue, None, ("default",))
+    assert (found.field, found.rule) == ("queue", "session-type")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import pytest_asyncio
@@ -80,6 +80,26 @@ async def test_the_table_says_state_use_load_and_reason(root, cluster):
     response, part = await root.get("admin/nodes-table", headers={"Sec-Fetch-Mode": "navigate"})
     assert (response.status, part.find("html"), len(part.select("tr[data-node]"))) == (200, None, 3)
     assert cluster.reads == 1
+
+
+async def test_search_state_and_pages_are_in_the_address(root, cluster, site):
+    cluster.found = [replace(N1, name=f"n{number}", partitions=("gpu" if number % 2 else "cpu",)) for number in range(250)] + [
+        replace(N2, name="last")
+    ]
+
+    async def seen(query):
+        _, page = await root.get(f"admin/nodes?{query}")
+        assert page.find(id="nodes-box")["data-url"].endswith(f"nodes-table?{query}")
+        return [row["data-node"] for row in page.select("tr[data-node]")]
+
+    assert len(await seen("")) == 100
+    assert await seen("state=drained") == ["last"]
+    assert await seen("q=FAN") == ["last"]
+    assert len(await seen("q=gpu&page=2")) == 25
+    assert await seen("q=nothing") == []
+    assert len((await root.get("admin/nodes?page=99&state=nonsense"))[1].select("tr[data-node]")) == 52
+    _, page = await root.get("admin/nodes?q=gpu")
+    assert [link["href"].rpartition("?")[2] for link in page.select(".page-link")] == ["q=gpu", "q=gpu&page=2"]
 
 
 async def test_draining_needs_a_reason_and_leaves_a_row(root, cluster, site):
