@@ -134,7 +134,8 @@ class SlurmBackend(Backend):
     async def nodes(self) -> Sequence[Node]:
         """Every node, from one command however many there are. Raises SchedulerUnavailable."""
         _, command, _ = figures.build_commands(self._settings.slurm_bin)
-        return slurm_nodes.parse_nodes(await self._ask(command))
+        # thousands of nodes take a good part of a second
+        return await asyncio.to_thread(slurm_nodes.parse_nodes, await self._ask(command))
 
     async def drain(self, node: str, reason: str) -> None:
         """Through the helper, where it was started with ``--allow-drain``; else Conflict with the command to type."""
