@@ -56,7 +56,7 @@ class Start:
 async def list_starts(handler: PageHandler, queues: Mapping[str, Queue]) -> list[Start]:
     """The presets of everybody and of these queues, each as a link to the form that it fills in."""
     records = await handler.db.run(list_presets)
-    offered = [record for record in records if not record.values["resource_group"] or record.values["resource_group"] in queues]
+    offered = [record for record in records if record.values["resource_group"] in (None, "", *queues) and not list_strange(record)]
     base = handler.hub_auth.base_url
     return [
         Start(label_of(record, handler.language), words_of(record, handler.language), f"{base}launch?{urlencode({'preset': record.key})}")
@@ -112,7 +112,7 @@ def build_card(handler: PageHandler, record: Record, queue: Queue, values: Mappi
     language = handler.language
     shared = record.values["shared_memory_bytes"]
     fields = fields_of(record)
-    violations = check_preset(handler, slots, queue, values, usage) + check_limits(standing, queue, slots)
+    violations = check_preset(handler, record, queue, values, usage) + check_limits(standing, queue, slots)
     return Preset(
         name=record.key,
         label=label_of(record, language),
@@ -133,13 +133,19 @@ def label_of(record: Record, language: str) -> str:
 def words_of(record: Record, language: str) -> str:
     """The amounts in a line, without those that are none."""
     slots = {name: amount for name, amount in record.values["resource_slots"].items() if amount}
-    return show_slots(language, slots, KNOWN_SLOTS)
+    # A line is broken between slots, never between a slot and its amount.
+    return show_slots(language, slots, KNOWN_SLOTS).replace(" ", "\u00a0").replace("\u00a0·\u00a0", " · ")
 
 
-def check_preset(handler: PageHandler, slots: ResourceSlots, queue: Queue, values: Mapping[str, str], usage: Usage) -> list[Violation]:
+def list_strange(record: Record) -> list[str]:
+    """The slots of a preset that the launch form has no field for."""
+    return [name for name, amount in record.values["resource_slots"].items() if amount and name not in FORM_SLOTS]
+
+
+def check_preset(handler: PageHandler, record: Record, queue: Queue, values: Mapping[str, str], usage: Usage) -> list[Violation]:
     """Everything about its amounts that keeps a preset from being started in the queue now."""
-    strange = sorted(name for name, amount in slots.items() if amount and name not in FORM_SLOTS)
-    found = [Violation(N_("This page cannot ask for %(slot)s."), {"slot": name}, name, "no-field") for name in strange]
+    slots: ResourceSlots = record.values["resource_slots"]
+    found = [Violation(N_("This page cannot ask for %(slot)s."), {"slot": name}, name, "no-field") for name in list_strange(record)]
     request = LaunchRequest(queue=queue.name, project=values.get("project", ""), slots=slots)
     row = handler.figures.figures().queues.get(queue.name)
     found += [item for item in check_request(request, queue, row, handler.identity.projects) if item.field in _AMOUNT_FIELDS]

@@ -11,7 +11,9 @@ from jupyterhub_backendai.store.models import now
 from tests.databases import sqlite_template
 from tests.factories import GIB, add_user, make_slots
 from tests.services.admin.test_statistics import add_past
+from tests.services.launching import limit
 from tests.services.public import browser, nobody, settings, site
+from tests.services.test_accessibility import AXE, RUN
 from tests.services.test_announcements import announce
 from tests.services.test_browser import SHOTS, chromium, serve_hub_files, watch
 from tests.services.test_launch_presets import add_presets
@@ -62,6 +64,7 @@ async def fill(site):
             terminated_at=at,
             status_reason=reason,
         )
+    await site.db.run(limit, keypair={"cpu": "16", "mem": "64g", "cuda.device": "2"}, sessions=4, project={"cpu": "12"})
     site.hub.servers["kim01"] = {
         "": {"ready": True, "url": "/user/kim01/"},
         "preprocess": {"ready": False, "pending": "spawn"},
@@ -73,8 +76,10 @@ async def test_summary_and_launch_page_look_right(chromium, site, language):
     await fill(site)
     page = await open_page(chromium, site, language=language)
     complaints = watch(page)
-    await page.goto(f"{site.url}summary")
+    await page.goto(f"{site.url}summary?resource_group=small")
     await page.locator("html[data-ready=summary]").wait_for()
+    for details in await page.locator("details").all():
+        await details.evaluate("element => element.open = true")
     await shoot(page, "summary", language)
     await page.goto(f"{site.launch}?opt-queue=v100")
     await page.locator("html[data-ready=launch]").wait_for()
@@ -145,5 +150,27 @@ async def test_statistics_look_right(chromium, site, language):
     await page.goto(f"{site.url}admin/statistics?by=project")
     await expect(page.locator(".bai-stack rect").first).to_be_visible()
     await shoot(page, "admin-statistics", language)
+    for details in await page.locator("main details").all():
+        await details.evaluate("element => element.open = true")
+    await page.set_viewport_size(SIZES["phone"])
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert complaints == []
+    await page.context.close()
+
+
+async def test_axe_finds_nothing_serious_where_there_is_much_to_show(chromium, site):
+    await fill(site)
+    page = await open_page(chromium, site, bypass_csp=True)
+    await page.context.add_init_script(AXE.read_text())
+    found = {}
+    for path in ("summary?resource_group=small", "launch?opt-queue=v100"):
+        await page.goto(site.url + path)
+        for details in await page.locator("main details").all():
+            await details.evaluate("element => element.open = true")
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)
+            await page.wait_for_function("scheme => document.documentElement.dataset.bsTheme == scheme", arg=scheme)
+            if lines := await page.evaluate(RUN, []):
+                found[f"{path} {scheme}"] = lines
+    assert found == {}
     await page.context.close()
