@@ -244,6 +244,14 @@ class IndexHandler(AdminHandler):
         self.render_admin("admin/index.html", "", counts=counts)
 
 
+class AddSlash(AdminHandler):
+    """The address without its last slash, as people type it."""
+
+    @administrative
+    async def get(self) -> None:
+        self.redirect(self.base)
+
+
 def count_all(db: Session, actor: Actor) -> dict[str, int]:
     """How many things of each noun this person may see."""
     found = {}
@@ -254,6 +262,7 @@ def count_all(db: Session, actor: Actor) -> dict[str, int]:
 
 
 default_handlers = [
+    (r"admin", AddSlash),
     (r"admin/", IndexHandler),
     (rf"admin/{NOUN_PATH}", ListHandler),
 ]

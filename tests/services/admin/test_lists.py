@@ -28,6 +28,11 @@ async def test_the_superadministrator_sees_every_noun_and_row(root):
     assert keys(page) == ["default", "other"]
 
 
+async def test_the_last_slash_may_be_left_out(root):
+    response, _ = await root.get("admin")
+    assert (response.status, response.headers["Location"]) == (302, "/services/backendai/admin/")
+
+
 async def test_a_domains_administrator_sees_the_own_domain_and_nothing_of_the_platform(admin):
     _, page = await admin.get("admin/domains")
     assert keys(page) == ["default"]
