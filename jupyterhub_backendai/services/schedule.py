@@ -53,12 +53,15 @@ class Scheduler:
             while True:
                 is_woken = self._something_happened.is_set()
                 self._something_happened.clear()
+                began = time.monotonic()
                 try:
                     await self.schedule(is_woken=is_woken)
                 except BackendAIError as exc:
                     log.info("Nothing was scheduled: %s", exc)
+                # A very long line is not read all the time; what happens here is looked at all the same.
+                pause_s = max(self._interval_s, 4 * (time.monotonic() - began))
                 try:
-                    await asyncio.wait_for(self._something_happened.wait(), self._interval_s)
+                    await asyncio.wait_for(self._something_happened.wait(), pause_s)
                 except TimeoutError:
                     continue
         finally:

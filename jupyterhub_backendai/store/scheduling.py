@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.orm import Session
 
 from ..core import policies
@@ -32,6 +33,7 @@ from .models import ComputeSession, User, now
 from .standing import load_standing
 
 NODE = "127.0.0.1"
+_COLUMNS = ["id", "user_id", "domain", "project", "access_key", "slots", "created_at", "starts_at", "depends_on", "retries", "waiting_for"]
 
 
 def list_waiting_queues(db: Session) -> frozenset[str]:
@@ -108,7 +110,7 @@ def get_place(db: Session, session_id: str, find_queue: Callable[[str], Queue | 
 class QuotaGate(Gate):
     """Asks the quotas of those who come to the head of a line, counting also what the same look has given out."""
 
-    def __init__(self, db: Session, rows: Sequence[ComputeSession]) -> None:
+    def __init__(self, db: Session, rows: Sequence[Row[Any]]) -> None:
         self._db, self._rows = db, {row.id: row for row in rows}
         self._standings: dict[tuple[str, str], Standing] = {}
         self._given: dict[tuple[Scope, str], Usage] = {}
@@ -129,7 +131,7 @@ class QuotaGate(Gate):
             key = scope, _owner(row, scope)
             self._given[key] = self._given.get(key, Usage()) + Usage(1, session.slots)
 
-    def _standing(self, row: ComputeSession) -> Standing:
+    def _standing(self, row: Row[Any]) -> Standing:
         key = row.user_id, row.project
         if key not in self._standings:
             name = self._db.scalars(select(User.name).where(User.id == row.user_id)).one()
@@ -137,18 +139,20 @@ class QuotaGate(Gate):
         return self._standings[key]
 
 
-def _owner(row: ComputeSession, scope: Scope) -> str:
-    return {
+def _owner(row: Row[Any], scope: Scope) -> str:
+    owners: dict[Scope, str] = {
         Scope.KEYPAIR: row.access_key,
         Scope.USER: row.user_id,
         Scope.PROJECT: f"{row.domain}/{row.project}",
         Scope.DOMAIN: row.domain,
-    }[scope]
+    }
+    return owners[scope]
 
 
-def _read_line(db: Session, queue: Queue) -> Sequence[ComputeSession]:
-    query = select(ComputeSession).where(ComputeSession.queue == queue.name, WAITING)
-    return db.scalars(query.order_by(ComputeSession.created_at, ComputeSession.id)).all()
+def _read_line(db: Session, queue: Queue) -> Sequence[Row[Any]]:
+    """Those that wait, oldest first. Columns, not objects: a line may be long, and it is read every second."""
+    query = select(*(getattr(ComputeSession, name) for name in _COLUMNS)).where(ComputeSession.queue == queue.name, WAITING)
+    return db.execute(query.order_by(ComputeSession.created_at, ComputeSession.id)).all()
 
 
 def _read_held(db: Session, queue: Queue) -> list[tuple[str, Holding]]:
@@ -166,14 +170,14 @@ def _make_node(queue: Queue, held: Sequence[Holding]) -> Node:
     return node
 
 
-def _pending(row: ComputeSession) -> Pending:
+def _pending(row: Row[Any]) -> Pending:
     starts_at = row.starts_at.timestamp() if row.starts_at else None
     # A person without a keypair is a line of their own, not one line together with all others without.
     key = row.access_key or row.user_id
     return Pending(row.id, key, row.slots, row.created_at.timestamp(), starts_at, tuple(row.depends_on), row.retries)
 
 
-def _read_dependencies(db: Session, rows: Sequence[ComputeSession]) -> dict[str, Dependency]:
+def _read_dependencies(db: Session, rows: Sequence[Row[Any]]) -> dict[str, Dependency]:
     wanted = sorted({session_id for row in rows for session_id in row.depends_on})
     found: dict[str, Dependency] = {}
     for start in range(0, len(wanted), 500):
@@ -185,18 +189,20 @@ def _read_dependencies(db: Session, rows: Sequence[ComputeSession]) -> dict[str,
     return found
 
 
-def _note(db: Session, rows: Sequence[ComputeSession], found: Round) -> list[str]:
+def _note(db: Session, rows: Sequence[Row[Any]], found: Round) -> list[str]:
     """Write down what changed, and only that: a long line changes little from one look to the next."""
     tried = set(found.tried)
-    changed = []
+    notes = {id(wait): wait_to_json(wait) for wait in found.waits.values()}
+    changed: list[str] = []
+    values: list[dict[str, object]] = []
     for row in rows:
         wait = found.waits.get(row.id)
-        values: dict[str, object] = {}
-        if wait is not None and row.waiting_for != (noted := wait_to_json(wait)):
-            values["waiting_for"] = noted
+        noted = notes[id(wait)] if wait else row.waiting_for
+        if noted != row.waiting_for:
             changed.append(row.id)
-        if row.id in tried:
-            values["retries"] = row.retries + 1
-        if values:
-            db.execute(update(ComputeSession).where(ComputeSession.id == row.id, WAITING).values(**values))
+        if noted != row.waiting_for or row.id in tried:
+            values.append({"id": row.id, "waiting_for": noted, "retries": row.retries + (row.id in tried)})
+    if values:
+        # Of a row that has just left the line nobody reads these columns any more.
+        db.execute(update(ComputeSession), values)
     return changed
