@@ -78,7 +78,7 @@ def add_list(verbs: Subparsers, noun: Noun) -> None:
     if noun.filters:
         names = ", ".join(noun.filters)
         parser.add_argument("--filter", action="append", default=[], metavar="NAME=VALUE", help=f"only these; names: {names}")
-    parser.add_argument("--columns", default="", metavar="A,B", help=f"what to show (default: {choices.replace(' ', '')})")
+    parser.add_argument("--columns", default="", metavar="A,B", help=f"what to show (default: {','.join(list_columns(noun))})")
     text = "how many at most, 0 for all (default: %(default)s)"
     parser.add_argument("--limit", type=_parse_count, default=DEFAULT_LIMIT, metavar="N", help=text)
     add_style(parser)
@@ -92,7 +92,7 @@ def _parse_count(text: str) -> int:
 
 def list_records(options: argparse.Namespace, noun: Noun) -> int:
     """``<noun> list``."""
-    columns = tuple(name.strip() for name in options.columns.split(",") if name.strip()) or noun.columns
+    columns = tuple(name.strip() for name in options.columns.split(",") if name.strip()) or list_columns(noun)
     if unknown := set(columns) - set(noun.field_names):
         raise InvalidParameters("There is no column %(names)s.", names=", ".join(sorted(unknown)))
     items, total = read_all(connect(options.config), noun, read_query(options), options.limit)
@@ -100,6 +100,11 @@ def list_records(options: argparse.Namespace, noun: Noun) -> int:
     if len(items) < total:
         print(f"{len(items)} of {total} are shown; --limit 0 shows all.", file=sys.stderr)
     return 0
+
+
+def list_columns(noun: Noun) -> tuple[str, ...]:
+    """What a table shows: what pages show, and the key, which the other commands want."""
+    return noun.columns if noun.key in noun.columns else (noun.key, *noun.columns)
 
 
 def read_query(options: argparse.Namespace) -> dict[str, str]:

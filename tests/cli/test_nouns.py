@@ -164,6 +164,14 @@ def test_texts_come_in_languages():
     assert read_values(NOUNS["announcements"], options) == {"title": {"en": "News=1", "ko": "소식"}, "body": {"ko": "글"}}
 
 
+async def test_a_list_shows_the_keys_that_other_commands_want(run):
+    await run("announcement", "create", "--title", "ko=점검", "--body", "ko=월요일")
+    _, out, _ = await run("announcement", "list")
+    head, line = out.splitlines()
+    assert (head.split()[:2], "ko=점검" in line) == (["ID", "TITLE"], True)
+    assert (await run("announcement", "set", line.split()[0], "--no-is-active"))[0] == 0
+
+
 async def test_a_secret_is_read_and_never_given(run, tmp_path):
     (tmp_path / "secret").write_text("hunter2 hunter2\n")
     for arguments, stdin in ((("--password-file", str(tmp_path / "secret")), ""), (("--password-file", "-"), "hunter2 hunter2\n")):
