@@ -32,6 +32,7 @@ STATES = {
     SessionStatus.TERMINATING: ("down", "down", N_("stopping")),
 }
 STARTING = ("wait", "wait", N_("starting"))
+WAITING = ("wait", "wait", N_("waiting"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Card:
     is_ready: bool
     started_at: str = ""
     age_s: int | None = None
+    asked_s: int | None = None
     left_s: int | None = None
 
 
@@ -137,6 +139,7 @@ class SummaryHandler(PageHandler):
             is_ready=is_ready,
             started_at=started.isoformat(timespec="seconds") if started else "",
             age_s=age_s,
+            asked_s=int((now - session.created_at).total_seconds()) if session and age_s is None else None,
             left_s=max(0, session.time_limit_s - age_s) if session and age_s is not None else None,
         )
 
@@ -161,6 +164,8 @@ def find_state(session: SessionInfo | None, server: Mapping[str, Any] | None) ->
         return STATES[SessionStatus.TERMINATING]
     if server and server.get("ready"):
         return STATES[SessionStatus.RUNNING]
+    if session is not None and session.status is SessionStatus.PENDING:
+        return WAITING
     return STARTING if server or session is None else STATES.get(session.status, STARTING)
 
 

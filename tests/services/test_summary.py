@@ -67,15 +67,17 @@ async def test_what_starts_and_what_only_the_hub_knows(browser, site):
     site.hub.servers["kim01"] = {
         "work": {"ready": False, "pending": "spawn", "display_name": "Work"},
         "bye": {"ready": True, "pending": "stop", "display_name": "Bye", "url": "/user/kim01/bye/"},
+        "soon": {"ready": False, "pending": "spawn", "display_name": "Soon"},
         "old": {"ready": False, "pending": None},
     }
     await site.db.run(add_session, name="Work", server_name="work")
     _, page = await browser.get("summary")
     cards = [text(card) for card in page.select(".bai-now")]
-    assert [words.split(" ")[:2] for words in cards] == [["Work", "starting"], ["Bye", "stopping"]]
+    assert [words.split(" ")[:2] for words in cards] == [["Work", "waiting"], ["Bye", "stopping"], ["Soon", "starting"]]
+    assert "asked for " in cards[0]
     links = [card.find("a")["href"] for card in page.select(".bai-now")]
     assert links[0] == "/hub/spawn-pending/kim01/work"
-    assert len(page.select("form[action$='summary/stop']")) == 1
+    assert len(page.select("form[action$='summary/stop']")) == 2
 
 
 async def test_a_session_is_stopped_in_its_owners_name(browser, site):
