@@ -8,7 +8,7 @@ from urllib.parse import quote
 from tornado.httputil import url_concat
 
 from ..core.images import check_image
-from ..core.policies import build_refusal, join_violations
+from ..core.policies import build_refusal, has_line, join_violations
 from ..core.sessions import INTERFACES, LaunchRequest, check_request, parse_request
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated, Violation
 from ..store.standing import load_standing
@@ -135,6 +135,7 @@ class LaunchHandler(PageHandler):
         figures = await self.figures.look(max_age_s=1 if is_refresh else None)
         queues = await self.groups.list_usable(self.identity)
         page = self._fill(form, list_page_rows(queues, figures, self.language))
+        page["has_lines"] = any(has_line(queue) for queue in queues.values())
         page["presets"] = await presets.load_cards(self, queues.get(page["chosen"]), page["values"])
         if form.server is not None and running is None and self.request.method == "GET":
             servers = await list_servers(self)

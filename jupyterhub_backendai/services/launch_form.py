@@ -13,7 +13,7 @@ from ..core.fields import format_duration, parse_time
 from ..core.slots import format_bytes, parse_bytes
 from ..errors import N_, BackendAIError, Violation
 
-FIELDS = ("project", "name", "queue", "environment", "interface", "cpu", "mem", "gpu", "gpu_type", "time")
+FIELDS = ("project", "name", "queue", "environment", "interface", "cpu", "mem", "gpu", "gpu_type", "time", "starts_at", "depends_on")
 DEFAULTS = {"interface": "lab", "cpu": "1", "mem": "1 GiB", "gpu": "0"}
 MAX_VALUE = 256
 _PLAIN_NUMBER = re.compile(r"[1-9][0-9]{1,17}", re.ASCII)

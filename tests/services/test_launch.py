@@ -1,3 +1,4 @@
+from dataclasses import replace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -283,3 +284,19 @@ def test_a_taken_name_gets_a_tail():
     name = choose_server(form(name="work"), {"work": {"ready": True}})
     assert name.startswith("work-")
     assert len(name) > 5
+
+
+async def test_starting_later_is_offered_where_there_is_a_line_and_refused_elsewhere(browser, site):
+    assert "starts_at" not in await browser.form()
+    fields = await browser.form("?opt-starts_at=%2B2h&opt-depends_on=train")
+    assert (fields["starts_at"], fields["depends_on"]) == ("+2h", "train")
+    response, page = await browser.post("launch", fields)
+    assert (response.status, site.hub.starts) == (400, [])
+    assert "no waiting line" in page.find(id="starts_at-error").text
+    site.application.settings["groups"]._queues = {
+        name: replace(queue, scheduler="fifo") for name, queue in site.application.settings["groups"].queues().items()
+    }
+    assert (await browser.form())["starts_at"] == ""
+    await browser.post("launch", fields)
+    [(_, _, body)] = site.hub.starts
+    assert (body["user_options"]["starts_at"], body["user_options"]["depends_on"]) == ("+7200", "train")
