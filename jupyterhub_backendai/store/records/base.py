@@ -163,10 +163,14 @@ class Records:
     def _filter(self, found: Select[Any], query: Query) -> Select[Any]:
         if query.search:
             pattern = "%" + query.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-            found = found.where(or_(*(self.column(name).ilike(pattern, escape="\\") for name in self.noun.search)))
+            found = found.where(or_(*(self.search(name, pattern) for name in self.noun.search)))
         for name, text in query.filters.items():
             found = found.where(self.filter(name, text))
         return found
+
+    def search(self, name: str, pattern: str) -> ColumnElement[bool]:
+        r"""The condition of one field that is searched; ``\`` in the pattern takes a character as it is."""
+        return self.column(name).ilike(pattern, escape="\\")  # type: ignore[no-any-return]
 
     def filter(self, name: str, text: str) -> ColumnElement[bool]:
         """The condition of one filter, from the text of an address."""
