@@ -52,9 +52,10 @@ def look(db: Session, queue: Queue, at: datetime) -> tuple[Round, list[str]]:
     pending = [_pending(row) for row in rows]
     found = choose(queue, pending, held, nodes, _read_dependencies(db, rows), at.timestamp(), QuotaGate(db, rows))
     changed = _note(db, rows, found)
-    for session_id in found.timed_out:
+    timed_out = sorted(_lock_free(db, found.timed_out))
+    for session_id in timed_out:
         sessions.release(db, session_id, PENDING_TIMEOUT)
-    return found, [*changed, *found.timed_out]
+    return found, [*changed, *timed_out]
 
 
 def note_closed(db: Session, queue: str) -> list[str]:
@@ -202,7 +203,16 @@ def _note(db: Session, rows: Sequence[Row[Any]], found: Round) -> list[str]:
             changed.append(row.id)
         if noted != row.waiting_for or row.id in tried:
             values.append({"id": row.id, "waiting_for": noted, "retries": row.retries + (row.id in tried)})
-    if values:
-        # Of a row that has just left the line nobody reads these columns any more.
+    free = _lock_free(db, [str(value["id"]) for value in values])
+    if values := [value for value in values if value["id"] in free]:
         db.execute(update(ComputeSession), values)
-    return changed
+    return [session_id for session_id in changed if session_id in free]
+
+
+def _lock_free(db: Session, session_ids: Sequence[str]) -> frozenset[str]:
+    """Those that still wait and that nobody else is changing, locked. Never waits: a look holds many rows and must not close a circle."""
+    query = select(ComputeSession.id).where(WAITING).with_for_update(skip_locked=True)
+    found: set[str] = set()
+    for start in range(0, len(session_ids), 5000):
+        found.update(db.scalars(query.where(ComputeSession.id.in_(session_ids[start : start + 5000]))))
+    return frozenset(found)

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from jupyterhub_backendai.core.scheduling import Placement, Wait
 from jupyterhub_backendai.core.sessions import SessionStatus
@@ -218,3 +219,17 @@ async def test_who_is_over_a_quota_waits_alone_and_is_told_which(line):
     assert not await line.db.run_exclusive(scheduling.give_place, QUEUE, Placement(lee[2].session_id, "", ()))
     await line.release(lee[0])
     assert await line.look() == [lee[2].session_id]
+
+
+async def test_a_look_does_not_wait_for_who_is_just_leaving(line):
+    if line.db.engine.dialect.name != "postgresql":
+        return  # SQLite locks the whole database, and only for a moment
+    await line.admit(cpu=4)
+    leaving = await line.admit("lee01")
+    staying = await line.admit("park04")
+    with Session(line.db.engine) as other, other.begin():
+        other.get(models.ComputeSession, leaving.session_id, with_for_update=True)
+        async with asyncio.timeout(5):
+            assert await line.look() == []
+    assert (await line.place(leaving)).wait == Wait("new")
+    assert (await line.place(staying)).wait == Wait("order", 2)
