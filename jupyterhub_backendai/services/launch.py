@@ -90,8 +90,9 @@ class LaunchHandler(PageHandler):
         violations = check_request(request, queue, row, self.identity.projects)
         violations += await self.groups.check_usable(self.identity, queue, request.project)
         violations = join_violations(violations, check_image(self.groups.images()[request.environment], request.slots))
-        standing = await self.db.run(load_standing, self.identity.name, request.project)
-        violations += check_limits(standing, queue, request.slots, request.time_s)
+        if not request.project or request.project in self.identity.projects:
+            standing = await self.db.run(load_standing, self.identity.name, request.project)
+            violations += check_limits(standing, queue, request.slots, request.time_s)
         if violations:
             raise build_refusal(violations)
 

@@ -97,7 +97,9 @@ async def load_cards(handler: PageHandler, queue: Queue | None, values: Mapping[
     """The presets that a queue offers, for the form as it stands; without a queue there is nothing to choose for."""
     if queue is None:
         return []
-    records, usage, standing = await handler.db.run(_read, queue.name, handler.identity.name, values.get("project", ""))
+    project = values.get("project", "")
+    own = project if project in handler.identity.projects else ""  # what is refused for the project is said beside that field
+    records, usage, standing = await handler.db.run(_read, queue.name, handler.identity.name, own)
     offered = [record for record in records if record.values["resource_group"] in (None, "", queue.name)]
     return [build_card(handler, record, queue, values, usage, standing) for record in offered]
 

@@ -135,6 +135,13 @@ async def test_the_cards_alone(browser, site):
     assert cards(page) == {}
 
 
+async def test_a_project_of_others_is_nothing_to_the_cards(browser, site):
+    await add_presets(site)
+    for path in ("launch?opt-queue=small&opt-project=vips", "presets?queue=small&project=vips"):
+        response, page = await browser.get(path)
+        assert (response.status, "small" in cards(page)) == (200, True)
+
+
 async def test_quick_start(browser, site):
     await add_presets(site)
     _, page = await browser.get("summary")
