@@ -22,6 +22,7 @@ WHOSE = {
     Scope.PROJECT: N_("the project %(name)s"),
     Scope.DOMAIN: N_("the domain %(name)s"),
 }
+_SHARED = frozenset({Scope.PROJECT, Scope.DOMAIN})
 HEADS = {Scope.KEYPAIR: N_("My keypair"), Scope.USER: N_("All my keypairs"), Scope.PROJECT: N_("Project"), Scope.DOMAIN: N_("Domain")}
 
 
@@ -74,8 +75,7 @@ def list_lines(standing: Standing, language: str, kinds: Mapping[str, SlotKind] 
         Line(slot_label(language, slot), tuple(_cell(share, slot, kinds) for share in standing.shares))
         for slot in list_slots(standing, kinds)
     ]
-    counts = [f"{share.usage.sessions} / {'∞' if share.limit.sessions is None else share.limit.sessions}" for share in standing.shares]
-    return [*lines, Line(i18n.translate(language, N_("Sessions")), tuple(counts))]
+    return [*lines, Line(i18n.translate(language, N_("Sessions")), tuple(_count(share) for share in standing.shares))]
 
 
 def list_heads(standing: Standing, language: str) -> list[str]:
@@ -123,7 +123,16 @@ def find_tightest(shares: Sequence[Share], slot: str) -> Share | None:
 
 def _cell(share: Share, slot: str, kinds: Mapping[str, SlotKind]) -> str:
     used: Decimal = share.usage.slots.amount(slot)
-    return f"{show_amount(slot, used, kinds)} / {show_amount(slot, share.limit.most(slot), kinds)}"
+    most = share.limit.most(slot)
+    # What all people of a project or domain hold is added up only where somebody limits it.
+    if most.is_infinite() and share.limit.scope in _SHARED:
+        return "∞"
+    return f"{show_amount(slot, used, kinds)} / {show_amount(slot, most, kinds)}"
+
+
+def _count(share: Share) -> str:
+    most = share.limit.sessions
+    return "∞" if most is None and share.limit.scope in _SHARED else f"{share.usage.sessions} / {'∞' if most is None else most}"
 
 
 def _whose(share: Share, language: str) -> str:

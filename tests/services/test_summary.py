@@ -182,7 +182,7 @@ async def test_the_limit_that_is_hit_first_is_named(browser, site):
     assert widths == ["75.00", "25.00", "33.33"]
     rows = [[text(cell) for cell in row.select("th, td")] for row in page.select("#limits tbody tr")]
     assert rows[0] == ["CPUs", "1 / 8", "1 / 8", "3 / 4", "3 / 100"]
-    assert rows[-1] == ["Sessions", "1 / 3", "1 / ∞", "2 / ∞", "2 / ∞"]
+    assert rows[-1] == ["Sessions", "1 / 3", "1 / ∞", "∞", "∞"]
 
 
 async def test_project_and_resource_group_are_chosen_in_the_address(nobody, site):
