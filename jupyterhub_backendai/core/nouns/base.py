@@ -26,7 +26,8 @@ class Noun:
     """A kind of thing that is administered. ``key`` is the field that addresses it, in URLs too.
 
     ``columns`` are what its table shows, ``search`` what its search looks into, ``filters`` the fields that may be given as an exact
-    value. ``for_domain_admins`` is ``write``, ``read`` or ``""``; they always see their own domain only.
+    value; ``filter_fields`` describe those that are no fields of the thing itself, such as the two ends of a time.
+    ``for_domain_admins`` is ``write``, ``read`` or ``""``; they always see their own domain only.
     """
 
     name: str
@@ -38,14 +39,15 @@ class Noun:
     columns: tuple[str, ...]
     search: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
+    filter_fields: tuple[Field, ...] = ()
     sort: str = ""
     verbs: frozenset[str] = frozenset({"create", "update", "delete"})
     for_domain_admins: str = ""
     is_exported: bool = True
 
     def field(self, name: str) -> Field:
-        """The field of that name. Raises KeyError."""
-        return {item.name: item for item in self.fields}[name]
+        """The field of that name, also one to filter by. Raises KeyError."""
+        return {item.name: item for item in (*self.filter_fields, *self.fields)}[name]
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -139,11 +141,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an act did: the record before (None: it is new) and after (None: it is gone), and how many people it touches."""
+    """What an act did: the record before (None: it is new) and after (None: it is gone), and how many people it touches.
+
+    ``extras`` are told to whoever acted, once, and kept nowhere: the secret key of a new keypair.
+    """
 
     before: Record | None
     after: Record | None
     people: int = 0
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_query(noun: Noun, arguments: Mapping[str, str]) -> Query:
