@@ -31,7 +31,7 @@ PENDING_TIMEOUT = N_("No place became free within the time that the queue lets s
 def explain_wait(wait: Wait) -> Explanation:
     """Why a session waits and what to do about it."""
     if wait.message:
-        return Explanation(wait.message, _OWN_LIMIT, wait.params)
+        return Explanation(wait.message, _OWN_LIMIT if wait.word == "quota" else "", wait.params)
     return Explanation(*_WORDS.get(wait.word, _WORDS["order"]), {"session": wait.detail} if wait.detail else {})
 
 

@@ -29,7 +29,7 @@ from ..core.waiting import PENDING_TIMEOUT, Place, wait_from_json, wait_to_json
 from ..errors import BackendAIError, NotFound
 from . import sessions
 from .lines import WAITING, is_waiting
-from .models import ComputeSession, User, now
+from .models import ComputeSession, Domain, User, UserStatus, now
 from .standing import load_standing
 
 NODE = "127.0.0.1"
@@ -113,12 +113,14 @@ class QuotaGate(Gate):
 
     def __init__(self, db: Session, rows: Sequence[Row[Any]]) -> None:
         self._db, self._rows = db, {row.id: row for row in rows}
-        self._standings: dict[tuple[str, str], Standing] = {}
+        self._standings: dict[tuple[str, str], Standing | None] = {}
         self._given: dict[tuple[Scope, str], Usage] = {}
 
     def check(self, session: Pending) -> Wait | None:
         row = self._rows[session.session_id]
         standing = self._standing(row)
+        if standing is None:
+            return Wait("owner", message=sessions.INACTIVE)
         shares = tuple(
             replace(share, usage=share.usage + self._given.get((share.limit.scope, owner), Usage()))
             for share, owner in ((share, _owner(row, share.limit.scope)) for share in standing.shares)
@@ -132,11 +134,13 @@ class QuotaGate(Gate):
             key = scope, _owner(row, scope)
             self._given[key] = self._given.get(key, Usage()) + Usage(1, session.slots)
 
-    def _standing(self, row: Row[Any]) -> Standing:
+    def _standing(self, row: Row[Any]) -> Standing | None:
+        """None for somebody who may not start anything."""
         key = row.user_id, row.project
         if key not in self._standings:
-            name = self._db.scalars(select(User.name).where(User.id == row.user_id)).one()
-            self._standings[key] = load_standing(self._db, name, row.project)
+            query = select(User.name).join(Domain, Domain.name == User.domain).where(User.id == row.user_id)
+            name = self._db.scalar(query.where(User.status == UserStatus.ACTIVE, Domain.is_active.is_(True)))
+            self._standings[key] = load_standing(self._db, name, row.project) if name else None
         return self._standings[key]
 
 

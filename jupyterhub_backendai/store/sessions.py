@@ -23,6 +23,7 @@ from .models import ComputeSession, Domain, Keypair, Project, ProjectMember, Use
 
 # Engines whose jobs run under the person's own Unix account.
 POSIX_ENGINES = frozenset({"slurm"})
+INACTIVE = N_("Your account is not active. Ask your centre's help desk.")
 # A late report (they are retried) never takes a session back.
 _ORDER = [*(status for status in SessionStatus if status not in OVER), *sorted(OVER, key=lambda status: status.value)]
 
@@ -229,7 +230,7 @@ def lock_owner(db: Session, name: str) -> User:
         raise Forbidden(N_("The platform does not know you yet. Log out and log in again."))
     user, domain_is_active = found
     if user.status is not UserStatus.ACTIVE or not domain_is_active:
-        raise Forbidden(N_("Your account is not active. Ask your centre's help desk."))
+        raise Forbidden(INACTIVE)
     return user
 
 

@@ -184,14 +184,17 @@ async def test_an_unknown_session_has_no_place(line):
 
 async def test_who_is_no_longer_active_gets_no_place(line):
     first = await line.admit(cpu=4)
-    await line.admit("lee01", cpu=4)
+    lee = await line.admit("lee01", cpu=4)
+    park = await line.admit("park04", cpu=4)
     await line.release(first)
 
     def close(db):
         db.query(models.User).filter_by(name="lee01").one().status = models.UserStatus.INACTIVE
 
     await line.db.run(close)
-    assert await line.look() == []
+    assert await line.look() == [park.session_id]
+    assert "not active" in (await line.place(lee)).wait.message
+    assert not await line.db.run_exclusive(scheduling.give_place, QUEUE, Placement(lee.session_id, "", ()))
 
 
 async def test_memory_and_devices_are_counted_for_waiting_ones_only_when_placed(line):
