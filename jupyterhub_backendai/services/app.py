@@ -100,7 +100,10 @@ class Static(StaticFileHandler):
 
 
 def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
-    """The public application, on a database that can keep secrets from now on. ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``health``."""
+    """The public application, on a database that can keep secrets from now on.
+
+    ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``health``.
+    """
     db.info["safe"] = make_safe(settings)
     parts.setdefault("groups", ResourceGroups(settings, db))
     parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
