@@ -63,9 +63,11 @@ MODULES = (
     "rest.admin",
     "rest.announcements",
     "rest.configuration",
+    "rest.check_presets",
     "rest.recalculate",
     "rest.resource_presets",
     "rest.settings",
+    "rest.standing",
     "rest.statistics",
 )
 
