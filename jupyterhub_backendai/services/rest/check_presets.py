@@ -19,7 +19,7 @@ from ..base import ApiHandler
 from ..limits import check_limits
 from ..presets import check_preset
 from .resource_presets import list_presets
-from .standing import describe
+from .standing import check_project, describe
 
 
 class CheckPresetsHandler(ApiHandler):
@@ -29,6 +29,7 @@ class CheckPresetsHandler(ApiHandler):
     async def post(self) -> None:
         body = self.read_body()
         name, project = (str(body.get(part) or "") for part in ("resource_group", "project"))
+        check_project(self.identity, project)
         usable = await self.groups.list_usable(self.identity)
         if name and name not in usable:
             raise NotFound(N_("There is no resource group %(name)s, or it is not yours."), name=name)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...core.identity import Identity
 from ...core.nouns.values import INFINITY_WORD
 from ...core.quota import Limit, Share, Standing, Usage
 from ...core.slots import KNOWN_SLOTS, ResourceSlots
-from ...errors import N_, NotFound
+from ...errors import N_, InvalidParameters, NotFound, Violation
 from ...store.standing import load_standing
 from ..auth import authenticated
 from ..base import ApiHandler
@@ -63,12 +64,20 @@ def _count(number: int | None) -> int | str:
     return INFINITY_WORD if number is None else number
 
 
+def check_project(identity: Identity, project: str) -> None:
+    """Raises InvalidParameters for a project that is not one's own: limits of the others are none of one's business."""
+    if project and project not in identity.projects:
+        message = N_("You are not a member of the project %(project)s.")
+        raise InvalidParameters(violations=[Violation(message, {"project": project[:64]}, "project", "project")])
+
+
 class StandingHandler(ApiHandler):
     """In one project (``project=``; by default the first), and of one resource group (``resource_group=``)."""
 
     @authenticated
     async def get(self) -> None:
         project, group = (self.get_query_argument(name, "") for name in ("project", "resource_group"))
+        check_project(self.identity, project)
         if group and group not in await self.groups.list_usable(self.identity):
             raise NotFound(N_("There is no resource group %(name)s, or it is not yours."), name=group)
         self.answer(describe(await self.db.run(load_standing, self.identity.name, project, group)))
