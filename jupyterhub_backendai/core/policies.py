@@ -16,7 +16,7 @@ COUNTED_ENGINES = frozenset({"local"})
 DEFAULT_GPU_TYPE = "gpu"
 # Rules about who somebody is, against those about how much is asked for.
 RIGHTS = frozenset({"project", "queue"})
-CAPACITY_RULES = frozenset({"capacity", "sessions"})
+CAPACITY_RULES = frozenset({"capacity", "sessions", "quota"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,14 +211,18 @@ def _check_pending(share: Share, ask: Ask, kinds: Mapping[str, SlotKind]) -> Ite
     limit, usage = share.limit, share.usage
     if limit.pending_sessions is not None and usage.pending_sessions >= limit.pending_sessions:
         params = {"owner": limit.name, "most": limit.pending_sessions, "used": usage.pending_sessions}
-        message = N_("The keypair policy %(owner)s allows %(most)s sessions that wait and %(used)s wait now. Try again when one has started.")
+        message = N_(
+            "The keypair policy %(owner)s allows %(most)s sessions that wait and %(used)s wait now. Try again when one has started."
+        )
         yield Violation(message, params, "", NOT_NOW if limit.pending_sessions else NEVER)
     for slot, most in (limit.pending_slots or {}).items():
         asked, used = ask.slots.amount(slot), usage.pending_slots.amount(slot)
         if asked and asked + used > most:
             numbers = {"total": most, "used": used, "asked": asked, "free": max(most - used, _ZERO)}
             shown = {name: show_amount(slot, value, kinds) for name, value in numbers.items()}
-            yield Violation(_PENDING_SLOTS, {"owner": limit.name, "slot": slot, **shown}, slot_field(slot), NEVER if asked > most else NOT_NOW)
+            yield Violation(
+                _PENDING_SLOTS, {"owner": limit.name, "slot": slot, **shown}, slot_field(slot), NEVER if asked > most else NOT_NOW
+            )
 
 
 def _check_shape(limit: Limit, ask: Ask) -> Iterable[Violation]:
@@ -234,7 +238,8 @@ def _check_shape(limit: Limit, ask: Ask) -> Iterable[Violation]:
 
 _SLOTS = {
     Scope.KEYPAIR: N_(
-        "The keypair policy %(owner)s allows %(total)s of %(slot)s and %(used)s are in use; you asked for %(asked)s, at most %(free)s fits now."
+        "The keypair policy %(owner)s allows %(total)s of %(slot)s and %(used)s are in use;"
+        " you asked for %(asked)s, at most %(free)s fits now."
     ),
     Scope.USER: N_(
         "The keypair policy %(owner)s allows you %(total)s of %(slot)s over all keypairs and %(used)s are in use;"

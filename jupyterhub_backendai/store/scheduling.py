@@ -76,14 +76,16 @@ def give_place(db: Session, queue: Queue, placement: Placement) -> bool:
     if owner is None:
         return False
     try:
-        sessions.lock_owner(db, owner)
+        user = sessions.lock_owner(db, owner)
     except BackendAIError:
         return False  # who was made inactive meanwhile waits on; the reconciler and the pending timeout see to the rest
+    project = db.scalar(select(ComputeSession.project).where(ComputeSession.id == placement.session_id)) or ""
+    standing = sessions.lock_standing(db, user, project)
     held = sessions.lock_queue(db, queue)
     row = db.get(ComputeSession, placement.session_id, with_for_update=True, populate_existing=True)
     if row is None or not is_waiting(row) or policies.check_capacity(queue, row.slots, held):
         return False
-    if check_quota(Ask(row.slots), load_standing(db, owner, row.project)):
+    if check_quota(Ask(row.slots), standing):
         return False
     row.devices = list(policies.choose_devices(queue, int(row.slots.amount(CUDA_DEVICE)), held))
     row.scheduled_at, row.status, row.waiting_for = now(), SessionStatus.SCHEDULED, {}

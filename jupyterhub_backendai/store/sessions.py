@@ -13,16 +13,18 @@ from ..core import policies
 from ..core.identity import PosixAccount
 from ..core.images import check_image
 from ..core.queues import Queue, QueueFigures
+from ..core.quota import Ask, Standing, check_quota, shorten
 from ..core.scheduling import Wait
 from ..core.sessions import OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
 from ..core.slots import CUDA_DEVICE, ResourceSlots
 from ..core.waiting import wait_from_json
-from ..errors import N_, Conflict, Forbidden, NoPosixAccount, NotFound
-from . import images, lines, resource_groups
-from .models import ComputeSession, Domain, Keypair, Project, ProjectMember, User, UserStatus, now
+from ..errors import N_, BackendUnavailable, Conflict, Forbidden, NoPosixAccount, NotFound
+from . import images, lines, resource_groups, settings
+from .models import ComputeSession, Domain, Project, ProjectMember, User, UserStatus, now
 
 # Engines whose jobs run under the person's own Unix account.
 POSIX_ENGINES = frozenset({"slurm"})
+FROZEN = N_("New sessions are not possible at the moment: the platform is under maintenance. Running sessions go on.")
 INACTIVE = N_("Your account is not active. Ask your centre's help desk.")
 # A late report (they are retried) never takes a session back.
 _ORDER = [*(status for status in SessionStatus if status not in OVER), *sorted(OVER, key=lambda status: status.value)]
@@ -83,6 +85,8 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     known = db.get(ComputeSession, spec.session_id)
     if known:
         return _admit_again(known, user, spec, queue)
+    if settings.is_frozen(db):
+        raise BackendUnavailable(FROZEN)
     posix = _posix(user)
     if queue.engine in POSIX_ENGINES and posix is None:
         raise NoPosixAccount
@@ -96,18 +100,27 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     _release_older(db, user, spec.server_name)
     depends_on, unknown = lines.find_dependencies(db, user.id, spec.request.depends_on)
     violations += unknown
+    standing = lock_standing(db, user, spec.request.project or next(iter(projects), ""))
+    ask = _ask(spec.request, queue)
     held = lock_queue(db, queue) if policies.is_counted(queue) else []
     lacking = policies.check_capacity(queue, spec.request.slots, held)
     # Where there is a line, nobody is refused because others hold the queue, and nobody overtakes those who wait.
     is_waiting = policies.has_line(queue) and bool(
-        lacking or spec.request.starts_at or depends_on or lines.is_anybody_waiting(db, queue.name)
+        lacking
+        or spec.request.starts_at
+        or depends_on
+        or lines.is_anybody_waiting(db, queue.name)
+        or check_quota(ask, standing)  # what can never be is refused below, in a line too
     )
     violations = policies.join_violations(violations, [] if is_waiting else lacking)
+    violations += check_quota(replace(ask, is_waiting=True, is_pending=True) if is_waiting else ask, standing)
     if violations:
         raise policies.build_refusal(violations)
     devices = () if is_waiting else policies.choose_devices(queue, int(spec.request.slots.amount(CUDA_DEVICE)), held)
-    row = _build_row(spec, queue, user, spec.request.project or projects[0], devices, time_limit_s(spec.request, queue, figures))
-    row.access_key = _main_access_key(db, user.id)
+    limit_s = time_limit_s(spec.request, queue, figures)
+    limit_s = limit_s if spec.request.time_s else shorten(limit_s, standing)
+    row = _build_row(spec, queue, user, spec.request.project or projects[0], devices, limit_s)
+    row.access_key = standing.access_key
     if is_waiting:
         lines.join(row, spec.request, depends_on)
     db.add(row)
@@ -234,6 +247,30 @@ def lock_owner(db: Session, name: str) -> User:
     return user
 
 
+def lock_standing(db: Session, user: User, project: str) -> Standing:
+    """Where the person stands, exactly: nobody else adds to what is counted before this transaction ends.
+
+    Call it under :func:`lock_owner` and before :func:`lock_queue`. Only a project and a domain that have limits are locked.
+    """
+    from .standing import load_standing  # it lists projects with this module
+
+    found = select(Project.total_resource_slots).where(Project.domain == user.domain, Project.name == project)
+    _lock_limited(db, found, Project)
+    _lock_limited(db, select(Domain.total_resource_slots).where(Domain.name == user.domain), Domain)
+    return load_standing(db, user.name, project)
+
+
+def _lock_limited(db: Session, query: Select[ResourceSlots], of: type[Project | Domain]) -> None:
+    slots = db.scalar(query)
+    if slots and any(amount.is_finite() for amount in slots.values()):
+        db.scalar(query.with_for_update(of=of, key_share=True))
+
+
+def _ask(request: LaunchRequest, queue: Queue) -> Ask:
+    """What the quotas are asked. Where an engine schedules, every session begins by waiting."""
+    return Ask(request.slots, request.time_s, is_pending=queue.engine not in policies.COUNTED_ENGINES)
+
+
 def lock_queue(db: Session, queue: Queue) -> list[policies.Holding]:
     """What is held in the queue; nobody else is admitted to it before this transaction ends."""
     if db.get_bind().dialect.name == "postgresql":
@@ -297,11 +334,6 @@ def _build_row(spec: SessionSpec, queue: Queue, user: User, project: str, device
         created_at=now(),
         scheduled_at=now(),
     )
-
-
-def _main_access_key(db: Session, user_id: str) -> str:
-    query = select(Keypair.access_key).where(Keypair.user_id == user_id, Keypair.is_active.is_(True))
-    return db.scalar(query.order_by(Keypair.is_main.desc(), Keypair.created_at)) or ""
 
 
 def _posix(user: User) -> PosixAccount | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from ..core.policies import COUNTED_ENGINES
 from ..core.quota import Limit, Scope, Share, Standing, Usage
 from ..core.sessions import SessionStatus
 from ..core.slots import ResourceSlots
@@ -80,7 +81,9 @@ def _find_keypair(db: Session, user_id: str) -> tuple[str, KeypairResourcePolicy
 
 def _measure(db: Session, *conditions: ColumnElement[bool], by: tuple[Any, ...] = ()) -> dict[tuple[str, ...], Usage]:
     """What live sessions hold, by the values of some columns. Grouped by amounts: a thousand sessions are a handful of rows."""
-    is_pending = (ComputeSession.status == SessionStatus.PENDING).label("is_pending")
+    # A placed session of an engine that we count starts at once; another engine's waits in the engine's own line.
+    is_elsewhere = ComputeSession.engine.not_in(sorted(COUNTED_ENGINES))
+    is_pending = or_(WAITING, and_(is_elsewhere, ComputeSession.status == SessionStatus.PENDING)).label("is_pending")
     is_waiting = WAITING.label("is_waiting")
     live = select(*by, ComputeSession.slots.label("slots"), is_pending, is_waiting).where(ComputeSession.released_at.is_(None), *conditions)
     rows = live.subquery()
