@@ -11,7 +11,6 @@ import io
 import json
 import logging
 import secrets
-import string
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from ..store import otp as tokens
 from ..store.crypt import Crypt
 from ..store.database import Database
 from ..store.models import now
+from ..store.safe import new_keypair
 from . import metrics
 from .base import PrivateHandler
 
@@ -161,7 +161,7 @@ class Desk:
             await self._db.run(logins.remove_stale, now())
 
     def _entry(self, person: Person, mapped: Mapped) -> _Entry:
-        access_key, secret_key = _new_keypair()
+        access_key, secret_key = new_keypair()
         encrypted = self._crypt.encrypt(secret_key, f"keypair:{access_key}")
         return _Entry(person, mapped, self._rules.managed_projects(), (access_key, encrypted))
 
@@ -305,12 +305,6 @@ def _finish_enrolment(db: Session, entry: _Entry, attempt: Attempt, token: _NewT
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _new_keypair() -> tuple[str, str]:
-    """An access key and its secret, in Backend.AI's form."""
-    letters = string.ascii_uppercase + string.digits
-    return "AKIA" + "".join(secrets.choice(letters) for _ in range(16)), secrets.token_urlsafe(30)
 
 
 def _qr(uri: str) -> str:
