@@ -133,9 +133,11 @@ def _check_references(before: Mapping[str, Any] | None, values: Mapping[str, Any
     if "resource_policy" in values and values["resource_policy"] not in around.policies:
         found.append(Violation(N_("There is no %(name)s."), {"name": values["resource_policy"]}, "resource_policy", "unknown"))
     message = N_("The domain %(domain)s has no project %(name)s.")
-    for name in values.get("projects", ()):
-        if (domain, name) not in around.projects:
-            found.append(Violation(message, {"domain": domain, "name": name}, "projects", "unknown"))
+    found += [
+        Violation(message, {"domain": domain, "name": name}, "projects", "unknown")
+        for name in values.get("projects", ())
+        if (domain, name) not in around.projects
+    ]
     return found
 
 
