@@ -287,8 +287,10 @@ def test_an_older_program_does_not_touch_a_newer_database(tmp_path):
         upgrade(url)
 
 
-async def test_an_older_revision_names_the_one_that_is_needed(database, monkeypatch):
-    from jupyterhub_backendai.store import database as module
-
-    monkeypatch.setattr(module, "head_revision", lambda: "0002")
-    assert "has revision 0001, this program needs 0002. Run: jupyterhub-backendai db upgrade" in await database.check()
+async def test_an_older_revision_names_the_one_that_is_needed(tmp_path):
+    url = f"sqlite:///{tmp_path}/old.sqlite"
+    upgrade(url, "0001")
+    database = Database(url)
+    reason = f"has revision 0001, this program needs {head_revision()}. Run: jupyterhub-backendai db upgrade"
+    assert reason in await database.check()
+    await database.close()
