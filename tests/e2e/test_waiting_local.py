@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import time
 
 import pytest
 
@@ -40,9 +39,7 @@ async def test_a_full_queue_with_a_line_is_waited_for_through_deaths_of_hub_and_
     assert (await waiter.model("waits"))["pending"] == "spawn"
     await holder.stop("holds")
     await holder.until_stopped("holds")
-    freed = time.monotonic()
-    await until(lambda: waiter.job_id("waits"), 20, "the job")
-    assert time.monotonic() - freed < 4  # a second, and what a loaded machine of tests takes on top
+    await until(lambda: waiter.job_id("waits"), 20, "the job")  # woken by the release, not by a minute's look
     await waiter.until_ready("waits")
     await until(lambda: find_status(local) == "RUNNING", 10, "the report")
     await asyncio.gather(holder.end_all(), waiter.end_all())
