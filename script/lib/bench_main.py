@@ -9,12 +9,20 @@ import time
 import traceback
 from pathlib import Path
 
+import bench_admin
+import bench_admission
 import bench_drf
 import bench_poll
 import bench_spawn
 from bench_rows import Row, format_table, save
 
-BENCHES = {"spawn": bench_spawn.run, "poll": bench_poll.run, "drf": bench_drf.run}
+BENCHES = {
+    "spawn": bench_spawn.run,
+    "poll": bench_poll.run,
+    "admission": bench_admission.run,
+    "drf": bench_drf.run,
+    "admin": bench_admin.run,
+}
 RESULTS = Path(os.environ.get("BENCH_RESULTS", "bench/results.jsonl"))
 
 
