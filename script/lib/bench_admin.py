@@ -90,7 +90,6 @@ async def _measure(url: str, own: str, token: str) -> list[Row]:
     pages = {name: f"/services/backendai/admin/{name}" for name in NOUNS if name in RECORDS}
     pages["users, searched"] = "/services/backendai/admin/users?q=user00"
     pages["sessions, page 100"] = "/services/backendai/admin/sessions?page=100"
-    pages["statistics"] = "/services/backendai/admin/statistics"
     ours: dict[str, list[float]] = {name: [] for name in pages}
     other: list[float] = []
     async with (
