@@ -93,7 +93,8 @@ def sync_login(
     """The rows of somebody who just logged in, made or brought up to date; run it with ``run_exclusive``.
 
     ``keypair`` (access key, encrypted secret key) is used only when the person has none yet. Membership of ``managed_projects``
-    follows the directory, others are left alone. Raises Forbidden for somebody whose row is closed.
+    follows the directory, others are left alone. A role that the site set stays, and so does the domain of somebody who is there
+    already. Raises Forbidden for somebody whose row is closed or not verified yet.
     """
     insert_missing(db, Domain, name=mapped.domain, description="", is_active=True, created_at=at)
     insert_missing(
@@ -110,17 +111,20 @@ def sync_login(
         created_at=at,
     )
     user = db.scalars(select(User).where(User.name == person.name).with_for_update()).one()
+    if user.status is UserStatus.BEFORE_VERIFICATION:
+        raise Forbidden(N_("Your account here is not verified yet. Ask your centre's help desk."))
     if user.status is not UserStatus.ACTIVE:
         raise Forbidden(N_("Your account here is closed. Ask your centre's help desk."))
-    user.display_name, user.email = person.display_name[:255], person.email[:255]
-    user.domain = mapped.domain
-    if mapped.is_admin or user.role is Role.SUPERADMIN:
+    # What the directory does not know is what an administrator wrote here.
+    user.display_name, user.email = person.display_name[:255] or user.display_name, person.email[:255] or user.email
+    if user.role_source == "directory" and (mapped.is_admin or user.role is Role.SUPERADMIN):
         user.role = Role.SUPERADMIN if mapped.is_admin else Role.USER
     user.last_login_at = at
     for column, value in _posix_columns(person.posix).items():
         setattr(user, column, value)
     db.flush()
-    _sync_projects(db, user, mapped.domain, mapped.projects, set(managed_projects), at)
+    if user.domain == mapped.domain:  # whom an administrator moved elsewhere has the projects that they were given there
+        _sync_projects(db, user, mapped.domain, mapped.projects, set(managed_projects), at)
     _add_first_keypair(db, user, keypair, at)
     return _identity(db, user)
 

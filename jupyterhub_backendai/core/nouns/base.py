@@ -110,8 +110,13 @@ class Record:
     values: Mapping[str, Any]
 
     def etag(self, noun: Noun) -> str:
-        """Changes with every change that can be seen; a form carries it, so that nobody overwrites what they have not seen."""
-        text = json.dumps(noun.to_json(self.values), sort_keys=True, default=str)
+        """Changes with every change of what can be set; a form carries it, so that nobody overwrites what they have not seen.
+
+        What is only shown is left out: a login or a new member elsewhere makes no form stale.
+        """
+        shown = noun.to_json(self.values)
+        settable = {item.name: shown[item.name] for item in noun.fields if not item.is_computed and item.name in shown}
+        text = json.dumps([self.key, settable], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -70,6 +70,10 @@ class Records:
     def link(self, db: Session, actor: Actor, row: Any, values: Mapping[str, Any]) -> None:
         """Make what lives in other tables (members, groups) as the values say; after the row itself."""
 
+    def list_extras(self, row: Any) -> Mapping[str, Any]:  # noqa: ARG002
+        """What is told about a new row once and kept nowhere, such as its secret key."""
+        return {}
+
     def count_people(self, db: Session, row: Any) -> int:  # noqa: ARG002
         """How many people a change of this touches."""
         return 0
@@ -108,7 +112,7 @@ class Records:
         self.link(db, actor, row, values)
         record = self._record(db, row)
         self._record_act(db, actor, "create", None, record)
-        return Change(None, record)
+        return Change(None, record, extras=self.list_extras(row))
 
     def update(self, db: Session, actor: Actor, key: str, data: Mapping[str, Any], etag: str = "") -> Change:
         """Change the fields that ``data`` names. Raises Conflict when ``etag`` is not that of the record as it is now."""
