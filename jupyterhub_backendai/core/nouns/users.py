@@ -151,10 +151,7 @@ def _check_power(actor: Actor, before: Mapping[str, Any], values: Mapping[str, A
     if Role.SUPERADMIN.value in (values.get("role"), before.get("role")):
         found.append(Violation(N_("Only superadmins may make superadmins or change them."), {}, "role", "superadmin"))
     # A policy is more than its name: it may open storage hosts that the domain does not have.
-    found += check_superadmin_only(before, values, {"resource_policy": "default"})
-    if values.get("role_source", "site") != before.get("role_source", "site"):
-        found.append(Violation(ONLY_SUPERADMINS, {}, "role_source", "superadmin"))
-    return found
+    return found + check_superadmin_only(before, values, {"resource_policy": "default", "role_source": "site"})
 
 
 ONLY_SUPERADMINS = N_("Only superadmins may change this.")
