@@ -219,7 +219,9 @@ class _Import:
         """Change what differs, if anything does."""
         names = [name for name, value in values.items() if not is_same(noun.field(name), value, record.values[name])]
         if names:
-            change = records.update(self.db, self.actor, record.key, {name: data[name] for name in names})
+            # Who sets a role from now on follows from the role, unless it is said.
+            said = {*names, "role_source"} if "role" in names else names
+            change = records.update(self.db, self.actor, record.key, {name: data[name] for name in said if name in data})
             self._note(records.noun, key, "update", change, names, place)
 
     def _note(self, noun: Noun, key: str, verb: str, change: Change, names: Iterable[str], place: str) -> None:

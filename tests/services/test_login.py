@@ -241,13 +241,16 @@ async def test_must_change_and_not_allowed_are_said_to_who_is_right(database: Da
     assert await counter.count(models.User) == 0
 
 
-async def test_a_closed_row_stays_out(counter: Counter) -> None:
+@pytest.mark.parametrize(
+    ("status", "words"), [(models.UserStatus.INACTIVE, "is closed"), (models.UserStatus.BEFORE_VERIFICATION, "is not verified yet")]
+)
+async def test_who_is_not_active_stays_out(counter: Counter, status: models.UserStatus, words: str) -> None:
     await counter.add("kim01")
     await counter.log_in("kim01", code())
-    await counter.db.run(users.set_status, "kim01", models.UserStatus.INACTIVE)
+    await counter.db.run(users.set_status, "kim01", status)
     assert await counter.desk.get_identity("kim01") is None
     answer = await counter.log_in("kim01", code(1))
-    assert (answer["outcome"], "closed" in answer["message"]) == ("refused", True)
+    assert (answer["outcome"], words in answer["message"]) == ("refused", True)
     assert await counter.desk.get_identity("nobody") is None
 
 

@@ -263,8 +263,6 @@ async def test_what_is_in_use_is_not_pruned_and_then_nothing_is(database):
 async def test_people_only_when_asked_and_never_taken_away(database):
     await database.run(add_user, "kim01", "nlp")
     await database.run(add_user, "lee01", "nlp")
-    if "users" not in RECORDS:
-        pytest.skip("people are not administered yet")
     document = await database.run(export, ROOT, people=True)
     assert [(item["name"], item["projects"]) for item in document["users"]] == [("kim01", ["nlp"]), ("lee01", ["nlp"])]
     assert await database.run_exclusive(plan, ROOT, document, prune=True) == []
@@ -272,6 +270,10 @@ async def test_people_only_when_asked_and_never_taken_away(database):
     differences = await database.run_exclusive(apply, ROOT, document, prune=True)
     assert [(item.noun, item.key, item.verb) for item in differences] == [("users", "kim01", "update")]
     assert differences[0].after == {"description": "left", "projects": []}
+    # as a document says it at once, also who sets the role
+    document["users"][0] |= {"role": "admin", "role_source": "directory"}
+    assert len(await database.run_exclusive(apply, ROOT, document)) == 1
+    assert await database.run_exclusive(apply, ROOT, document) == []
 
 
 async def test_announcements_with_the_same_title_are_told_apart_by_their_order(database):
