@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from .announcements import ANNOUNCEMENTS
+from .audit_log import AUDIT_LOG
 from .base import Change, Noun, Page, Query, Record, parse_query
 from .domains import DOMAINS
 from .images import CONTAINER_REGISTRIES, IMAGES
+from .keypairs import KEYPAIRS
 from .policies import KEYPAIR_RESOURCE_POLICIES, PROJECT_RESOURCE_POLICIES, USER_RESOURCE_POLICIES
+from .projects import PROJECTS
 from .resource_groups import RESOURCE_GROUPS
 from .resource_presets import RESOURCE_PRESETS
+from .sessions import SESSIONS
 from .slot_types import RESOURCE_SLOT_TYPES
 from .storage import STORAGE_HOSTS
+from .users import USERS
 from .values import Field, Kind
 
 __all__ = ["NOUNS", "Change", "Field", "Kind", "Noun", "Page", "Query", "Record", "parse_query"]
@@ -19,6 +24,9 @@ NOUNS: dict[str, Noun] = {
     noun.name: noun
     for noun in (
         DOMAINS,
+        PROJECTS,
+        USERS,
+        KEYPAIRS,
         KEYPAIR_RESOURCE_POLICIES,
         USER_RESOURCE_POLICIES,
         PROJECT_RESOURCE_POLICIES,
@@ -28,6 +36,8 @@ NOUNS: dict[str, Noun] = {
         CONTAINER_REGISTRIES,
         STORAGE_HOSTS,
         RESOURCE_SLOT_TYPES,
+        SESSIONS,
         ANNOUNCEMENTS,
+        AUDIT_LOG,
     )
 }
