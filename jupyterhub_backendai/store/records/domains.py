@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from ...core.identity import Actor
+from ...core.identity import Actor, Role, UserStatus
 from ...core.nouns.domains import DOMAINS
 from ...errors import N_, Conflict, Violation
-from ..models import Domain, Project, ResourceGroup, ResourceGroupDomain, User
+from ..models import Domain, Project, ResourceGroup, ResourceGroupDomain, StorageHost, User
 from .base import Records, check_references
 
 
@@ -39,7 +39,12 @@ class DomainRecords(Records):
         ]
 
     def check(self, db: Session, actor: Actor, values: Mapping[str, Any], row: Any | None) -> list[Violation]:  # noqa: ARG002
-        return check_references(db, "resource_groups", values.get("resource_groups", ()), ResourceGroup.name)
+        found = check_references(db, "resource_groups", values.get("resource_groups", ()), ResourceGroup.name)
+        found += check_references(db, "allowed_vfolder_hosts", list(values.get("allowed_vfolder_hosts", ())), StorageHost.name)
+        if row is not None and row.is_active and not values.get("is_active", True) and not _has_superadmin_elsewhere(db, row.name):
+            message = N_("The last active superadmins are in this domain. Make somebody in another active domain one first.")
+            found.append(Violation(message, {}, "is_active", "last-superadmin"))
+        return found
 
     def link(self, db: Session, actor: Actor, row: Any, values: Mapping[str, Any]) -> None:  # noqa: ARG002
         if "resource_groups" in values:
@@ -56,3 +61,9 @@ class DomainRecords(Records):
         if people or projects:
             message = N_("The domain %(name)s still has %(people)s people and %(projects)s projects. Make it inactive instead.")
             raise Conflict(message, name=row.name, people=people, projects=projects)
+
+
+def _has_superadmin_elsewhere(db: Session, domain: str) -> bool:
+    query = select(User.id).join(Domain, Domain.name == User.domain)
+    query = query.where(User.role == Role.SUPERADMIN, User.status == UserStatus.ACTIVE, Domain.is_active, Domain.name != domain)
+    return db.execute(query.with_for_update(of=User).limit(1)).first() is not None

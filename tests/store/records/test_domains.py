@@ -4,7 +4,7 @@ from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.nouns import Query
 from jupyterhub_backendai.core.slots import ResourceSlots
 from jupyterhub_backendai.errors import AlreadyExists, Conflict, Forbidden, InvalidParameters, NotFound
-from jupyterhub_backendai.store.models import AuditEntry
+from jupyterhub_backendai.store.models import AuditEntry, User
 from jupyterhub_backendai.store.records import RECORDS
 from tests.factories import add_user
 
@@ -69,3 +69,21 @@ async def test_search_does_not_take_its_text_for_a_pattern(database):
         await database.run(DOMAINS.add, ROOT, {"name": name})
     page = await database.run(DOMAINS.list_page, ROOT, Query(search="A_B", filters={"is_active": "true"}))
     assert [record.key for record in page.records] == ["a_b"]
+
+
+async def test_a_domain_with_the_last_superadmin_stays_active(database):
+    await database.run(add_user, "root", role=Role.SUPERADMIN)
+    with pytest.raises(InvalidParameters, match="last active superadmins"):
+        await database.run(DOMAINS.update, ROOT, "default", {"is_active": False})
+    await database.run(DOMAINS.add, ROOT, {"name": "other"})
+
+    def move(db):
+        db.query(User).filter_by(name="root").one().domain = "other"
+
+    await database.run(move)
+    await database.run(DOMAINS.update, ROOT, "default", {"is_active": False})
+
+
+async def test_a_domain_names_only_hosts_that_there_are(database):
+    with pytest.raises(InvalidParameters, match="no nowhere"):
+        await database.run(DOMAINS.add, ROOT, {"name": "a", "allowed_vfolder_hosts": {"nowhere": ["mount-in-session"]}})
