@@ -285,7 +285,6 @@ async def test_announcements_with_the_same_title_are_told_apart_by_their_order(d
     assert [(item.key, item.verb, item.before) for item in differences] == [("Stop (2)", "update", {"body": {"en": "second"}})]
 
 
-@pytest.mark.skipif("projects" not in RECORDS, reason="projects are not administered yet")
 async def test_projects_are_known_by_domain_and_name(database):
     document = make() | {"projects": [{"name": "laser", "domain": "physics", "resource_policy": "small"}]}
     differences = await database.run_exclusive(apply, ROOT, document)
