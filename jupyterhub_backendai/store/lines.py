@@ -10,11 +10,14 @@ from datetime import UTC, datetime
 from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.orm import Session
 
+from ..core.policies import COUNTED_ENGINES
 from ..core.sessions import LaunchRequest, SessionStatus, start_moment
 from ..errors import N_, Violation
 from .models import ComputeSession
 
 WAITING = and_(ComputeSession.released_at.is_(None), ComputeSession.scheduled_at.is_(None), ComputeSession.status == SessionStatus.PENDING)
+# A placed session of an engine that we count starts at once; another engine's waits in the engine's own line.
+PENDING = or_(WAITING, and_(ComputeSession.engine.not_in(sorted(COUNTED_ENGINES)), ComputeSession.status == SessionStatus.PENDING))
 
 
 def is_waiting(row: ComputeSession) -> bool:

@@ -13,6 +13,7 @@ from ..core.identity import Role
 from ..core.queues import RULES, Queue, queue_from_json, queue_to_json
 from ..errors import N_, Violation
 from . import audit
+from .circumstances import Group, Owner
 from .models import Keypair, Project, ResourceGroup, ResourceGroupDomain, ResourceGroupKeypair, ResourceGroupProject, User
 
 SYSTEM = "system"
@@ -81,15 +82,14 @@ def list_usable_by(db: Session, user: str, projects: Sequence[str], role: Role) 
     return list_usable(db, user_id, projects, role) if user_id else frozenset()
 
 
-def check_usable(db: Session, queue: Queue, user_id: str, project: str, role: Role) -> list[Violation]:
+def check_usable(db: Session, queue: Queue, group: Group | None, owner: Owner, project: str) -> list[Violation]:
     """Whether somebody may use a group for a project; of one that the database does not have ``queue.projects`` says it."""
-    row = db.get(ResourceGroup, queue.name)
-    if row is None:
+    if group is None:
         return []
-    if not row.is_active:
+    if not group.is_active:
         return [Violation(N_("The queue %(queue)s is closed at the moment."), {"queue": queue.name}, "queue", "closed")]
     # Most groups are open to everybody: that needs no look at the links.
-    if (row.is_public and row.is_open) or queue.name in list_usable(db, user_id, [project], role):
+    if (group.is_public and group.is_open) or queue.name in list_usable(db, owner.id, [project], owner.role):
         return []
     message = N_("The queue %(queue)s is not open to the project %(project)s.")
     return [Violation(message, {"queue": queue.name, "project": project}, "queue", "queue")]

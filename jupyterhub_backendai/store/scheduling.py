@@ -27,7 +27,7 @@ from ..core.sessions import OVER, SessionStatus
 from ..core.slots import CUDA_DEVICE
 from ..core.waiting import PENDING_TIMEOUT, Place, wait_from_json, wait_to_json
 from ..errors import BackendAIError, NotFound
-from . import sessions
+from . import circumstances, sessions
 from .lines import WAITING, is_waiting
 from .models import ComputeSession, Domain, User, UserStatus, now
 from .standing import load_standing
@@ -76,12 +76,12 @@ def give_place(db: Session, queue: Queue, placement: Placement) -> bool:
     if owner is None:
         return False
     try:
-        user = sessions.lock_owner(db, owner)
+        user = circumstances.lock_owner(db, owner)
     except BackendAIError:
         return False  # who was made inactive meanwhile waits on; the reconciler and the pending timeout see to the rest
     project = db.scalar(select(ComputeSession.project).where(ComputeSession.id == placement.session_id)) or ""
-    standing = sessions.lock_standing(db, user, project)
-    held = sessions.lock_queue(db, queue)
+    standing = circumstances.lock_standing(db, user, project)
+    held = circumstances.lock_queue(db, queue)
     row = db.get(ComputeSession, placement.session_id, with_for_update=True, populate_existing=True)
     if row is None or not is_waiting(row) or policies.check_capacity(queue, row.slots, held):
         return False
@@ -122,7 +122,7 @@ class QuotaGate(Gate):
         row = self._rows[session.session_id]
         standing = self._standing(row)
         if standing is None:
-            return Wait("owner", message=sessions.INACTIVE)
+            return Wait("owner", message=circumstances.INACTIVE)
         shares = tuple(
             replace(share, usage=share.usage + self._given.get((share.limit.scope, owner), Usage()))
             for share, owner in ((share, _owner(row, share.limit.scope)) for share in standing.shares)

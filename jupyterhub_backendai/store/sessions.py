@@ -5,29 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, Table, func, insert, select
 from sqlalchemy.orm import Session
 
 from ..core import policies
 from ..core.identity import PosixAccount
 from ..core.images import check_image
 from ..core.queues import Queue, QueueFigures
-from ..core.quota import Ask, Standing, check_quota, shorten
+from ..core.quota import Ask, check_quota, shorten
 from ..core.scheduling import Wait
 from ..core.sessions import OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
 from ..core.slots import CUDA_DEVICE, ResourceSlots
 from ..core.waiting import wait_from_json
-from ..errors import N_, BackendUnavailable, Conflict, Forbidden, NoPosixAccount, NotFound
-from . import images, lines, resource_groups, settings
-from .models import ComputeSession, Domain, Project, ProjectMember, User, UserStatus, now
+from ..errors import N_, BackendUnavailable, Conflict, NoPosixAccount, NotFound
+from . import lines, resource_groups
+from .circumstances import Owner, load_circumstances, lock_owner, lock_queue, lock_standing, read_posix
+from .models import ComputeSession, Project, ProjectMember, User, now
 
 # Engines whose jobs run under the person's own Unix account.
 POSIX_ENGINES = frozenset({"slurm"})
 FROZEN = N_("New sessions are not possible at the moment: the platform is under maintenance. Running sessions go on.")
-INACTIVE = N_("Your account is not active. Ask your centre's help desk.")
 # A late report (they are retried) never takes a session back.
 _ORDER = [*(status for status in SessionStatus if status not in OVER), *sorted(OVER, key=lambda status: status.value)]
+_COLUMNS = frozenset(column.key for column in ComputeSession.__table__.c)
+_INSERT = insert(cast(Table, ComputeSession.__table__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +84,27 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     The same ``session_id`` again gives the same answer. Raises Forbidden (NoPosixAccount), InvalidParameters, QuotaExceeded with
     every violation, or Conflict for a session that is over already.
     """
-    user = lock_owner(db, spec.user)
-    known = db.get(ComputeSession, spec.session_id)
-    if known:
-        return _admit_again(known, user, spec, queue)
-    if settings.is_frozen(db):
+    owner = lock_owner(db, spec.user)
+    projects = list_projects(db, owner.id)
+    project = spec.request.project or next(iter(projects), "")
+    found = load_circumstances(db, owner, project, queue.name, spec)
+    if found.is_known:
+        return _admit_again(db.get_one(ComputeSession, spec.session_id), owner, spec, queue)
+    if found.is_frozen:
         raise BackendUnavailable(FROZEN)
-    posix = _posix(user)
-    if queue.engine in POSIX_ENGINES and posix is None:
+    if queue.engine in POSIX_ENGINES and owner.posix is None:
         raise NoPosixAccount
-    projects = list_projects(db, user.id)
     violations = check_request(spec.request, queue, figures, projects)
-    violations += resource_groups.check_usable(db, queue, user.id, spec.request.project or next(iter(projects), ""), user.role)
-    if image := images.get_image(db, spec.request.environment):
-        violations = policies.join_violations(violations, check_image(image, spec.request.slots))
+    violations += resource_groups.check_usable(db, queue, found.group, owner, project)
+    if found.image:
+        violations = policies.join_violations(violations, check_image(found.image, spec.request.slots))
     if spec.request.slots.amount(CUDA_DEVICE):
         violations += policies.check_gpu_type(queue, spec.request.gpu_type)
-    _release_older(db, user, spec.server_name)
-    depends_on, unknown = lines.find_dependencies(db, user.id, spec.request.depends_on)
+    if found.has_older:
+        _release_older(db, owner, spec.server_name)
+    depends_on, unknown = lines.find_dependencies(db, owner.id, spec.request.depends_on)
     violations += unknown
-    standing = lock_standing(db, user, spec.request.project or next(iter(projects), ""))
+    standing = lock_standing(db, owner, project, found)
     ask = _ask(spec.request, queue)
     held = lock_queue(db, queue) if policies.is_counted(queue) else []
     lacking = policies.check_capacity(queue, spec.request.slots, held)
@@ -119,13 +123,13 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     devices = () if is_waiting else policies.choose_devices(queue, int(spec.request.slots.amount(CUDA_DEVICE)), held)
     limit_s = time_limit_s(spec.request, queue, figures)
     limit_s = limit_s if spec.request.time_s else shorten(limit_s, standing)
-    row = _build_row(spec, queue, user, spec.request.project or projects[0], devices, limit_s)
+    row = _build_row(spec, queue, owner, project, devices, limit_s)
     row.access_key = standing.access_key
     if is_waiting:
         lines.join(row, spec.request, depends_on)
-    db.add(row)
-    db.flush()
-    return _admission(row, queue, posix)
+    values = {name: value for name, value in vars(row).items() if name in _COLUMNS}
+    db.execute(_INSERT, values)  # a row at a time needs no unit of work
+    return _admission(row, queue, owner.posix)
 
 
 def report(db: Session, session_id: str, status: SessionStatus, reason: str = "", job_id: str = "", node: str = "") -> None:
@@ -235,61 +239,19 @@ def list_projects(db: Session, user_id: str) -> tuple[str, ...]:
     return tuple(db.scalars(query.where(Project.is_active.is_(True)).order_by(Project.name)))
 
 
-def lock_owner(db: Session, name: str) -> User:
-    """The person, whose row nobody else changes before this transaction ends. Raises Forbidden for one who may not start anything."""
-    query = select(User, Domain.is_active).join(Domain, Domain.name == User.domain)
-    found = db.execute(query.where(User.name == name).with_for_update(of=User)).first()
-    if found is None:
-        raise Forbidden(N_("The platform does not know you yet. Log out and log in again."))
-    user, domain_is_active = found
-    if user.status is not UserStatus.ACTIVE or not domain_is_active:
-        raise Forbidden(INACTIVE)
-    return user
-
-
-def lock_standing(db: Session, user: User, project: str) -> Standing:
-    """Where the person stands, exactly: nobody else adds to what is counted before this transaction ends.
-
-    Call it under :func:`lock_owner` and before :func:`lock_queue`. Only a project and a domain that have limits are locked.
-    """
-    from .standing import load_standing  # it lists projects with this module
-
-    found = select(Project.total_resource_slots).where(Project.domain == user.domain, Project.name == project)
-    _lock_limited(db, found, Project)
-    _lock_limited(db, select(Domain.total_resource_slots).where(Domain.name == user.domain), Domain)
-    return load_standing(db, user.name, project)
-
-
-def _lock_limited(db: Session, query: Select[ResourceSlots], of: type[Project | Domain]) -> None:
-    slots = db.scalar(query)
-    if slots and any(amount.is_finite() for amount in slots.values()):
-        db.scalar(query.with_for_update(of=of, key_share=True))
-
-
 def _ask(request: LaunchRequest, queue: Queue) -> Ask:
     """What the quotas are asked. Where an engine schedules, every session begins by waiting."""
     return Ask(request.slots, request.time_s, is_pending=queue.engine not in policies.COUNTED_ENGINES)
 
 
-def lock_queue(db: Session, queue: Queue) -> list[policies.Holding]:
-    """What is held in the queue; nobody else is admitted to it before this transaction ends."""
-    if db.get_bind().dialect.name == "postgresql":
-        # Queues live in the configuration: there is no row to lock. The owner's row is always locked first, so nothing deadlocks.
-        db.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"backendai-queue:{queue.name}"})
-    query = select(ComputeSession.slots, ComputeSession.devices).where(
-        ComputeSession.queue == queue.name, ComputeSession.released_at.is_(None), ~lines.WAITING
-    )
-    return [policies.Holding(slots, tuple(devices)) for slots, devices in db.execute(query)]
-
-
-def _release_older(db: Session, user: User, server_name: str) -> None:
+def _release_older(db: Session, owner: Owner, server_name: str) -> None:
     """Free what an earlier session of the same server still holds.
 
     The hub runs one server per name and asks to start one only when it has none: a live row of that name is left over from a start
     whose end nobody reported (a killed hub). A job of it that still runs is the reconciler's to end.
     """
     live = select(ComputeSession).where(
-        ComputeSession.user_id == user.id, ComputeSession.server_name == server_name, ComputeSession.released_at.is_(None)
+        ComputeSession.user_id == owner.id, ComputeSession.server_name == server_name, ComputeSession.released_at.is_(None)
     )
     for row in db.scalars(live):
         _release(row, "replaced by a new session of the same server")
@@ -304,20 +266,20 @@ def _release(row: ComputeSession, reason: str) -> None:
         row.status_reason = reason or row.status_reason
 
 
-def _admit_again(row: ComputeSession, user: User, spec: SessionSpec, queue: Queue) -> Admission:
-    if row.user_id != user.id or row.server_name != spec.server_name or row.queue != queue.name:
+def _admit_again(row: ComputeSession, owner: Owner, spec: SessionSpec, queue: Queue) -> Admission:
+    if row.user_id != owner.id or row.server_name != spec.server_name or row.queue != queue.name:
         raise Conflict(N_("That session id belongs to another session."))
     if row.released_at is not None:
         raise Conflict(N_("This session is over already. Start a new one."))
-    return _admission(row, queue, _posix(user))
+    return _admission(row, queue, owner.posix)
 
 
-def _build_row(spec: SessionSpec, queue: Queue, user: User, project: str, devices: tuple[int, ...], limit_s: int) -> ComputeSession:
+def _build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devices: tuple[int, ...], limit_s: int) -> ComputeSession:
     request: LaunchRequest = spec.request
     return ComputeSession(
         id=spec.session_id,
-        user_id=user.id,
-        domain=user.domain,
+        user_id=owner.id,
+        domain=owner.domain,
         project=project,
         name=request.name,
         server_name=spec.server_name,
@@ -329,22 +291,16 @@ def _build_row(spec: SessionSpec, queue: Queue, user: User, project: str, device
         gpu_type=(request.gpu_type or queue.gpu_type) if request.slots.amount(CUDA_DEVICE) else "",
         devices=list(devices),
         time_limit_s=limit_s,
-        posix_name=user.posix_name,
+        posix_name=owner.posix_name,
         status=SessionStatus.PENDING,
         created_at=now(),
         scheduled_at=now(),
     )
 
 
-def _posix(user: User) -> PosixAccount | None:
-    if user.posix_name is None or user.posix_uid is None or user.posix_gid is None:
-        return None
-    return PosixAccount(user.posix_name, user.posix_uid, user.posix_gid, user.posix_home or "")
-
-
 def describe_admission(row: ComputeSession, queue: Queue, user: User) -> Admission:
     """What the launcher of an admitted session needs."""
-    return _admission(row, queue, _posix(user))
+    return _admission(row, queue, read_posix(user))
 
 
 def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) -> Admission:
@@ -390,7 +346,7 @@ def _info(row: ComputeSession, user: User) -> SessionInfo:
         time_limit_s=row.time_limit_s,
         job_id=row.job_id,
         node=row.node,
-        posix=_posix(user),
+        posix=read_posix(user),
         created_at=row.created_at,
         started_at=row.started_at,
         terminated_at=row.terminated_at,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from ..core.policies import COUNTED_ENGINES
 from ..core.quota import Limit, Scope, Share, Standing, Usage
-from ..core.sessions import SessionStatus
 from ..core.slots import ResourceSlots
 from ..errors import N_, NotFound
-from .lines import WAITING
+from .circumstances import limit_keypair
+from .lines import PENDING, WAITING
 from .models import ComputeSession, Domain, Keypair, KeypairResourcePolicy, Project, User
 from .sessions import list_projects
 
@@ -47,20 +46,8 @@ def _list_shares(
 ) -> list[Share]:
     found = []
     if policy is not None:
-        slots, is_limited = policy.total_resource_slots, policy.default_for_unspecified == "limited"
-        limit = Limit(
-            Scope.KEYPAIR,
-            policy.name,
-            slots,
-            is_limited,
-            sessions=policy.max_concurrent_sessions,
-            pending_sessions=policy.max_pending_session_count,
-            pending_slots=policy.max_pending_session_resource_slots,
-            lifetime_s=policy.max_session_lifetime_s or None,
-            containers=policy.max_containers_per_session,
-        )
-        found.append(Share(limit, _sum_by(own, 2).get(key, Usage())))
-        found.append(Share(Limit(Scope.USER, policy.name, slots, is_limited), _total(own)))
+        keypair, person = limit_keypair(policy)
+        found += [Share(keypair, _sum_by(own, 2).get(key, Usage())), Share(person, _total(own))]
     in_domain = ComputeSession.domain == user.domain
     row = db.scalar(select(Project).where(Project.domain == user.domain, Project.name == project))
     if row is not None:
@@ -81,11 +68,8 @@ def _find_keypair(db: Session, user_id: str) -> tuple[str, KeypairResourcePolicy
 
 def _measure(db: Session, *conditions: ColumnElement[bool], by: tuple[Any, ...] = ()) -> dict[tuple[str, ...], Usage]:
     """What live sessions hold, by the values of some columns. Grouped by amounts: a thousand sessions are a handful of rows."""
-    # A placed session of an engine that we count starts at once; another engine's waits in the engine's own line.
-    is_elsewhere = ComputeSession.engine.not_in(sorted(COUNTED_ENGINES))
-    is_pending = or_(WAITING, and_(is_elsewhere, ComputeSession.status == SessionStatus.PENDING)).label("is_pending")
-    is_waiting = WAITING.label("is_waiting")
-    live = select(*by, ComputeSession.slots.label("slots"), is_pending, is_waiting).where(ComputeSession.released_at.is_(None), *conditions)
+    columns = (*by, ComputeSession.slots.label("slots"), PENDING.label("is_pending"), WAITING.label("is_waiting"))
+    live = select(*columns).where(ComputeSession.released_at.is_(None), *conditions)
     rows = live.subquery()
     found: dict[tuple[str, ...], Usage] = {}
     for *names, slots, pending, waiting, count in db.execute(select(*rows.c, func.count()).group_by(*rows.c)):

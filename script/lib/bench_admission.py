@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 from jupyterhub_backendai.core.queues import Queue
 from jupyterhub_backendai.core.sessions import LaunchRequest, SessionSpec, SessionStatus
 from jupyterhub_backendai.core.slots import ResourceSlots
-from jupyterhub_backendai.store import models, resource_groups, sessions
+from jupyterhub_backendai.store import images, models, resource_groups, sessions
 from jupyterhub_backendai.store.database import Database, make_engine, upgrade
 
 PEOPLE = int(os.environ.get("BENCH_PEOPLE", "10000"))
@@ -167,6 +167,7 @@ def fill(url: str) -> None:
                 total_resource_slots=LIMIT, max_concurrent_sessions=5, max_pending_session_count=5, max_session_lifetime_s=864_000
             )
         )
+        images.sync(db, {"default": {"labels": {"en": "Default"}, "min_slots": {"cpu": 1}, "max_slots": {"cpu": 64}}})
         db.add(models.Domain(name="default"))
         db.flush()
         projects = [
