@@ -1,6 +1,6 @@
 """``GET``, ``PATCH`` and ``DELETE rest/v1/admin/<noun>/<key>``, and ``<key>/hits``."""
 
-from jupyterhub_backendai.store.models import AuditEntry
+from jupyterhub_backendai.store.models import AuditEntry, User, now
 from tests.services.public import Browser
 from tests.services.rest.people import admin_site, settings, site, sqlite_template
 
@@ -64,3 +64,20 @@ async def test_a_cookie_writes_with_its_xsrf_token_only(admin_site):
                 assert response.status == expected, await response.text()
     finally:
         await browser.http.close()
+
+
+async def test_people_over_rest(admin_site):
+    root, admin, stranger = admin_site.root, admin_site.admin, admin_site.stranger
+    status, made, _ = await root.ask("POST", "admin/users", {"name": "choi05", "email": "choi05@example.com"})
+    assert (status, len(made["secret_key"]) >= 30, made["main_access_key"]) == (201, True, made["access_key"])
+    _, answer, seen = await admin.get("admin/users/choi05")
+    assert "secret_key" not in answer
+    assert (await stranger.get("admin/users/choi05"))[0] == 404
+    # a login changes what is shown, and nothing that a form could overwrite
+    await admin_site.site.db.run(lambda db: db.query(User).filter_by(name="choi05").update({"last_login_at": now()}))
+    assert (await admin.get("admin/users/choi05", If_None_Match=seen.headers["ETag"]))[0] == 200
+    status, answer, _ = await admin.ask("PATCH", "admin/users/choi05", {"description": "ours"}, If_Match=seen.headers["ETag"])
+    assert (status, answer["description"]) == (200, "ours")
+    status, problem, _ = await admin.ask("PATCH", "admin/users/choi05", {"role": "superadmin"})
+    assert (status, [item["field"] for item in problem["violations"]]) == (400, ["role"])
+    assert (await root.ask("DELETE", "admin/users/choi05"))[0] in (403, 405)
