@@ -1,5 +1,7 @@
 from jupyterhub_backendai.core.identity import Actor, Role
+from jupyterhub_backendai.core.nouns import Field, Kind
 from jupyterhub_backendai.core.slots import ResourceSlots
+from jupyterhub_backendai.services.admin.show import show
 from jupyterhub_backendai.store.models import AuditEntry, Domain
 from jupyterhub_backendai.store.records import RECORDS
 from tests.services.admin.conftest import read_fields, send
@@ -157,3 +159,20 @@ async def test_korean(site, people):
     response, page = await browser.get("admin/domains/new")
     assert (response.status, page.html["lang"]) == (200, "ko")
     await browser.http.close()
+
+
+async def test_help_keeps_its_angle_brackets_and_choices_are_in_the_readers_language(site, people):
+    from tests.services.admin.conftest import open_browser
+
+    for language, engine in (("en", "engine"), ("ko", "엔진에 따름")):
+        browser = await open_browser(site, "root", language)
+        _, page = await browser.get("admin/storage_hosts/new")
+        assert "<proxy>:<volume>" in page.find(id="f-name-help").text
+        _, page = await browser.get("admin/resource_groups/new")
+        assert engine in [option.text for option in page.find(id="f-is_exclusive").find_all("option")]
+        await browser.http.close()
+
+
+def test_names_are_shown_as_they_are_where_a_choice_has_the_same_word():
+    assert show("ko", Field("projects", Kind.WORDS, "Projects"), ["default/site", "general"]).text == "default/site, general"
+    assert show("ko", Field("type", Kind.CHOICE, "Type", choices=("general",)), "general").text == "일반"
