@@ -41,7 +41,7 @@ class DomainRecords(Records):
     def check(self, db: Session, actor: Actor, values: Mapping[str, Any], row: Any | None) -> list[Violation]:  # noqa: ARG002
         found = check_references(db, "resource_groups", values.get("resource_groups", ()), ResourceGroup.name)
         found += check_references(db, "allowed_vfolder_hosts", list(values.get("allowed_vfolder_hosts", ())), StorageHost.name)
-        if row is not None and row.is_active and not values.get("is_active", True) and not _has_superadmin_elsewhere(db, row.name):
+        if row is not None and row.is_active and not values.get("is_active", True) and _has_last_superadmins(db, row.name):
             message = N_("The last active superadmins are in this domain. Make somebody in another active domain one first.")
             found.append(Violation(message, {}, "is_active", "last-superadmin"))
         return found
@@ -63,7 +63,8 @@ class DomainRecords(Records):
             raise Conflict(message, name=row.name, people=people, projects=projects)
 
 
-def _has_superadmin_elsewhere(db: Session, domain: str) -> bool:
-    query = select(User.id).join(Domain, Domain.name == User.domain)
-    query = query.where(User.role == Role.SUPERADMIN, User.status == UserStatus.ACTIVE, Domain.is_active, Domain.name != domain)
-    return db.execute(query.with_for_update(of=User).limit(1)).first() is not None
+def _has_last_superadmins(db: Session, domain: str) -> bool:
+    """Whether active superadmins are in this active domain and in no other one; they stay what they are until this transaction ends."""
+    query = select(User.domain).join(Domain, Domain.name == User.domain)
+    query = query.where(User.role == Role.SUPERADMIN, User.status == UserStatus.ACTIVE, Domain.is_active)
+    return set(db.scalars(query.order_by(User.id).with_for_update(of=User))) == {domain}

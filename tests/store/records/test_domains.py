@@ -76,6 +76,8 @@ async def test_a_domain_with_the_last_superadmin_stays_active(database):
     with pytest.raises(InvalidParameters, match="last active superadmins"):
         await database.run(DOMAINS.update, ROOT, "default", {"is_active": False})
     await database.run(DOMAINS.add, ROOT, {"name": "other"})
+    for is_active in (False, True):  # there is no superadmin in it
+        await database.run(DOMAINS.update, ROOT, "other", {"is_active": is_active})
 
     def move(db):
         db.query(User).filter_by(name="root").one().domain = "other"
