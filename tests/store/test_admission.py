@@ -113,19 +113,13 @@ async def test_a_frozen_platform_admits_nothing_and_knows_what_it_admitted(peopl
 
 
 async def ask_from_processes(url, count, people, processes=8):
-    share = count // processes
-    running = [
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.store.admit_limited", url, str(first), str(share), str(people)),
-            cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        for first in range(0, count, share)
-    ]
-    for process in running:
-        assert await process.stdout.readline() == b"ready\n"
-    return [json.loads(output) for output, _ in await asyncio.gather(*(process.communicate(b"go\n") for process in running))]
+    arguments = (url, str(count), str(people), str(processes))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.store.admit_limited", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    answers = json.loads((await process.communicate())[0])
+    assert len({answer["process"] for answer in answers}) == processes
+    return answers
 
 
 @pytest.mark.parametrize(
