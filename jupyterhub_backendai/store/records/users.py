@@ -71,7 +71,7 @@ class UserRecords(Records):
     def check(self, db: Session, actor: Actor, values: Mapping[str, Any], row: Any | None) -> list[Violation]:
         before = None if row is None else {name: getattr(getattr(row, name), "value", getattr(row, name)) for name in _CHECKED}
         found = check_person(actor, before, values, _look_around(db, before, values))
-        if not found and leaves_superadmins(before, values) and len(self._lock_superadmins(db)) < 2:
+        if not found and leaves_superadmins(before, values) and not set(self._lock_superadmins(db)) - {row.id if row else ""}:
             found.append(last_superadmin(values))
         if row is not None and not found:
             self._take_over_role(actor, row, values)
@@ -103,9 +103,10 @@ class UserRecords(Records):
     # -- inside
 
     def _lock_superadmins(self, db: Session) -> Sequence[str]:
-        """The ids of the active ones, who stay so until the end of this transaction."""
-        found = select(User.id).where(User.role == Role.SUPERADMIN, User.status == UserStatus.ACTIVE)
-        return db.scalars(found.order_by(User.id).with_for_update()).all()
+        """The ids of the active ones in active domains, who stay so until the end of this transaction."""
+        found = select(User.id).join(Domain, Domain.name == User.domain)
+        found = found.where(User.role == Role.SUPERADMIN, User.status == UserStatus.ACTIVE, Domain.is_active)
+        return db.scalars(found.order_by(User.id).with_for_update(of=User)).all()
 
     def _take_over_role(self, actor: Actor, row: Any, values: Mapping[str, Any]) -> None:
         """A role that an administrator sets is the site's from then on, unless they say otherwise.

@@ -176,7 +176,10 @@ async def test_the_last_superadmin_stays(people, data):
     assert await refused(people, USERS.update, system, "root", data) == {(next(iter(data)), "last-superadmin")}
     await people.run(USERS.add, ROOT, {"name": "choi05", "role": "superadmin", "status": "inactive"})
     assert await refused(people, USERS.update, system, "root", data) == {(next(iter(data)), "last-superadmin")}
-    await people.run(USERS.update, ROOT, "choi05", {"status": "active"})
+    await people.run(USERS.update, ROOT, "choi05", {"status": "active", "domain": "other"})
+    await people.run(RECORDS["domains"].update, ROOT, "other", {"is_active": False})  # nobody of it can come in
+    assert await refused(people, USERS.update, system, "root", data) == {(next(iter(data)), "last-superadmin")}
+    await people.run(RECORDS["domains"].update, ROOT, "other", {"is_active": True})
     await people.run(USERS.update, system, "root", data)
 
 
