@@ -22,6 +22,7 @@ from ..models import (
     ProjectResourcePolicy,
     ResourceGroup,
     ResourceGroupProject,
+    StorageHost,
     User,
 )
 from .base import Records, check_references
@@ -77,9 +78,10 @@ class ProjectRecords(Records):
         elif "resource_policy" in values:
             found.append(Violation(N_("This must be filled in."), {}, "resource_policy", "required"))
         found += _check_members(db, domain, values.get("members", ()))
+        found += check_references(db, "allowed_vfolder_hosts", list(values.get("allowed_vfolder_hosts", ())), StorageHost.name)
         found += check_references(db, "resource_groups", values.get("resource_groups", ()), ResourceGroup.name)
         if not actor.is_superadmin:
-            found += check_superadmin_only(before, _in_order(values), _SUPERADMINS)
+            found += check_superadmin_only(_in_order(before), _in_order(values), _SUPERADMINS)
         return found
 
     def link(self, db: Session, actor: Actor, row: Any, values: Mapping[str, Any]) -> None:  # noqa: ARG002
@@ -122,5 +124,10 @@ def _check_members(db: Session, domain: str, names: Sequence[str]) -> list[Viola
 
 
 def _in_order(values: Mapping[str, Any]) -> dict[str, Any]:
-    """With the resource groups as rows have them: in another order they are the same."""
-    return {**values, "resource_groups": tuple(sorted(values["resource_groups"]))} if "resource_groups" in values else dict(values)
+    """With groups and permissions in one order, however a form or the database has them."""
+    found = dict(values)
+    if "resource_groups" in found:
+        found["resource_groups"] = tuple(sorted(found["resource_groups"]))
+    if "allowed_vfolder_hosts" in found:
+        found["allowed_vfolder_hosts"] = {host: sorted(permissions) for host, permissions in found["allowed_vfolder_hosts"].items()}
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -54,6 +54,9 @@ class SessionRecords(Records):
         if name == "is_live":
             released = ComputeSession.released_at
             return released.is_(None) if text.lower() in {"true", "1", "yes"} else released.is_not(None)
+        if name == "project" and "/" in text:
+            domain, _, project = text.rpartition("/")
+            return and_(ComputeSession.domain == domain, ComputeSession.project == project)
         return super().filter(name, text.upper() if name == "status" else text)
 
     def _sort(self, found: Select[Any], query: Query) -> Select[Any]:

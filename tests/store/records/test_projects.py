@@ -6,7 +6,7 @@ from jupyterhub_backendai.core.nouns import Query
 from jupyterhub_backendai.core.slots import ResourceSlots
 from jupyterhub_backendai.errors import AlreadyExists, Conflict, InvalidParameters, NotFound
 from jupyterhub_backendai.store import sessions
-from jupyterhub_backendai.store.models import AuditEntry, Domain, ProjectResourcePolicy, ResourceGroup, ResourceGroupDomain
+from jupyterhub_backendai.store.models import AuditEntry, Domain, ProjectResourcePolicy, ResourceGroup, ResourceGroupDomain, StorageHost
 from jupyterhub_backendai.store.records import RECORDS
 from tests.factories import add_user, make_queue, make_spec
 
@@ -19,7 +19,7 @@ SOMEBODY = Actor("kim01", Role.USER, "default")
 def add_people(db):
     add_user(db, "kim01")
     add_user(db, "lee01")
-    db.add(Domain(name="physics"))
+    db.add_all([Domain(name="physics"), StorageHost(name="local:volume1")])
     db.flush()
     for name, is_open in (("mine", False), ("open", True), ("theirs", False)):
         db.add(ResourceGroup(name=name, engine="local", is_open=is_open))
@@ -61,7 +61,8 @@ async def test_refusals(people):
         await people.run(PROJECTS.add, ROOT, {"name": "default"})
     await people.run(PROJECTS.add, ROOT, {"name": "default", "domain": "physics"})
     data = {"name": "alpha", "members": ["nobody"], "resource_groups": ["none"], "resource_policy": "none"}
-    assert set(await refuse(people, PROJECTS.add, ROOT, data)) == {"members", "resource_groups", "resource_policy"}
+    data["allowed_vfolder_hosts"] = {"none": ["create-vfolder"]}
+    assert set(await refuse(people, PROJECTS.add, ROOT, data)) == {"members", "resource_groups", "resource_policy", "allowed_vfolder_hosts"}
     assert await refuse(people, PROJECTS.add, ROOT, {"name": "optics", "domain": "physics", "members": ["kim01"]}) == {"members": "unknown"}
     assert await refuse(people, PROJECTS.add, ROOT, {"name": "x", "domain": "nowhere"}) == {"domain": "unknown"}
     assert await refuse(people, PROJECTS.update, ROOT, "default/default", {"name": "other"}) == {"name": "fixed"}
@@ -87,8 +88,8 @@ async def test_a_domains_administrator_gives_no_more_than_the_domain_has(people)
         assert await refuse(people, PROJECTS.update, ADMIN, key, data) == {next(iter(data)): "superadmin"}
     # what is there already may be said again
     groups = ["theirs", "mine"]
-    await people.run(PROJECTS.update, ROOT, key, {"resource_groups": groups, "total_resource_slots": {"cpu": "2"}})
-    data = {"resource_groups": groups, "total_resource_slots": {"cpu": "2"}, "members": ["lee01"], "is_active": False}
+    await people.run(PROJECTS.update, ROOT, key, {"resource_groups": groups, "total_resource_slots": {"cpu": "2"}, **hosts})
+    data = {**hosts, "resource_groups": groups, "total_resource_slots": {"cpu": "2"}, "members": ["lee01"], "is_active": False}
     change = await people.run(PROJECTS.update, ADMIN, "default/alpha", data)
     assert (change.after.values["members"], change.after.values["resource_groups"]) == (("lee01",), ("mine", "theirs"))
     await people.run(PROJECTS.remove, ADMIN, key)

@@ -84,6 +84,8 @@ async def test_what_a_session_says(database, started):
         ({"filters": {"user": "lee01"}}, ["lab"]),
         ({"filters": {"user": "nobody"}}, []),
         ({"filters": {"project": "alpha", "resource_group": "big"}}, ["work"]),
+        ({"filters": {"project": "default/beta"}}, ["lab"]),
+        ({"filters": {"project": "physics/beta"}}, []),
         ({"filters": {"domain": "physics"}}, []),
         ({"search": "OLD_"}, ["old"]),
         ({"search": "ee01"}, ["lab"]),
