@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -45,7 +46,7 @@ def check_capacity(queue: Queue, asked: ResourceSlots, held: Sequence[Holding]) 
         message = N_("The queue %(queue)s runs at most %(most)s sessions and has %(used)s now. Try again later or choose another queue.")
         found.append(Violation(message, params, "queue", "sessions"))
     if queue.engine in COUNTED_ENGINES:
-        used = sum((holding.slots for holding in held), ResourceSlots())
+        used = _add_up(held)
         found += [violation for slot in _SLOTS if (violation := _check_slot(slot, queue, asked, used))]
     return found
 
@@ -99,6 +100,13 @@ _SLOTS: dict[str, tuple[str, str, Callable[[int], object]]] = {
         int,
     ),
 }
+
+
+def _add_up(held: Sequence[Holding]) -> ResourceSlots:
+    """What they hold together; many sessions hold one of a few amounts, so each of those is added once."""
+    counts = Counter(holding.slots for holding in held)
+    parts = (ResourceSlots({name: amount * count for name, amount in slots.items()}) for slots, count in counts.items())
+    return sum(parts, ResourceSlots())
 
 
 def _check_slot(slot: str, queue: Queue, asked: ResourceSlots, used: ResourceSlots) -> Violation | None:
