@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
+from ... import i18n
 from ...core.identity import Actor
 from ...core.nouns import NOUNS, Field, Kind, Noun, Page, Query, parse_query
 from ...core.slots import SlotKind
@@ -49,12 +50,12 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: where it leads, and its cells."""
+    """One line: where it leads, and its cells, each with the title of its column."""
 
     key: str
     title: str
     url: str
-    cells: tuple[tuple[Field, Cell], ...]
+    cells: tuple[tuple[str, Cell], ...]
 
 
 Options = Mapping[str, tuple[tuple[str, str], ...] | None]
@@ -73,11 +74,19 @@ def list_options(
         if records is None or not records.noun.may(actor, "list"):
             found[noun] = None
             continue
-        page = records.list_page(db, actor, Query(page_size=most + 1, sort=records.noun.sort))
-        names = {reference_of(records.noun, record.values, record.key, within): record for record in page.records}
-        options = tuple((name, name_of(records.noun, record.values, record.key)) for name, record in names.items())
-        found[noun] = options if page.total <= most else None
+        found[noun] = _list_names(db, actor, records, within, most)
     return found
+
+
+def _list_names(db: Session, actor: Actor, records: Records, within: str, most: int) -> tuple[tuple[str, str], ...] | None:
+    """How others name each of them, and in which words, without reading anything else; None for more than ``most``."""
+    noun = records.noun
+    names = ["name", "domain"] if noun.key == "id" else [noun.key]
+    columns = [records.column(name) for name in names]
+    query = records.select(actor).with_only_columns(*columns, maintain_column_froms=True).order_by(*columns)
+    rows = [dict(zip(names, row, strict=True)) for row in db.execute(query.limit(most + 1))]
+    options = {reference_of(noun, values, values[names[0]], within): name_of(noun, values, values[names[0]]) for values in rows}
+    return tuple(options.items()) if len(rows) <= most else None
 
 
 def load_names(db: Session, actor: Actor, noun: str) -> tuple[str, ...]:
@@ -121,6 +130,7 @@ class Table:
         self._handler, self.noun, self.page, self._options, self._kinds = handler, noun, page, options, slot_kinds
         self.query = page.query
         self.is_filtered = bool(page.query.search or page.query.filters)
+        self._known = {of: dict(found or ()) for of, found in options.items()}
 
     def url(self, **changes: str) -> str:
         """This table's address with some parameters changed; a change of anything but the page leads to the first one."""
@@ -169,11 +179,10 @@ class Table:
     @property
     def rows(self) -> list[Row]:
         language, noun = self._handler.language, self.noun
+        columns = [(name, noun.field(name), i18n.translate(language, noun.field(name).label)) for name in noun.columns]
         found = []
         for record in self.page.records:
-            cells = tuple(
-                (noun.field(name), show(language, noun.field(name), record.values.get(name), self._kinds)) for name in noun.columns
-            )
+            cells = tuple((title, show(language, item, record.values.get(name), self._kinds)) for name, item, title in columns)
             found.append(Row(record.key, title_of(noun, record.values, record.key), self._handler.url_of(noun.name, record.key), cells))
         return found
 
@@ -194,7 +203,7 @@ class Table:
 
     def names(self, cell: Cell) -> list[tuple[str, str]]:
         """What a reference names, as (words, address)."""
-        return name_references(self._handler, cell, dict(self._options.get(cell.of) or ()))
+        return name_references(self._handler, cell, self._known.get(cell.of, {}))
 
 
 def name_references(handler: AdminHandler, cell: Cell, known: Mapping[str, str]) -> list[tuple[str, str]]:

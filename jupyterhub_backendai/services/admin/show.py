@@ -93,6 +93,11 @@ class Cell:
     keys: tuple[str, ...] = ()
     is_long: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the text is all there is to it."""
+        return not (self.mark or self.moment or self.keys or self.is_long)
+
 
 def show(language: str, item: Field, value: Any, slot_kinds: Mapping[str, SlotKind] = KNOWN_SLOTS) -> Cell:
     """A field's value as its reader sees it."""
@@ -116,7 +121,8 @@ def show(language: str, item: Field, value: Any, slot_kinds: Mapping[str, SlotKi
 
 def word(language: str, text: str) -> str:
     """A word of a choice in the reader's language."""
-    return i18n.translate(language, {**WORDS, **PERMISSIONS}.get(text, "")) or text
+    known = WORDS.get(text) or PERMISSIONS.get(text)
+    return i18n.translate(language, known) if known else text
 
 
 def slot_label(language: str, name: str) -> str:
