@@ -115,6 +115,8 @@ def show(language: str, item: Field, value: Any, slot_kinds: Mapping[str, SlotKi
     if item.kind in (Kind.REFERENCE, Kind.REFERENCES):
         keys = (value,) if isinstance(value, str) else tuple(value)
         return Cell(", ".join(keys), of=item.of, keys=keys)
+    if item.name == "status_reason":  # kept as a sentence of ours, or as what an engine said
+        return Cell(i18n.translate(language, str(value)))
     text = _TEXTS.get(item.kind, lambda _language, found, _kinds: str(found))(language, value, slot_kinds)
     return Cell(text, is_number=item.kind in NUMBERS, is_long=item.kind in (Kind.OPTIONS, Kind.PARAGRAPH))
 

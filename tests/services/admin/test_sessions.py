@@ -42,6 +42,12 @@ async def test_one_that_is_over_is_said_to_be(root, site, session_id):
     assert site.hub.stops == []
 
 
+async def test_why_it_ended_is_in_the_readers_language(root, site, session_id):
+    await site.db.run(sessions.report, session_id, SessionStatus.TERMINATED, "The session reached its time limit.")
+    _, page = await root.get(f"admin/sessions/{session_id}", headers={"Accept-Language": "ko"})
+    assert "세션이 시간 제한에 이르렀습니다." in page.text
+
+
 async def test_who_may_end_it(admin, member, nobody, site, session_id):
     path = f"admin/sessions/{session_id}/terminate"
     assert (await send(member, path, {"_xsrf": await token_of(member), "typed_name": "kim01"}))[0].status == 404
