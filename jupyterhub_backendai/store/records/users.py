@@ -71,7 +71,7 @@ class UserRecords(Records):
     def check(self, db: Session, actor: Actor, values: Mapping[str, Any], row: Any | None) -> list[Violation]:
         before = None if row is None else {name: getattr(getattr(row, name), "value", getattr(row, name)) for name in _CHECKED}
         found = check_person(actor, before, values, _look_around(db, before, values))
-        if row is None and not actor.is_superadmin and db.get(LocalAccount, values["name"]):
+        if row is None and not actor.is_superadmin and users.get_local_account(db, values["name"]):
             # Whoever may log in by it is not of this domain yet, and its password would be this administrator's to set.
             found.append(Violation(N_("There is an account of that name already. Ask a superadmin to make the user."), {}, "name", "taken"))
         if not found and leaves_superadmins(before, values) and not set(self._lock_superadmins(db)) - {row.id if row else ""}:
