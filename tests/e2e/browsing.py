@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -89,12 +90,25 @@ class Visitor:
         page = self.page
         await page.goto(page.url.partition("?")[0] + "?reset")  # what JupyterLab remembers of an earlier run is in the way
         await page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click(timeout=SLOW_MS)
-        await page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell .cm-content").first.click(timeout=SLOW_MS)
-        await page.keyboard.type(code)
+        await self._type_into(page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell .cm-content").first, code)
         await page.keyboard.press("Shift+Enter")
         output = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output").first
         await expect(output).to_contain_text("CELL", timeout=SLOW_MS)
         return " ".join((await output.inner_text()).split())
+
+    async def _type_into(self, cell: Locator, code: str) -> None:
+        """Until it is there: what is typed while JupyterLab still draws the cell is lost, or taken for shortcuts."""
+        await expect(self.page.locator("#jp-main-statusbar")).to_contain_text("Idle", timeout=SLOW_MS)
+        focused = self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .cm-editor.cm-focused")
+        for _ in range(5):
+            await cell.click(timeout=SLOW_MS)
+            await expect(focused).to_have_count(1, timeout=SLOW_MS)
+            await self.page.keyboard.press("Control+A")
+            await self.page.keyboard.type(code)
+            with contextlib.suppress(AssertionError):
+                await expect(cell).to_contain_text(code.partition("(")[0].split()[0], timeout=3000)
+                return
+        raise AssertionError("JupyterLab takes no text")
 
     async def stop(self, title: str) -> None:
         """Press Stop of the session with this title, and see that it is over."""

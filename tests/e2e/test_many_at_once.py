@@ -15,6 +15,7 @@ async def test_four_of_twenty_get_a_gpu(people):
     users = [await people("user1"), await people("user2", "ko")]
     for user in users:
         user.token = user.token or await user.take_token()
+        await user.end_all()  # what a test that failed left behind would hold a GPU
     starts = [(user, f"many{number}") for number in range(10) for user in users]
     answers = await asyncio.gather(*(user.start(name, queue="gpu", gpu="1", cpu="1", mem="512m") for user, name in starts))
     try:
