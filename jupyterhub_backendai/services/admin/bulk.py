@@ -19,8 +19,8 @@ from ...core.slots import SlotKind
 from ...errors import N_, BackendAIError, InvalidParameters, NotFound, Violation
 from ...store.records import Records, list_slot_kinds
 from ..auth import administrative
+from ..csv_files import FORMULA
 from .base import NOUN_PATH, can_import
-from .files import FORMULA
 from .forms import RecordPage
 from .settings import HIDDEN
 from .show import show

@@ -15,8 +15,8 @@ from ...errors import N_, InvalidParameters, Violation
 from ...store.statistics import Statistics, load_statistics
 from ..auth import administrative
 from ..charts import Stack, build_spark, build_stack
+from ..csv_files import write_cell, write_rows
 from .base import AdminHandler
-from .files import write_cell, write_rows
 from .show import slot_label
 
 GIB = 1024**3

@@ -6,24 +6,21 @@ a superadmin; the audit log then has the Unix account that ran it.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy.exc import IntegrityError
-from tornado.iostream import StreamClosedError
 
 from ...core.identity import Actor, Role
 from ...core.nouns import NOUNS, Change, Kind, Noun, Query, Record, parse_query
-from ...core.nouns.base import MAX_PAGE_SIZE
 from ...core.nouns.values import parse_value
 from ...errors import N_, Conflict, InvalidParameters, NotFound, Violation
 from ...store.records import RECORDS, Records
+from .. import csv_files
 from ..auth import administrative
 from ..base import ApiHandler, JSONHandler, PrivateHandler, WrongMethod
 from ..termination import end_session
@@ -117,33 +114,11 @@ class ListHandler(RecordVerbs):
         arguments = {key: self.get_query_argument(key) for key in self.request.query_arguments}
         query = read_query(noun, arguments)
         if arguments.get("format") == "csv":
-            await self.answer_csv(noun, records, replace(query, page=1, page_size=MAX_PAGE_SIZE))
+            await csv_files.stream(self, self.actor, records, query, most=MAX_ROWS)
             return
         page = await self.db.run(records.list_page, self.actor, query)
         items = [noun.to_json(record.values) for record in page.records]
         self.answer({"items": items, "total": page.total, "page": query.page, "page_size": query.page_size, "page_count": page.page_count})
-
-    async def answer_csv(self, noun: Noun, records: Records, query: Query) -> None:
-        """Every row that is found, page by page, so that a long list costs no memory."""
-        from ..admin.files import write_records, write_rows  # the pages import this module for what follows a change
-
-        page = await self.db.run(records.list_page, self.actor, query)
-        if page.total > MAX_ROWS:
-            raise InvalidParameters(
-                N_("These are %(total)s rows; at most %(most)s are written. Filter them."), total=page.total, most=MAX_ROWS
-            )
-        self.set_header("Content-Type", "text/csv; charset=utf-8")
-        self.set_header("Content-Disposition", f'attachment; filename="{noun.name}.csv"')
-        names = [item.name for item in noun.fields if item.kind is not Kind.SECRET]
-        self.write(write_rows([names]))
-        for number in range(1, page.page_count + 1):
-            if number > 1:
-                page = await self.db.run(records.list_page, self.actor, replace(query, page=number))
-            self.write(await asyncio.to_thread(write_records, noun, names, page.records))
-            try:
-                await self.flush()
-            except StreamClosedError:
-                return
 
     async def post(self, name: str) -> None:
         noun, _ = self.find_records(name)

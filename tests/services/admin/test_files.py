@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from jupyterhub_backendai.services.admin.files import write_cell
+from jupyterhub_backendai.services.csv_files import write_cell
 from tests.services.admin.test_lists import add
 
 
