@@ -69,6 +69,8 @@ async def test_refresh_keeps_focus_scroll_and_what_was_typed(chromium, site, siz
     await page.locator("input[value=v100]").check()
     await page.fill("#mem", "3 GiB")
     await page.fill("#name", "내 세션")
+    # Room below, so that a page that grows or shrinks by a line does not move the scroll position by its end.
+    await page.evaluate("document.body.style.minHeight = '200vh'")
     await page.evaluate(
         "document.getElementById('mem').focus({preventScroll: true}); window.scrollTo({top: 60, behavior: 'instant'}); window.mark = 1"
     )
@@ -82,6 +84,7 @@ async def test_refresh_keeps_focus_scroll_and_what_was_typed(chromium, site, siz
         "[document.activeElement.id, window.scrollY, window.mark, document.getElementById('mem').value,"
         " document.getElementById('name').value, document.querySelector('input[name=queue]:checked').value]"
     )
+    assert before == 60
     assert kept == ["mem", before, 1, "3 GiB", "내 세션", "v100"]
     assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     await page.screenshot(path=SHOTS / f"launch-{size[0]}-{scheme}-{language}.png", full_page=True)
