@@ -162,6 +162,13 @@ class DirectoryUnavailable(BackendUnavailable):
     default_message = N_("Logging in is not possible right now. Try again in a minute.")
 
 
+class FactorUnavailable(BackendUnavailable):
+    """The server of the one-time passwords cannot say. Said as a directory's silence is, so that nothing is learnt from it."""
+
+    code = "backendai_login_factor-unavailable"
+    default_message = N_("Logging in is not possible right now. Try again in a minute.")
+
+
 def _subclasses(cls: type[BackendAIError]) -> dict[str, type[BackendAIError]]:
     found = {cls.code: cls}
     for child in cls.__subclasses__():
