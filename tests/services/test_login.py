@@ -248,10 +248,10 @@ async def test_who_is_not_active_stays_out(counter: Counter, status: models.User
     await counter.add("kim01")
     await counter.log_in("kim01", code())
     await counter.db.run(users.set_status, "kim01", status)
-    assert await counter.desk.get_identity("kim01") is None
+    assert await login.get_identity(counter.settings, counter.db, "kim01") is None
     answer = await counter.log_in("kim01", code(1))
     assert (answer["outcome"], words in answer["message"]) == ("refused", True)
-    assert await counter.desk.get_identity("nobody") is None
+    assert await login.get_identity(counter.settings, counter.db, "nobody") is None
 
 
 async def test_rights_and_projects_follow_the_directory(counter: Counter) -> None:
