@@ -79,12 +79,48 @@ class PasswordCheck:
     """What a directory answers to a name and a password.
 
     ``person`` is there only when the password was right. ``reason`` is "" or why this is no login all the same, for the audit log:
-    ``unknown``, ``wrong-password``, ``locked``, ``closed``, ``expired``, ``ambiguous`` … With ``must-change`` there is both: a person
-    whose password was right but may not be used any longer.
+    ``unknown``, ``wrong-password``, ``locked``, ``closed``, ``expired``, ``ambiguous`` … With one of :data:`MUST_CHANGE` there may be
+    both: a person whose password was right but has to be changed first. ``expires_in_s`` is the server's warning about a password
+    that is still good; ``grace_left`` how often an expired one may still be used.
     """
 
     person: Person | None
     reason: str = ""
+    expires_in_s: int | None = None
+    grace_left: int | None = None
+
+
+MUST_CHANGE = frozenset({"must-change", "grace", "expired"})
+"""Reasons of a :class:`PasswordCheck` with a person that end when the password is changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChange:
+    """What a directory answers to a new password.
+
+    ``reason`` is "" or why not: ``wrong-password`` (the old one), ``too-short``, ``too-long``, ``in-history``, ``too-young``,
+    ``not-quality``, ``same``, ``empty``, ``not-allowed``, ``locked``, ``closed``, ``unknown``, ``refused``. ``message`` is what the
+    server itself said, in its own language, or "".
+    """
+
+    ok: bool
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a directory knows of a name without any password.
+
+    ``state`` is "" for somebody who may work, or ``locked``, ``closed``, ``expired`` (the account, not the password) or ``removed``:
+    only then there is no ``person``. ``entry`` is where it was found: a DN, or "" in the embedded directory. ``detail`` says why
+    nothing was found: ``unknown``, ``ambiguous``, ``other-spelling``, "" when it was.
+    """
+
+    person: Person | None
+    state: str = ""
+    entry: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pwd
 from typing import Protocol
 
-from ..core.identity import LocalAccount, PasswordCheck, PosixAccount
+from ..core.identity import LocalAccount, PasswordChange, PasswordCheck, PosixAccount, Standing
 
 LOWEST_UID = 1000
 _NOBODY = 65534
@@ -19,6 +19,15 @@ class Directory(Protocol):
 
         An unknown name costs as much work as a known one.
         """
+
+    async def change_password(self, name: str, old: str, new: str, account: LocalAccount | None = None) -> PasswordChange:
+        """Change somebody's own password. Who changed it may log in with the new one at once.
+
+        ``account.password_hash`` is not written here: where the store keeps it, the caller does, once this has said that it may.
+        """
+
+    async def find(self, name: str, account: LocalAccount | None = None) -> Standing:
+        """Who this is now and whether they may still work, without a password. An outage raises and is never ``removed``."""
 
     async def close(self) -> None:
         """End the threads and the connections."""

@@ -28,7 +28,7 @@ from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import escape_rdn
 
 from ..config import BackendAI
-from ..core.identity import LocalAccount, PasswordCheck, Person, PosixAccount
+from ..core.identity import LocalAccount, PasswordChange, PasswordCheck, Person, PosixAccount, Standing
 from ..core.names import fold_name, is_name
 from ..errors import DirectoryUnavailable, InvalidParameters
 from .base import LOWEST_UID, system_account
@@ -120,6 +120,15 @@ class LdapDirectory:
         answer: PasswordCheck = await self._in_thread(self._check, name, secret)
         return answer
 
+    async def change_password(self, name: str, old: str, new: str, account: LocalAccount | None = None) -> PasswordChange:
+        """Change somebody's own password; see :class:`identity.base.Directory`."""
+        raise NotImplementedError
+
+    async def find(self, name: str, account: LocalAccount | None = None) -> Standing:  # noqa: ARG002 - the protocol
+        """Who this is now; see :class:`identity.base.Directory`."""
+        found: Standing = await self._in_thread(self._find, name)
+        return found
+
     async def close(self) -> None:
         """End the threads; their connections go with them."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -145,6 +154,19 @@ class LdapDirectory:
                 server.bad_until = time.monotonic() + COOL_DOWN_S
                 is_known = isinstance(exc, LDAPException | OSError)
                 log.warning("The directory %s cannot be used: %s: %s", server, type(exc).__name__, exc, exc_info=None if is_known else exc)
+        raise DirectoryUnavailable
+
+    def _find(self, name: str) -> Standing:
+        for server in self._usable():
+            try:
+                found, reason = self._look_up(server, name)
+            except Exception as exc:
+                server.bad_until = time.monotonic() + COOL_DOWN_S
+                log.warning("The directory %s cannot be used: %s: %s", server, type(exc).__name__, exc, exc_info=exc)
+                continue
+            if found is None:
+                return Standing(None, "removed", detail=reason)
+            return Standing(self._person(found), "closed" if _is_closed(found.attributes) else "", found.dn)
         raise DirectoryUnavailable
 
     def _usable(self) -> Iterator[_Server]:

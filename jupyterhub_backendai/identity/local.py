@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from ..config import BackendAI
-from ..core.identity import LocalAccount, PasswordCheck, Person
+from ..core.identity import LocalAccount, PasswordChange, PasswordCheck, Person, Standing
 from .base import system_account
 
 THREADS = 2  # each verification takes 64 MiB for a moment
@@ -65,6 +65,22 @@ class LocalDirectory:
         """Whether the password is this person's; see :class:`identity.base.Directory`."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._check, name, password, account)
 
+    async def change_password(self, name: str, old: str, new: str, account: LocalAccount | None = None) -> PasswordChange:
+        """Whether the password may be changed; the caller keeps the new hash. See :class:`identity.base.Directory`."""
+        checked = await self.check(name, old, account)
+        if checked.person is None:
+            return PasswordChange(False, checked.reason)
+        if not new or new == old:
+            return PasswordChange(False, "same" if new else "empty")
+        return PasswordChange(True)
+
+    async def find(self, name: str, account: LocalAccount | None = None) -> Standing:
+        """Who this is by the row that the caller hands in; see :class:`identity.base.Directory`."""
+        if account is None or account.name != name:
+            return Standing(None, "removed", detail="unknown")
+        person = await asyncio.get_running_loop().run_in_executor(self._threads, self._person, account)
+        return Standing(person, "" if account.is_active else "closed")
+
     async def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -79,5 +95,8 @@ class LocalDirectory:
             return PasswordCheck(None, "wrong-password")
         if not account.is_active:
             return PasswordCheck(None, "closed")
-        posix = account.posix or (system_account(name) if self._use_system_accounts else None)
-        return PasswordCheck(Person(account.name, account.display_name, account.email, account.groups, posix))
+        return PasswordCheck(self._person(account))
+
+    def _person(self, account: LocalAccount) -> Person:
+        posix = account.posix or (system_account(account.name) if self._use_system_accounts else None)
+        return Person(account.name, account.display_name, account.email, account.groups, posix)
