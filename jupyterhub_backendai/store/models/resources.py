@@ -19,6 +19,7 @@ class ResourceSlotType(Base):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
+    engines: Mapped[list[str]] = mapped_column(default=list)  # those that report it; none: an administrator made it
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -98,7 +99,11 @@ class ResourcePreset(Base):
 
 
 class Image(Base):
-    """Something a session can run: an environment of the configuration (``is_configured``), or an image of a registry."""
+    """Something a session can run: an environment of the configuration (``is_configured``), or an image of a registry.
+
+    ``digest`` to ``scanned_at`` are what the registry said when it was looked through last; nobody else writes them. ``image_labels``
+    are the image's own (``ai.backend.*``). ``is_gone``: the registry has it no more.
+    """
 
     __tablename__ = "images"
 
@@ -109,11 +114,17 @@ class Image(Base):
     max_slots: Mapped[ResourceSlots] = mapped_column(default=ResourceSlots)
     is_configured: Mapped[bool] = mapped_column(default=False)
     is_active: Mapped[bool] = mapped_column(default=True)
+    digest: Mapped[str] = mapped_column(String(160), default="")
+    architectures: Mapped[list[str]] = mapped_column(default=list)
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    image_labels: Mapped[dict[str, str]] = mapped_column(default=dict)
+    is_gone: Mapped[bool] = mapped_column(default=False)
+    scanned_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class ContainerRegistry(Base):
-    """Where images come from. ``password`` is encrypted."""
+    """Where images come from. ``password`` is encrypted. ``scan_result`` is what the last look through it came to (``core.registries``)."""
 
     __tablename__ = "container_registries"
 
@@ -123,6 +134,9 @@ class ContainerRegistry(Base):
     projects: Mapped[list[str]] = mapped_column(default=list)
     user_name: Mapped[str] = mapped_column(String(255), default="")
     password: Mapped[str] = mapped_column(Text, default="")
+    takes_unlabelled: Mapped[bool] = mapped_column(default=False)
+    scanned_at: Mapped[datetime | None]
+    scan_result: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
