@@ -1,8 +1,10 @@
 """The tables. Text ids are uuid4 hex, times are UTC, enums are stored by value, slots as JSON text of exact decimals."""
 
 from ...core.identity import Role, UserStatus
+from .active_logins import ActiveLogin
 from .base import Base, SlotsText, UTCDateTime, new_id, now
-from .login import LoginFailure, LoginTicket, OTPToken
+from .calls import CallWindow
+from .login import LoginFailure, LoginNote, LoginSource, LoginTicket, OTPToken, RecoveryCode
 from .people import DEFAULT_POLICY, DEFAULT_RATE_LIMIT, Domain, Keypair, LocalAccount, Project, ProjectMember, User
 from .platform import Announcement, AuditEntry, Lease, Setting
 from .policies import KeypairResourcePolicy, ProjectResourcePolicy, UserResourcePolicy
@@ -22,9 +24,11 @@ from .sessions import ComputeSession
 __all__ = [
     "DEFAULT_POLICY",
     "DEFAULT_RATE_LIMIT",
+    "ActiveLogin",
     "Announcement",
     "AuditEntry",
     "Base",
+    "CallWindow",
     "ComputeSession",
     "ContainerRegistry",
     "Domain",
@@ -34,11 +38,14 @@ __all__ = [
     "Lease",
     "LocalAccount",
     "LoginFailure",
+    "LoginNote",
+    "LoginSource",
     "LoginTicket",
     "OTPToken",
     "Project",
     "ProjectMember",
     "ProjectResourcePolicy",
+    "RecoveryCode",
     "ResourceGroup",
     "ResourceGroupDomain",
     "ResourceGroupKeypair",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import Base, now
+from .base import Base, new_id, now
 
 
 class OTPToken(Base):
@@ -21,6 +22,40 @@ class OTPToken(Base):
     drift: Mapped[int] = mapped_column(default=0)
     confirmed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class RecoveryCode(Base):
+    """A word that takes the place of a one-time password, once. All of one person share a salt; ``hash`` is scrypt's."""
+
+    __tablename__ = "recovery_codes"
+
+    user_name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    salt: Mapped[str] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    used_at: Mapped[datetime | None]
+
+
+class LoginNote(Base):
+    """What somebody is told at their next login: a message with named places, and their values."""
+
+    __tablename__ = "login_notes"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    user_name: Mapped[str] = mapped_column(String(255), index=True)
+    message: Mapped[str] = mapped_column(Text)
+    params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class LoginSource(Base):
+    """A network that somebody came in from before: strangers who fail elsewhere do not make them wait."""
+
+    __tablename__ = "login_sources"
+
+    user_name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    net: Mapped[str] = mapped_column(String(64), primary_key=True)
+    last_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
 class LoginTicket(Base):

@@ -16,6 +16,9 @@ depends_on = None
 def upgrade() -> None:
     """One function per subject, in the order in which they were wanted."""
     _upgrade_images()
+    _upgrade_batch()
+    _upgrade_login_steps()
+    _upgrade_account_pages()
 
 
 def _upgrade_images() -> None:
@@ -31,3 +34,68 @@ def _upgrade_images() -> None:
     op.add_column("container_registries", sa.Column("scanned_at", moment, nullable=True))
     op.add_column("container_registries", sa.Column("scan_result", sa.JSON(), nullable=False, server_default="{}"))
     op.add_column("resource_slot_types", sa.Column("engines", sa.JSON(), nullable=False, server_default="[]"))
+
+
+def _upgrade_batch() -> None:
+    """Sessions that run commands by themselves, and calls counted against a keypair's rate limit."""
+    op.add_column("sessions", sa.Column("session_type", sa.String(length=16), nullable=False, server_default="interactive"))
+    op.add_column("sessions", sa.Column("command", sa.Text(), nullable=False, server_default=""))
+    op.add_column("sessions", sa.Column("exit_code", sa.Integer(), nullable=True))
+    op.create_table(
+        "call_windows",
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("owner", name=op.f("pk_call_windows")),
+    )
+
+
+def _upgrade_login_steps() -> None:
+    """Recovery codes, what people are told at their next login, and where they came in from before."""
+    moment = sa.DateTime(timezone=True)
+    op.create_table(
+        "recovery_codes",
+        sa.Column("user_name", sa.String(length=255), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("salt", sa.String(length=32), nullable=False),
+        sa.Column("created_at", moment, nullable=False),
+        sa.Column("used_at", moment, nullable=True),
+        sa.PrimaryKeyConstraint("user_name", "hash", name=op.f("pk_recovery_codes")),
+    )
+    op.create_table(
+        "login_notes",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("user_name", sa.String(length=255), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("params", sa.JSON(), nullable=False),
+        sa.Column("created_at", moment, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_login_notes")),
+    )
+    op.create_index(op.f("ix_login_notes_user_name"), "login_notes", ["user_name"])
+    op.create_table(
+        "login_sources",
+        sa.Column("user_name", sa.String(length=255), nullable=False),
+        sa.Column("net", sa.String(length=64), nullable=False),
+        sa.Column("last_at", moment, nullable=False),
+        sa.PrimaryKeyConstraint("user_name", "net", name=op.f("pk_login_sources")),
+    )
+    op.create_index(op.f("ix_login_sources_last_at"), "login_sources", ["last_at"])
+
+
+def _upgrade_account_pages() -> None:
+    """Browsers that are logged in, and people's own SSH keys."""
+    moment = sa.DateTime(timezone=True)
+    op.create_table(
+        "active_logins",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("user_name", sa.String(length=255), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("agent", sa.String(length=255), nullable=False),
+        sa.Column("created_at", moment, nullable=False),
+        sa.Column("seen_at", moment, nullable=False),
+        sa.Column("expires_at", moment, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_active_logins"),
+    )
+    op.create_index("ix_active_logins_user_name", "active_logins", ["user_name"])
+    op.create_index("ix_active_logins_expires_at", "active_logins", ["expires_at"])
+    op.add_column("users", sa.Column("ssh_public_key", sa.Text(), nullable=False, server_default=""))
