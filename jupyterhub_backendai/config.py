@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import sys
 from pathlib import Path
@@ -31,6 +32,28 @@ class BackendAI(Configurable):
     # -- logging in
     directory = Unicode("local", config=True, help="Who knows the passwords: `local` (hashes in our database) or `ldap`.")
     otp_required = Bool(True, config=True, help="Ask everybody for a one-time password; who has no token yet enrols while logging in.")
+    otp_backend = Unicode(
+        "local",
+        config=True,
+        help="Who knows the one-time passwords: `local` (our own database), `ldap-append` (the directory, behind the password), `radius`, "
+        "`privacyidea` or `pam`; see docs/howto-otp.md.",
+    )
+    otp_servers = List(Unicode(), config=True, help="In order: host or host:port with `radius`, https://… with `privacyidea`.")
+    otp_secret_file = Unicode(
+        "", config=True, help="File (mode 0600) with the secret shared with the RADIUS servers, or privacyIDEA's API key."
+    )
+    otp_sends = Unicode(
+        "code",
+        config=True,
+        help="What `radius`, `privacyidea` and `pam` are sent: `code`; `password+code` in one field; or `password`, and the code when the "
+        "server asks for it.",
+    )
+    otp_name = Unicode("{name}", config=True, help="A person's name as the server of the one-time passwords knows it.")
+    otp_timeout_s = Float(4.0, config=True, help="Seconds to wait for one answer of that server.")
+    otp_nas_identifier = Unicode("jupyterhub", config=True, help="Who asks, for the RADIUS servers' rules and logs.")
+    otp_realm = Unicode("", config=True, help="privacyIDEA's realm; empty: its default.")
+    otp_ca_file = Unicode("", config=True, help="CA certificates that sign the privacyIDEA servers'; default: the system's.")
+    otp_pam_service = Unicode("jupyterhub-backendai", config=True, help="PAM's service, a file in /etc/pam.d.")
     admin_users = List(Unicode(), config=True, help="Names of the platform's administrators.")
     emergency_admin_file = Unicode(
         "",
@@ -64,6 +87,21 @@ class BackendAI(Configurable):
     ldap_receive_timeout_s = Float(5.0, config=True, help="Seconds to wait for an answer.")
     local_posix = Bool(True, config=True, help="Give people without a Unix account in the directory the system's account of that name.")
 
+    # -- mail
+    mail_server = Unicode("", config=True, help="Mail server as host:port; empty: this site sends no mail.")
+    mail_tls = Unicode("starttls", config=True, help="`starttls`, `ssl` (from the first byte on) or `none` (only on this machine).")
+    mail_ca_file = Unicode("", config=True, help="CA certificates that sign the mail server's; default: the system's.")
+    mail_verify = Bool(True, config=True, help="Check the mail server's certificate and name.")
+    mail_user = Unicode("", config=True, help="Account at the mail server; empty: none is needed.")
+    mail_password_file = Unicode("", config=True, help="File with that account's password.")
+    mail_from = Unicode("", config=True, help="Address that mail comes from, such as hub@example.org.")
+    mail_timeout_s = Float(15.0, config=True, help="Seconds to wait for the mail server.")
+    public_hub_url = Unicode(
+        config=True,
+        help="Address of the hub as browsers reach it, for links in mail: https://hub.example.org/hub/. Default: what "
+        "`c.JupyterHub.public_url` makes the hub tell us. Never taken from a request.",
+    )
+
     # -- what can be launched
     queues = List(Dict(), config=True, help="The queues, in the order of the table; see docs/queues.md.")
     environments = List(
@@ -93,6 +131,10 @@ class BackendAI(Configurable):
     @default("database_url")
     def _database_url(self) -> str:
         return f"sqlite:///{Path(self.state_dir, 'backendai.sqlite')}"
+
+    @default("public_hub_url")
+    def _public_hub_url(self) -> str:
+        return os.environ.get("JUPYTERHUB_PUBLIC_HUB_URL", "")
 
     @default("private_url")
     def _private_url(self) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from ..config import BackendAI
 from ..errors import InvalidParameters
 from .base import Directory
+from .choice import make_factor
 from .ldap import LdapDirectory
 from .local import LocalDirectory
 
-__all__ = ["Directory", "connect"]
+__all__ = ["Directory", "connect", "make_factor"]
 
 
 def connect(settings: BackendAI) -> Directory:
