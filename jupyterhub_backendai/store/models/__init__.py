@@ -20,6 +20,7 @@ from .resources import (
     StorageHost,
 )
 from .sessions import ComputeSession
+from .used_codes import UsedCode
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -57,6 +58,7 @@ __all__ = [
     "SlotsText",
     "StorageHost",
     "UTCDateTime",
+    "UsedCode",
     "User",
     "UserResourcePolicy",
     "UserStatus",

@@ -19,6 +19,7 @@ def upgrade() -> None:
     _upgrade_batch()
     _upgrade_login_steps()
     _upgrade_account_pages()
+    _upgrade_used_codes()
 
 
 def _upgrade_images() -> None:
@@ -99,3 +100,14 @@ def _upgrade_account_pages() -> None:
     op.create_index("ix_active_logins_user_name", "active_logins", ["user_name"])
     op.create_index("ix_active_logins_expires_at", "active_logins", ["expires_at"])
     op.add_column("users", sa.Column("ssh_public_key", sa.Text(), nullable=False, server_default=""))
+
+
+def _upgrade_used_codes() -> None:
+    """One-time passwords that other servers accepted."""
+    op.create_table(
+        "used_codes",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("taken_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_used_codes")),
+    )
+    op.create_index(op.f("ix_used_codes_taken_at"), "used_codes", ["taken_at"])
