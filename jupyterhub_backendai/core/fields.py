@@ -13,6 +13,7 @@ from .slots import format_bytes, parse_bytes
 
 MIN_MEM_BYTES = 64 * 1024**2
 MIN_TIME_S, MAX_TIME_S = 60, 366 * 24 * 3600
+MAX_SCRIPT_BYTES = 16 * 1024
 _MAX_COUNT = 1_000_000
 _MAX_DEPENDENCIES = 20
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -145,6 +146,22 @@ class Fields:
         except (ValueError, OverflowError):
             self.refuse(name, N_("Give the start as +2h or +30m, or as a date and time with its zone, such as 2026-11-21T18:00+09:00."))
             return ""
+
+    def script(self, name: str) -> str:
+        """Commands for a shell: any lines of text, with the line ends of Unix. Required."""
+        value = self.options.get(name)
+        if isinstance(value, list | tuple) and len(value) == 1:
+            value = value[0]
+        text = value.replace("\r\n", "\n").replace("\r", "\n").strip("\n") if isinstance(value, str) else ""
+        if not text.strip():
+            self.refuse(name, N_("Type the commands that the session runs."))
+        elif len(text.encode("utf-8", "replace")) > MAX_SCRIPT_BYTES:
+            self.refuse(name, N_("The commands have at most %(most)s bytes. Put more into a file, and run that."), most=MAX_SCRIPT_BYTES)
+        elif any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t" for char in text):
+            self.refuse(name, N_("The commands have characters that are not allowed."))
+        else:
+            return text
+        return ""
 
     def names(self, name: str) -> tuple[str, ...]:
         """Sessions by id or name: a list, or one text with commas."""

@@ -12,12 +12,12 @@ from ..errors import N_, InvalidParameters, Violation
 from .fields import Fields, format_duration
 from .identity import PosixAccount
 from .policies import has_line
-from .queues import Queue, QueueFigures
+from .queues import SESSION_TYPES, Queue, QueueFigures
 from .slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
 
 INTERFACES = ("lab", "notebook")
-# The kind of all sessions that can be asked for so far.
-INTERACTIVE = "interactive"
+# A notebook server of the hub's, or commands that run by themselves to their end.
+INTERACTIVE, BATCH = SESSION_TYPES
 
 
 class SessionStatus(enum.Enum):
@@ -78,7 +78,7 @@ class LaunchRequest:
     """What somebody asks for, every field of a known form; whether it fits a queue is :func:`check_request`.
 
     ``starts_at`` is an ISO time in UTC or, as ``+7200``, seconds from admission on (:func:`start_moment`); ``depends_on`` are ids or
-    names of sessions of one's own that must have ended well before.
+    names of sessions of one's own that must have ended well before. ``command`` is what a batch session's shell runs, "" otherwise.
     """
 
     queue: str
@@ -91,10 +91,14 @@ class LaunchRequest:
     name: str = ""
     starts_at: str = ""
     depends_on: tuple[str, ...] = ()
+    session_type: str = INTERACTIVE
+    command: str = ""
 
     def to_options(self) -> dict[str, str]:
         """The request as ``user_options``; :func:`parse_request` is the inverse."""
         later = {"starts_at": self.starts_at, "depends_on": ",".join(self.depends_on)}
+        if self.session_type == BATCH:
+            later |= {"session_type": BATCH, "command": self.command}
         return {
             "queue": self.queue,
             "environment": self.environment,
@@ -188,6 +192,9 @@ def parse_request(options: Mapping[str, Any]) -> LaunchRequest:
         name=fields.title("name"),
         starts_at=fields.moment("starts_at"),
         depends_on=fields.names("depends_on"),
+        session_type=(kind := fields.one_of("session_type", SESSION_TYPES, INTERACTIVE)),
+        # a form sends what was typed for the other kind too
+        command=fields.script("command") if kind == BATCH else "",
     )
     if fields.violations:
         raise InvalidParameters(violations=fields.violations)
@@ -222,16 +229,21 @@ def check_request(request: LaunchRequest, queue: Queue, figures: QueueFigures | 
         )
     if figures and not figures.is_open:
         found.append(Violation(N_("The queue %(queue)s is closed at the moment."), {"queue": queue.name}, "queue", "closed"))
-    if INTERACTIVE not in queue.allowed_session_types:
-        message = N_("The queue %(queue)s takes no interactive sessions.")
-        found.append(Violation(message, {"queue": queue.name}, "queue", "session-type"))
+    if request.session_type not in queue.allowed_session_types:
+        found.append(Violation(_REFUSED_TYPES[request.session_type], {"queue": queue.name}, "queue", "session-type"))
     found += _check_amounts(request, queue, figures)
     found += _check_time(request, queue, figures)
-    if not has_line(queue):
+    if not has_line(queue) and request.session_type == INTERACTIVE:
         fields = [name for name, value in (("starts_at", request.starts_at), ("depends_on", request.depends_on)) if value]
         message = N_("The queue %(queue)s has no waiting line of its own, so a session there cannot wait for a time or another session.")
         found += [Violation(message, {"queue": queue.name}, name, "queue-limit") for name in fields]
     return found
+
+
+_REFUSED_TYPES = {
+    INTERACTIVE: N_("The queue %(queue)s takes no interactive sessions."),
+    BATCH: N_("The queue %(queue)s takes no batch sessions."),
+}
 
 
 def limits(queue: Queue, figures: QueueFigures | None) -> ResourceSlots:

@@ -16,7 +16,7 @@ _LIVE = text("released_at IS NULL")
 
 
 class ComputeSession(Base):
-    """A compute session: one hub server from its admission on. It holds its slots until ``released_at``."""
+    """A compute session: one hub server, or one batch job, from its admission on. It holds its slots until ``released_at``."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -62,3 +62,7 @@ class ComputeSession(Base):
     depends_on: Mapped[list[str]] = mapped_column(default=list)
     retries: Mapped[int] = mapped_column(default=0)
     waiting_for: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    # -- batch sessions (store/batch.py); the commands are read only where they are needed
+    session_type: Mapped[str] = mapped_column(String(16), default="interactive", server_default="interactive")
+    command: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
+    exit_code: Mapped[int | None]
