@@ -169,6 +169,38 @@ class FactorUnavailable(BackendUnavailable):
     default_message = N_("Logging in is not possible right now. Try again in a minute.")
 
 
+class MailUnavailable(BackendUnavailable):
+    """The mail server does not answer, or not now."""
+
+    code = "backendai_mail_unavailable"
+    default_message = N_("The mail could not be sent. Try again in a few minutes.")
+
+
+class MailRefused(InvalidParameters):
+    """The mail server will never take this message: the address does not exist, or we may not send."""
+
+    code = "backendai_mail_refused"
+    default_message = N_("The mail server did not accept the address.")
+
+
+class RegistryUnavailable(BackendUnavailable):
+    code = "backendai_registry_unavailable"
+    default_message = N_("The registry %(host)s does not answer.")
+
+
+class RegistryRefused(Conflict):
+    """A registry does not let us in, or says what we cannot use."""
+
+    code = "backendai_registry_refused"
+
+
+class AddressRefused(InvalidParameters):
+    """An address that the platform does not connect to, such as one of the site's own network that nobody opened to it."""
+
+    code = "backendai_generic_address-refused"
+    default_message = N_("We do not connect to %(host)s: it is no public address. A site can allow networks of its own.")
+
+
 def _subclasses(cls: type[BackendAIError]) -> dict[str, type[BackendAIError]]:
     found = {cls.code: cls}
     for child in cls.__subclasses__():

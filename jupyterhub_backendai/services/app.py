@@ -23,6 +23,7 @@ from ..backends.base import Backend
 from ..config import BackendAI, load_settings
 from ..errors import BackendAIError, NotFound
 from ..identity.local import hash_password
+from ..identity.mail import make_mailer
 from ..store.crypt import Crypt
 from ..store.database import Database
 from ..store.safe import Safe
@@ -104,7 +105,7 @@ class Static(StaticFileHandler):
 def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     """The public application, on a database that can keep secrets from now on.
 
-    ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``health``.
+    ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``mail``, ``health``.
     """
     db.info["safe"] = make_safe(settings)
     parts.setdefault("groups", ResourceGroups(settings, db))
@@ -183,6 +184,7 @@ class Service:
         self.groups = ResourceGroups(settings, self.db, self.backends)
         self.figures = FiguresReader(settings, self.db, self.backends, self.groups)
         self.people = identity.connect(settings)
+        self.mail = make_mailer(settings)
         self.scheduler = Scheduler(self.db, self.groups)
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         parts = {
@@ -194,6 +196,7 @@ class Service:
             "reconciler": self.reconciler,
             "backends": self.backends,
             "people": self.people,
+            "mail": self.mail,
             "health": self.health,
             "identities": {},
         }
@@ -233,6 +236,7 @@ class Service:
                 log.warning("Requests were cut off")
         await self.hub.close()
         await self.people.close()
+        await self.mail.close()
         await self.db.close()
         self._pid_file.remove()
 

@@ -20,11 +20,13 @@ from tornado.web import HTTPError, RequestHandler
 from .. import i18n
 from ..config import BackendAI
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, NotFound, TooManyRequests, Unauthenticated
+from ..identity.mail import NoMailer
 from ..templating import new_nonce, page_policy
 
 if TYPE_CHECKING:
     from ..backends.base import Backend
     from ..core.identity import Actor, Identity
+    from ..identity.mail import Mailer
     from ..store.database import Database
     from .groups import ResourceGroups
     from .hub import HubClient
@@ -105,6 +107,11 @@ class Parts:
     @property
     def people(self) -> Any:
         return self.application.settings["people"]
+
+    @property
+    def mail(self) -> Mailer:
+        """Who sends mail; one that sends nothing where the service was made without."""
+        return cast("Mailer", self.application.settings.get("mail") or NoMailer())
 
     @property
     def trouble(self) -> str:
