@@ -16,6 +16,9 @@ LDAP_CA = BASE / "ldap" / "tls" / "ca.pem"
 LDAP_BIND_DN, LDAP_BIND_PASSWORD = "cn=hub,ou=services,dc=cm,dc=cluster", "hub-secret"
 LDAP_USER_BASE, LDAP_GROUP_BASE = "ou=people,dc=cm,dc=cluster", "ou=project,dc=cm,dc=cluster"
 POSTGRES_URL = "postgresql+psycopg://backendai:backendai@127.0.0.1:54329/backendai_test"
+REGISTRY_URL = "http://127.0.0.1:5055"
+REGISTRY_LOGIN = ("robot", "registry-secret")
+REGISTRY_PROGRAM = BASE / "registry" / "package" / "usr" / "bin" / "docker-registry"
 CHROMIUM = "/usr/bin/chromium"
 SCRATCH = f"{BASE}/scratch/{{user}}"
 NODE_USERS = ("kim01", "kim02", "lee01", "lee02", "park04", "choi01", "jung01", "UPPER")
@@ -61,6 +64,10 @@ def _postgres() -> str:
     return "" if _listens(54329) else "PostgreSQL is down (script/lab up postgres)"
 
 
+def _registry() -> str:
+    return "" if REGISTRY_PROGRAM.is_file() and _listens(5055) else "the container registry is down (script/lab up registry)"
+
+
 def _browser() -> str:
     return "" if os.access(CHROMIUM, os.X_OK) else "no Chromium (script/lab up browser)"
 
@@ -69,5 +76,5 @@ def _root() -> str:
     return "" if os.geteuid() == 0 else "needs root"
 
 
-_PROBES = {"slurm": _slurm, "ldap": _ldap, "postgres": _postgres, "browser": _browser, "root": _root}
+_PROBES = {"slurm": _slurm, "ldap": _ldap, "postgres": _postgres, "registry": _registry, "browser": _browser, "root": _root}
 PARTS = tuple(_PROBES)
