@@ -19,6 +19,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[MISSING] = Counter()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What drives a browser or a whole hub is tried twice: a busy machine can outlast a deadline. The summary names each (RERUN)."""
+    for item in items:
+        if item.get_closest_marker("browser") or item.get_closest_marker("e2e"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """``@pytest.mark.slurm`` and its like say what a test needs."""
     for part in lab.PARTS:
