@@ -59,6 +59,22 @@ class ServiceClient:
         """
         return await self._call("POST", "/private/login/step", {"ticket": ticket, "action": action, **fields})
 
+    async def open_login(self, name: str, **fields: Any) -> list[str]:
+        """Write down that somebody logged in on a browser: ``session``, ``before`` (its session id until now), ``source``, ``agent``,
+        ``days``. Returns the ids (``core.logins.hash_session``) of the logins that this one ended.
+        """
+        return list((await self._call("POST", "/private/active-logins", {"name": name, **fields}))["ended"])
+
+    async def look_at_login(self, name: str, session: str, source: str) -> bool:
+        """Whether the login of a person with this session id lives."""
+        return bool(
+            (await self._call("POST", "/private/active-logins/look", {"name": name, "session": session, "source": source}))["lives"]
+        )
+
+    async def close_login(self, name: str, session: str) -> None:
+        """Write down that somebody logged out."""
+        await self._call("POST", "/private/active-logins/close", {"name": name, "session": session})
+
     async def refresh_identity(self, name: str) -> Identity | None:
         """Who this is now; None when the person is gone or no longer active."""
         answer = await self._call("GET", f"/private/identities/{quote(name, safe='')}")

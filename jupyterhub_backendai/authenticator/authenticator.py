@@ -13,7 +13,8 @@ from ..config import BackendAI
 from ..core.identity import Identity
 from ..core.names import fold_name
 from ..errors import BackendAIError
-from . import pages, spawn_redirect
+from . import active_logins, pages, spawn_redirect
+from .active_logins import ActiveLogins
 from .pages import Decided
 
 REFRESH_TIMEOUT_S = 8.0
@@ -38,6 +39,9 @@ class BackendAIAuthenticator(Authenticator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._languages: dict[str, str] = {}
+        self.logins = ActiveLogins(float(self.auth_refresh_age or 300))
+        # The hub asks at every request (no age is below this one); how old an answer may be is decided for each login.
+        self.set_trait("auth_refresh_age", -1)
 
     @property
     def settings(self) -> BackendAI:
@@ -77,6 +81,10 @@ class BackendAIAuthenticator(Authenticator):
         return self.model_of(Identity.from_json(answer["identity"])) if answer["outcome"] == "ok" else None
 
     async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
+        """Whether this login lives, and when that was last asked long enough ago, who this is now."""
+        return await self.logins.refresh(self.service, user, handler, self._refresh)
+
+    async def _refresh(self, user: Any, handler: Any) -> bool | dict[str, Any]:
         """Bring groups and rights up to date; whoever is closed is logged out. While the service is away everybody stays."""
         # programs that use somebody's token, a notebook among them, say no language
         if handler is not None and (handler.get_cookie(i18n.COOKIE) or "Accept-Language" in handler.request.headers):
@@ -93,7 +101,7 @@ class BackendAIAuthenticator(Authenticator):
 
     def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:  # noqa: ARG002 - the hub's signature
         """Our pages, before the hub's own of the same address."""
-        return [*pages.default_handlers, *spawn_redirect.default_handlers]
+        return [*pages.default_handlers, *active_logins.default_handlers, *spawn_redirect.default_handlers]
 
     # -- what our pages and the spawner ask
 

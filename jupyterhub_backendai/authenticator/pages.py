@@ -94,6 +94,7 @@ class LoginPage(LoginHandler):
 
     async def _enter(self, identity: Identity, next_url: str | None = None) -> None:
         """Log somebody in whom the service let in, and send them where they were going."""
+        await self.authenticator.logins.open(self.authenticator.service, self, identity.name)
         user = await self.login_user({"username": identity.name, "decided": Decided(identity)})
         if user is None:
             await self._again(403, N_("Your account may not use this site. Ask your centre's help desk."), identity.name)

@@ -46,6 +46,7 @@ MAX_BODY = 1024 * 1024
 RESTART_S = 5
 # Every module with routes; each ends with `default_handlers` (public, beneath the prefix) or `private_handlers`, or both.
 MODULES = (
+    "active_logins",
     "admin",
     "announcements",
     "auth",

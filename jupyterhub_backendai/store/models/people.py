@@ -67,6 +67,7 @@ class User(Base):
         String(64), ForeignKey("user_resource_policies.name", onupdate="CASCADE"), default=DEFAULT_POLICY
     )
     language: Mapped[str] = mapped_column(String(8), default="")
+    ssh_public_key: Mapped[str] = mapped_column(Text, default="")
     posix_name: Mapped[str | None] = mapped_column(String(255))
     posix_uid: Mapped[int | None] = mapped_column(BigInteger)
     posix_gid: Mapped[int | None] = mapped_column(BigInteger)
