@@ -13,6 +13,9 @@ from traitlets import Bool, Dict, Float, List, TraitError, Unicode, default
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
 
+from .core.addresses import AddressRules, parse_networks
+from .core.mapping import MappingRules, parse_rules
+from .core.names import fold_name
 from .core.queues import Queue, check_queue, queue_from_json
 from .core.slots import ResourceSlots
 from .errors import InvalidParameters
@@ -68,6 +71,12 @@ class BackendAI(Configurable):
     )
     default_project = Unicode("default", config=True, help="Project of people whom no rule gives one.")
     default_domain = Unicode("default", config=True, help="Domain of people whom no rule gives one.")
+    mapping_rules = List(
+        Dict(),
+        config=True,
+        help="Ordered rules from the directory's groups and attributes to domain, projects, role, keypair policy, resource groups and "
+        "Unix account; see docs/howto-mapping.md.",
+    )
     ldap_servers = List(Unicode(), config=True, help="Servers in order: ldap://host:port or ldaps://host:port.")
     ldap_tls = Unicode("starttls", config=True, help="For ldap://: `starttls`, or `none` to send passwords in clear (do not).")
     ldap_ca_file = Unicode("", config=True, help="CA certificates that sign the servers'; default: the system's.")
@@ -113,6 +122,16 @@ class BackendAI(Configurable):
     log_dir = Unicode("log", config=True, help="Job logs, beneath user_root: <log_dir>/<job id>.log.")
     workspace_dir = Unicode("workspace", config=True, help="Working directory of sessions, beneath user_root.")
 
+    # -- what the platform itself fetches
+    fetch_allowed_networks = List(
+        Unicode(),
+        config=True,
+        help="Networks of the site that registries may be in, such as 10.20.0.0/16; else only public addresses are connected to.",
+    )
+    fetch_denied_networks = List(
+        Unicode(), config=True, help="Networks that are never connected to, such as the cluster's own public addresses."
+    )
+
     # -- Slurm
     helper_socket = Unicode(config=True, help="Unix socket of the helper.")
     slurm_bin = Unicode("/usr/bin", config=True, help="Directory of sbatch, squeue, scontrol and scancel.")
@@ -148,6 +167,29 @@ class BackendAI(Configurable):
     def job_name(self) -> str:
         """The name that all jobs of this hub share."""
         return f"backendai-{self.hub_id}"
+
+    def address_rules(self) -> AddressRules:
+        """Where the platform may connect to. Raises InvalidParameters for a network that is none."""
+        try:
+            return AddressRules(parse_networks(self.fetch_allowed_networks), parse_networks(self.fetch_denied_networks))
+        except ValueError as exc:
+            raise InvalidParameters("c.BackendAI.fetch_allowed_networks, fetch_denied_networks: %(reason)s", reason=str(exc)) from exc
+
+    def make_mapping(self) -> MappingRules:
+        """Who is what here, by what the directory says. Raises InvalidParameters for a rule that cannot be read."""
+        try:
+            rules = parse_rules(self.mapping_rules)
+        except ValueError as exc:
+            raise InvalidParameters("c.BackendAI.mapping_rules: %(reason)s", reason=str(exc)) from exc
+        return MappingRules(
+            allowed_groups=tuple(self.allowed_groups),
+            admin_groups=tuple(self.admin_groups),
+            admin_users=tuple(fold_name(name) for name in self.admin_users),
+            project_groups=dict(self.project_groups),
+            default_project=self.default_project,
+            default_domain=self.default_domain,
+            rules=rules,
+        )
 
     def list_queues(self) -> dict[str, Queue]:
         """The configured queues by name. Raises InvalidParameters for an entry that cannot be read."""
