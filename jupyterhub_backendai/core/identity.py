@@ -65,13 +65,15 @@ class Person:
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the attributes."""
-        return {**asdict(self), "attributes": {}}
+        """Everything, the attributes too: a login that waits for a step is mapped by them afterwards."""
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Person:
         posix = data.get("posix")
-        return cls(**{**data, "groups": tuple(data["groups"]), "posix": PosixAccount(**posix) if posix else None})
+        attributes = {name: tuple(values) for name, values in data.get("attributes", {}).items()}
+        account = PosixAccount(**posix) if posix else None
+        return cls(**{**data, "groups": tuple(data["groups"]), "posix": account, "attributes": attributes})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ class Identity:
     posix: PosixAccount | None = None
     language: str = ""
     role: Role = Role.USER
+    login_epoch: int = 0  # one more each time that everybody who is logged in as this person must do it again
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "role": self.role.value}

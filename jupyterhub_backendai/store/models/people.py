@@ -62,6 +62,10 @@ class User(Base):
     status: Mapped[UserStatus] = mapped_column(default=UserStatus.ACTIVE)
     # "directory": each login sets the role anew; "site": an administrator set it here, and logins leave it alone
     role_source: Mapped[str] = mapped_column(String(16), default="directory")
+    # the same for the domain, which follows the directory only where a rule gives one
+    domain_source: Mapped[str] = mapped_column(String(16), default="directory", server_default="directory")
+    # one more each time that every login of this person ends
+    login_epoch: Mapped[int] = mapped_column(default=0, server_default="0")
     description: Mapped[str] = mapped_column(String(512), default="")
     resource_policy: Mapped[str] = mapped_column(
         String(64), ForeignKey("user_resource_policies.name", onupdate="CASCADE"), default=DEFAULT_POLICY
@@ -77,12 +81,13 @@ class User(Base):
 
 
 class ProjectMember(Base):
-    """Who is in which project."""
+    """Who is in which project. ``source`` is ``directory`` where a login made it, so that a login ends it; otherwise ``site``."""
 
     __tablename__ = "project_members"
 
     user_id: Mapped[str] = mapped_column(String(32), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     project_id: Mapped[str] = mapped_column(String(32), ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True, index=True)
+    source: Mapped[str] = mapped_column(String(16), default="site", server_default="site")
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -119,4 +124,11 @@ class LocalAccount(Base):
     posix_gid: Mapped[int | None] = mapped_column(BigInteger)
     posix_home: Mapped[str | None] = mapped_column(String(1024))
     is_active: Mapped[bool] = mapped_column(default=True)
+    must_change_password: Mapped[bool] = mapped_column(default=False)
+    password_changed_at: Mapped[datetime | None]
+    # Of somebody who signed up: when, whether the address is theirs, which terms they agreed to, whether they were told that they may come.
+    signed_up_at: Mapped[datetime | None]
+    email_verified_at: Mapped[datetime | None]
+    agreed_terms: Mapped[str] = mapped_column(String(64), default="")
+    welcomed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)

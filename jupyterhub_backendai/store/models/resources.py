@@ -73,12 +73,13 @@ class ResourceGroupProject(Base):
 
 
 class ResourceGroupKeypair(Base):
-    """A keypair that may use a resource group."""
+    """A keypair that may use a resource group. ``source`` is ``directory`` where a rule of the logins gave it, else ``site``."""
 
     __tablename__ = "resource_group_keypairs"
 
     resource_group: Mapped[str] = _group_key()
     access_key: Mapped[str] = mapped_column(String(32), ForeignKey("keypairs.access_key", ondelete="CASCADE"), primary_key=True)
+    source: Mapped[str] = mapped_column(String(16), default="site", server_default="site")
 
 
 class ResourcePreset(Base):

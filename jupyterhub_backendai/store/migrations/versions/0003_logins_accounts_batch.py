@@ -20,6 +20,8 @@ def upgrade() -> None:
     _upgrade_login_steps()
     _upgrade_account_pages()
     _upgrade_used_codes()
+    _upgrade_local_accounts()
+    _upgrade_mapping()
 
 
 def _upgrade_images() -> None:
@@ -111,3 +113,53 @@ def _upgrade_used_codes() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_used_codes")),
     )
     op.create_index(op.f("ix_used_codes_taken_at"), "used_codes", ["taken_at"])
+
+
+def _upgrade_local_accounts() -> None:
+    """Accounts that people made themselves: links in mail, invitations, and what is known of how they came."""
+    moment = sa.DateTime(timezone=True)
+    op.add_column("local_accounts", sa.Column("must_change_password", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("local_accounts", sa.Column("password_changed_at", moment, nullable=True))
+    op.add_column("local_accounts", sa.Column("signed_up_at", moment, nullable=True))
+    op.add_column("local_accounts", sa.Column("email_verified_at", moment, nullable=True))
+    op.add_column("local_accounts", sa.Column("agreed_terms", sa.String(length=64), nullable=False, server_default=""))
+    op.add_column("local_accounts", sa.Column("welcomed_at", moment, nullable=True))
+    op.create_table(
+        "account_links",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("user_name", sa.String(length=255), nullable=False),
+        sa.Column("email", sa.String(length=255), nullable=False),
+        sa.Column("created_at", moment, nullable=False),
+        sa.Column("expires_at", moment, nullable=False),
+        sa.Column("used_at", moment, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_account_links")),
+    )
+    op.create_index(op.f("ix_account_links_user_name"), "account_links", ["user_name"])
+    op.create_index(op.f("ix_account_links_expires_at"), "account_links", ["expires_at"])
+    op.create_table(
+        "sign_up_invitations",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("note", sa.String(length=512), nullable=False),
+        sa.Column("email", sa.String(length=255), nullable=False),
+        sa.Column("domain", sa.String(length=64), nullable=False),
+        sa.Column("projects", sa.JSON(), nullable=False),
+        sa.Column("max_uses", sa.Integer(), nullable=False),
+        sa.Column("uses", sa.Integer(), nullable=False),
+        sa.Column("expires_at", moment, nullable=True),
+        sa.Column("created_by", sa.String(length=255), nullable=False),
+        sa.Column("created_at", moment, nullable=False),
+        sa.ForeignKeyConstraint(["domain"], ["domains.name"], name=op.f("fk_sign_up_invitations_domain_domains"), onupdate="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_up_invitations")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_sign_up_invitations_token_hash")),
+    )
+    op.create_index(op.f("ix_sign_up_invitations_domain"), "sign_up_invitations", ["domain"])
+
+
+def _upgrade_mapping() -> None:
+    """What logins gave and therefore take away again, and how often all logins of somebody were ended."""
+    for table, default in (("project_members", "site"), ("resource_group_keypairs", "site")):
+        op.add_column(table, sa.Column("source", sa.String(length=16), nullable=False, server_default=default))
+    op.add_column("users", sa.Column("domain_source", sa.String(length=16), nullable=False, server_default="directory"))
+    op.add_column("users", sa.Column("login_epoch", sa.Integer(), nullable=False, server_default="0"))
