@@ -1,6 +1,7 @@
 """The tables. Text ids are uuid4 hex, times are UTC, enums are stored by value, slots as JSON text of exact decimals."""
 
 from ...core.identity import Role, UserStatus
+from .accounts import AccountLink, SignUpInvitation
 from .active_logins import ActiveLogin
 from .base import Base, SlotsText, UTCDateTime, new_id, now
 from .calls import CallWindow
@@ -25,6 +26,7 @@ from .used_codes import UsedCode
 __all__ = [
     "DEFAULT_POLICY",
     "DEFAULT_RATE_LIMIT",
+    "AccountLink",
     "ActiveLogin",
     "Announcement",
     "AuditEntry",
@@ -55,6 +57,7 @@ __all__ = [
     "ResourceSlotType",
     "Role",
     "Setting",
+    "SignUpInvitation",
     "SlotsText",
     "StorageHost",
     "UTCDateTime",
