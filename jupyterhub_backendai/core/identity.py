@@ -127,7 +127,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class LocalAccount:
-    """Somebody in the embedded directory: the password's hash and what LDAP would have said."""
+    """Somebody in the embedded directory: the password's hash and what LDAP would have said.
+
+    Who made the account themselves (``has_signed_up``) chose the name, so a Unix account of that name is not theirs.
+    """
 
     name: str
     password_hash: str
@@ -136,6 +139,8 @@ class LocalAccount:
     groups: tuple[str, ...] = ()
     posix: PosixAccount | None = None
     is_active: bool = True
+    must_change_password: bool = False
+    has_signed_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,6 @@ class Identity:
     posix: PosixAccount | None = None
     language: str = ""
     role: Role = Role.USER
-    login_epoch: int = 0  # one more each time that everybody who is logged in as this person must do it again
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "role": self.role.value}

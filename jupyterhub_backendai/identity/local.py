@@ -15,6 +15,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from ..config import BackendAI
 from ..core.identity import LocalAccount, PasswordChange, PasswordCheck, Person, Standing
+from ..core.nouns.users import check_password
 from .base import system_account
 
 THREADS = 2  # each verification takes 64 MiB for a moment
@@ -72,7 +73,9 @@ class LocalDirectory:
             return PasswordChange(False, checked.reason)
         if not new or new == old:
             return PasswordChange(False, "same" if new else "empty")
-        return PasswordChange(True)
+        if len(new) > MAX_PASSWORD:
+            return PasswordChange(False, "too-long")
+        return PasswordChange(True) if not check_password(new) else PasswordChange(False, "weak-password")
 
     async def find(self, name: str, account: LocalAccount | None = None) -> Standing:
         """Who this is by the row that the caller hands in; see :class:`identity.base.Directory`."""
@@ -95,8 +98,9 @@ class LocalDirectory:
             return PasswordCheck(None, "wrong-password")
         if not account.is_active:
             return PasswordCheck(None, "closed")
-        return PasswordCheck(self._person(account))
+        return PasswordCheck(self._person(account), "must-change" if account.must_change_password else "")
 
     def _person(self, account: LocalAccount) -> Person:
-        posix = account.posix or (system_account(account.name) if self._use_system_accounts else None)
+        takes_system_account = self._use_system_accounts and not account.has_signed_up
+        posix = account.posix or (system_account(account.name) if takes_system_account else None)
         return Person(account.name, account.display_name, account.email, account.groups, posix)

@@ -168,7 +168,17 @@ def list_local_accounts(db: Session) -> list[LocalAccount]:
 
 
 def _account(row: models.LocalAccount) -> LocalAccount:
-    return LocalAccount(row.name, row.password_hash, row.display_name, row.email, tuple(row.groups), _posix(row), row.is_active)
+    return LocalAccount(
+        row.name,
+        row.password_hash,
+        row.display_name,
+        row.email,
+        tuple(row.groups),
+        _posix(row),
+        is_active=row.is_active,
+        must_change_password=row.must_change_password,
+        has_signed_up=row.signed_up_at is not None,
+    )
 
 
 def set_local_account(
@@ -197,6 +207,18 @@ def set_local_account(
     for column, value in _posix_columns(posix).items():
         setattr(row, column, value)
     db.flush()
+
+
+def set_password_hash(db: Session, name: str, password_hash: str, *, before: str | None = None) -> bool:
+    """Keep a new password, which need not be changed any more; whether there was anybody to keep it for.
+
+    With ``before``, only while that hash is still the current one: of two who change it at once, one does.
+    """
+    found = update(models.LocalAccount).where(models.LocalAccount.name == name)
+    if before is not None:
+        found = found.where(models.LocalAccount.password_hash == before)
+    values = {"password_hash": password_hash, "must_change_password": False, "password_changed_at": models.now()}
+    return bool(db.execute(found.values(**values).execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
 
 
 def remove_local_account(db: Session, name: str) -> bool:

@@ -98,3 +98,42 @@ def test_system_accounts_are_people() -> None:
 def test_a_directory_that_does_not_exist() -> None:
     with pytest.raises(InvalidParameters):
         identity.connect(BackendAI(directory=os.devnull))
+
+
+async def test_who_must_change_the_password_is_known_and_told(argon: str) -> None:
+    directory = identity.connect(BackendAI(directory="local", local_posix=False))
+    account = LocalAccount("ada", argon, must_change_password=True)
+    checked = await directory.check("ada", PASSWORD, account)
+    assert (checked.reason, checked.person.name) == ("must-change", "ada")
+    assert (await directory.check("ada", "wrong", account)).reason == "wrong-password"
+    await directory.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (PASSWORD, "new-pass1", ""),
+        (PASSWORD, "암호는-여덟자1", ""),
+        (PASSWORD, PASSWORD, "same"),
+        (PASSWORD, "", "empty"),
+        (PASSWORD, "short-1", "weak-password"),
+        (PASSWORD, "no-digits-here", "weak-password"),
+        (PASSWORD, "nospecial1", "weak-password"),
+        (PASSWORD, "-1" * 1000, "too-long"),
+        ("wrong", "new-pass1", "wrong-password"),
+        ("", "new-pass1", "empty-password"),
+    ],
+)
+async def test_a_new_password(argon: str, old: str, new: str, reason: str) -> None:
+    directory = identity.connect(BackendAI(directory="local", local_posix=False))
+    change = await directory.change_password("ada", old, new, LocalAccount("ada", argon))
+    assert (change.ok, change.reason) == (not reason, reason)
+    await directory.close()
+
+
+async def test_who_signed_up_gets_no_unix_account_by_a_name_of_their_choice(argon: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.struct_passwd((name, "x", 5000, 5000, "", "/home/x", "/bin/sh")))
+    directory = identity.connect(BackendAI(directory="local", local_posix=True))
+    assert (await directory.check("ada", PASSWORD, LocalAccount("ada", argon))).person.posix.uid == 5000
+    assert (await directory.check("ada", PASSWORD, LocalAccount("ada", argon, has_signed_up=True))).person.posix is None
+    await directory.close()
