@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
+
+from pyrad.packet import AuthPacket, StatusServer
+
+from jupyterhub_backendai.core import otp
 
 BASE = Path(os.environ.get("BACKENDAI_LAB") or "/var/tmp/backendai-lab")
 
@@ -15,6 +21,7 @@ LDAP_URL, LDAPS_URL = "ldap://127.0.0.1:3890", "ldaps://127.0.0.1:3891"
 LDAP_CA = BASE / "ldap" / "tls" / "ca.pem"
 LDAP_BIND_DN, LDAP_BIND_PASSWORD = "cn=hub,ou=services,dc=cm,dc=cluster", "hub-secret"
 LDAP_USER_BASE, LDAP_GROUP_BASE = "ou=people,dc=cm,dc=cluster", "ou=project,dc=cm,dc=cluster"
+RADIUS_SERVER, RADIUS_SECRET = "127.0.0.1:18120", "radius-secret"
 POSTGRES_URL = "postgresql+psycopg://backendai:backendai@127.0.0.1:54329/backendai_test"
 REGISTRY_URL = "http://127.0.0.1:5055"
 REGISTRY_LOGIN = ("robot", "registry-secret")
@@ -27,6 +34,12 @@ NODE_USERS = ("kim01", "kim02", "lee01", "lee02", "park04", "choi01", "jung01", 
 def password(uid: str) -> str:
     """The password of one of the lab's people."""
     return f"Pa55w0rd!{uid}"
+
+
+def code(uid: str, step: int = 0) -> str:
+    """The one-time password of one of the lab's people who have one (park01 to park03; choi02, jung02, lim02, kang02), some steps from now."""
+    seed = hashlib.sha1(f"seed-{uid}".encode()).hexdigest()[:20].encode()
+    return otp.code_at(seed, otp.step_of(time.time()) + step)
 
 
 def pid_of(daemon: str) -> int:
@@ -60,6 +73,20 @@ def _ldap() -> str:
     return "" if LDAP_CA.is_file() and _listens(3891) else "LDAP is down (script/lab up ldap)"
 
 
+def _radius() -> str:
+    request = AuthPacket(code=StatusServer, secret=RADIUS_SECRET.encode())
+    request.add_message_authenticator()
+    host, port = RADIUS_SERVER.split(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(3)
+        probe.connect((host, int(port)))
+        try:
+            probe.send(request.RequestPacket())
+            return "" if probe.recv(4096) else "RADIUS answers nothing"
+        except OSError:
+            return "RADIUS is down (script/lab up radius)"
+
+
 def _postgres() -> str:
     return "" if _listens(54329) else "PostgreSQL is down (script/lab up postgres)"
 
@@ -76,5 +103,13 @@ def _root() -> str:
     return "" if os.geteuid() == 0 else "needs root"
 
 
-_PROBES = {"slurm": _slurm, "ldap": _ldap, "postgres": _postgres, "registry": _registry, "browser": _browser, "root": _root}
+_PROBES = {
+    "slurm": _slurm,
+    "ldap": _ldap,
+    "radius": _radius,
+    "postgres": _postgres,
+    "registry": _registry,
+    "browser": _browser,
+    "root": _root,
+}
 PARTS = tuple(_PROBES)

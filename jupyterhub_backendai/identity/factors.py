@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,8 @@ from ..core.identity import PasswordCheck
 
 LONGEST_CODE = 64
 LONGEST_MESSAGE = 300
+# what some servers take instead of a code, to call the person's phone
+_REQUEST = re.compile(r"(?:push|phone|sms)[0-9]?\Z", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +83,8 @@ class Guarded:
         if code is None:
             return FactorAnswer("refused", "wrong-code")
         answer = await self._factor.verify(replace(question, code=code))
-        # Without a code there is nothing to repeat: the person confirmed on the phone, or the server wants none. Capitals are no
-        # other code: what servers make of them differs.
-        if answer.outcome == "ok" and code and not await self._take(question.name, code.casefold()):
+        # Capitals are no other code: what servers make of them differs.
+        if answer.outcome == "ok" and is_code(code) and not await self._take(question.name, code.casefold()):
             return FactorAnswer("refused", "used-code")
         return answer
 
@@ -95,6 +97,11 @@ def plain_code(typed: str) -> str | None:
     """A typed code without blanks and in ordinary letters and digits; None for what no code is."""
     code = "".join(unicodedata.normalize("NFKC", typed[: 4 * LONGEST_CODE]).split())
     return code if len(code) <= LONGEST_CODE and code.isascii() and code.isprintable() else None
+
+
+def is_code(typed: str) -> bool:
+    """Whether a repetition would be a replay. It is none when the person confirmed on the phone, with an empty field or such a word."""
+    return bool(typed) and not _REQUEST.match(typed)
 
 
 def plain_message(text: str) -> str:

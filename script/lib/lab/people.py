@@ -1,6 +1,7 @@
 """The people of the lab's directory, once: as LDIF for slapd, and as Unix users and groups for the nodes.
 
 ``people.py ldif DIRECTORY`` writes people.ldif (for slapadd) and groups.ldif, otp.ldif (for ldapmodify: their overlays act on writes).
+``people.py radius`` prints the users file of FreeRADIUS.
 ``people.py unix`` prints "name uid gid home" of those who have a Unix account here, ``people.py groups`` "name gid".
 Passwords are ``Pa55w0rd!<uid>``.
 """
@@ -18,6 +19,7 @@ UIDS = {user: 10001 + index for index, user in enumerate(USERS)}
 GROUPS = ["ops", "hpc", "ai", "edu", "industry"]
 DEPARTMENTS = ["admin", "hpc", "ai", "edu", "industry"]
 OTP_USERS = ["park01", "park02", "park03"]
+RADIUS_USERS = {"choi02": "code", "jung02": "password+code", "lim02": "challenge", "kang02": "challenge"}
 ON_NODES = ["kim01", "kim02", "lee01", "lee02", "park04", "choi01", "jung01", "UPPER"]
 SERVICES = {"hub": "hub-secret", "pwadmin": "pwadmin-secret"}
 SPECIAL = {
@@ -31,6 +33,11 @@ SPECIAL = {
 def hash_password(password):
     salt = os.urandom(8)
     return "{SSHA}" + base64.b64encode(hashlib.sha1(password.encode() + salt).digest() + salt).decode()
+
+
+def seed_of(user):
+    """The key of a person's one-time passwords, as ASCII."""
+    return hashlib.sha1(f"seed-{user}".encode()).hexdigest()[:20]
 
 
 def format_line(name, value):
@@ -127,7 +134,7 @@ def list_otp():
     for user in OTP_USERS:
         yield format_entry(
             f"cn=totp-{user},ou=otp,{BASE}", objectClass=["device", "oathTOTPToken"], cn=f"totp-{user}",
-            oathTOTPParams=f"cn=totp-params,ou=otp,{BASE}", oathSecret=hashlib.sha1(f"seed-{user}".encode()).hexdigest()[:20],
+            oathTOTPParams=f"cn=totp-params,ou=otp,{BASE}", oathSecret=seed_of(user),
         )  # fmt: skip
 
 
@@ -156,6 +163,12 @@ def list_otp_users():
         )
 
 
+def list_radius():
+    for user, kind in RADIUS_USERS.items():
+        secret = base64.b32encode(seed_of(user).encode()).decode()
+        yield f'{user} Cleartext-Password := "Pa55w0rd!{user}", TOTP-Secret := "{secret}", Tmp-String-0 := "{kind}"'
+
+
 def write_ldif(directory):
     people = [*list_tree(), *list_policies(), *list_services(), *list_people(), *list_odd_people(), *list_unix_groups(), *list_otp()]
     for name, entries in (("people", people), ("groups", list_projects()), ("otp", list_otp_users())):
@@ -165,6 +178,8 @@ def write_ldif(directory):
 def main():
     if sys.argv[1] == "ldif":
         write_ldif(sys.argv[2])
+    elif sys.argv[1] == "radius":
+        print("\n".join(list_radius()))
     elif sys.argv[1] == "groups":
         print("\n".join(f"{name} {20001 + index}" for index, name in enumerate(GROUPS)))
     else:
