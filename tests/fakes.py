@@ -120,5 +120,5 @@ class FakeEngine(Backend):
     async def statuses(self) -> Mapping[str, JobStatus]:
         return {}
 
-    async def read_log(self, job_id: str, posix: PosixAccount | None) -> str:
+    async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:
         return ""

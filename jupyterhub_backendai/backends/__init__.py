@@ -18,12 +18,12 @@ def connect(settings: BackendAI, engine: str, *, usage: Usage | None = None) -> 
 
     ``usage`` is for the local engine: a coroutine function that returns the rows of its queues.
     """
-    key = (engine, settings.helper_socket, settings.slurm_bin, settings.job_name)
+    key = (engine, settings.helper_socket, settings.slurm_bin, settings.job_name, settings.state_dir)
     if key not in _backends:
         if engine == SlurmBackend.name:
             _backends[key] = SlurmBackend(settings)
         elif engine == LocalBackend.name:
-            _backends[key] = LocalBackend(usage)
+            _backends[key] = LocalBackend(settings, usage)
         else:
             raise NotFound(N_("There is no engine %(engine)s."), engine=engine)
     return _backends[key]

@@ -18,7 +18,8 @@ class JobRequest:
     """A job to submit: an admitted session and what its single-user server must know.
 
     ``environment`` holds the server's variables, its token among them: they go into a file of the user's (mode 0600), never into
-    the job's own environment or arguments. ``command`` is the argument list that starts the session's program.
+    the job's own environment or arguments. ``command`` is the argument list that starts the session's program. With a ``script`` it
+    is a batch job: a shell runs these lines instead of a server. ``user`` is the hub's name of the person.
     """
 
     admission: Admission
@@ -26,6 +27,8 @@ class JobRequest:
     command: Sequence[str]
     job_name: str
     options: Sequence[str] = field(default_factory=tuple)
+    script: str = ""
+    user: str = ""
 
 
 class Backend(ABC):
@@ -87,5 +90,5 @@ class Backend(ABC):
         raise Conflict(N_("Nodes of the engine %(engine)s cannot be drained here."), engine=self.name)
 
     @abstractmethod
-    async def read_log(self, job_id: str, posix: PosixAccount | None) -> str:
+    async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:
         """The end of a job's log (at most 64 KiB, regular files only), read as its user; "" when there is none."""

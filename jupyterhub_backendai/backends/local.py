@@ -1,4 +1,4 @@
-"""The local engine: processes on the hub's own machine. It has no scheduler, so there is little to ask."""
+"""The local engine: processes on the hub's own machine. The hub starts servers there, we start batch jobs."""
 
 from __future__ import annotations
 
@@ -8,34 +8,45 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
+from ..config import BackendAI
 from ..core.identity import PosixAccount
 from ..core.nodes import Node, NodeState
 from ..core.queues import QueueFigures
-from ..core.sessions import JobState, JobStatus
+from ..core.sessions import JobStatus
 from ..core.slots import CPU, MEM, ResourceSlots
 from ..errors import N_, BackendUnavailable
 from .base import Backend, JobRequest
+from .local_jobs import LocalJobs
 
 Usage = Callable[[], Awaitable[Mapping[str, QueueFigures]]]
 
 
 class LocalBackend(Backend):
-    """How full the pretend queues are is known by admission, which hands in ``usage``; the hub starts and stops the processes."""
+    """How full the pretend queues are is known by admission, which hands in ``usage``. Servers are the hub's own processes."""
 
     name = "local"
 
-    def __init__(self, usage: Usage | None = None) -> None:
-        self._usage = usage
+    def __init__(self, settings: BackendAI, usage: Usage | None = None) -> None:
+        self._settings, self._usage = settings, usage
+        self._jobs = LocalJobs(Path(settings.state_dir, "batch"))
 
     async def submit(self, job: JobRequest) -> str:
-        raise BackendUnavailable(N_("Local sessions are started by the hub itself."))
+        """Start a batch job; twice for the same session starts it once."""
+        if not job.script:
+            raise BackendUnavailable(N_("Local sessions are started by the hub itself."))
+        home = find_home(self._settings, job.user)
+        return await asyncio.to_thread(self._jobs.submit, job, home, self._settings.workspace_dir)
 
     async def cancel(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> None:
-        """Nothing: the hub stops its own processes."""
+        """Only batch jobs: the hub stops its own processes."""
+        if session_id:
+            await asyncio.to_thread(self._jobs.cancel, session_id, job_id)
 
     async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:
-        return JobStatus(job_id, JobState.UNKNOWN)
+        """Of a batch job; where a server is knows the hub."""
+        return await asyncio.to_thread(self._jobs.status, session_id, job_id)
 
     async def statuses(self) -> Mapping[str, JobStatus]:
         return {}
@@ -47,8 +58,19 @@ class LocalBackend(Backend):
         """This machine. How much of it our sessions hold is what the database says; the load and the memory are the system's."""
         return [await asyncio.to_thread(_measure)]
 
-    async def read_log(self, job_id: str, posix: PosixAccount | None) -> str:
-        return ""
+    async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:
+        return await asyncio.to_thread(self._jobs.read_log, session_id) if session_id else ""
+
+
+def find_home(settings: BackendAI, user: str, template: str = "") -> Path:
+    """Somebody's directory on this machine. The hub's name is quoted, so that it is one step of a path and never ``..``.
+
+    ``template`` is the site's own; without one ``user_root`` where the site set it, else ``home/{user}`` in the state directory.
+    """
+    if not template and settings.user_root == BackendAI.user_root.default_value:
+        template = str(Path(settings.state_dir, "home", "{user}"))
+    name = quote(user, safe="@+ ")
+    return Path((template or settings.user_root).replace("{user}", name.replace(".", "%2E") if user.startswith(".") else name))
 
 
 def _measure() -> Node:

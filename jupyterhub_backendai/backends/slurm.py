@@ -87,7 +87,7 @@ class SlurmBackend(Backend):
         """Make the user's directory of logs and the working directory."""
         await self._helper.call("mkdir", **_owner(posix))
 
-    async def read_log(self, job_id: str, posix: PosixAccount | None) -> str:
+    async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:  # noqa: ARG002 - logs have the job's id
         return str((await self._helper.call("read_log", **_owner(posix), job_id=job_id))["log"]) if job_id else ""
 
     async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:
@@ -190,6 +190,7 @@ def build_submit(job: JobRequest) -> dict[str, Any]:
         "time_s": admission.time_s,
         "environment": dict(job.environment),
         "command": list(job.command),
+        **({"lines": job.script} if job.script else {}),
         **build_options(job.options),
     }
 

@@ -34,7 +34,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit(Request):
-    """A job. ``environment`` and ``command`` go into the session file of the user's and nowhere else."""
+    """A job. ``environment``, ``command`` and ``lines`` (a batch job's, for a shell) go into the user's session file and nowhere else."""
 
     session_id: str
     job_name: str
@@ -50,6 +50,7 @@ class Submit(Request):
     qos: str = ""
     reservation: str = ""
     constraint: str = ""
+    lines: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +162,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "reason": _text(_REASON),
     "environment": _environment,
     "command": _command,
+    "lines": _free_text,
 }
 
 

@@ -39,6 +39,8 @@ def main(argv: list[str]) -> None:
     if command and not entered and command != [sys.executable]:
         enter(command, path)
     os.unlink(path)
+    if session.get("lines"):
+        run_lines(str(session["lines"]), session["environment"])
     server_socket = listen(session["environment"])
     apply_environment(session["environment"], server_socket)
     threading.Thread(target=report, args=(dict(os.environ), server_socket), name="report", daemon=True).start()
@@ -61,6 +63,21 @@ def enter(command: list[str], path: str) -> None:
         os.execvp(command[0], [*command, os.path.abspath(__file__), "--session", path, ENTERED])
     except OSError as exc:
         sys.exit(f"singleuser.py: cannot run {command[0]}: {exc.strerror}")
+
+
+def run_lines(text: str, environment: dict[str, str]) -> None:
+    """A batch session: become a shell that runs its lines, so that the shell's end is the job's.
+
+    The lines are handed over as an open file: arguments could be read by everybody on the node.
+    """
+    os.environ.update({str(name): str(value) for name, value in environment.items()})
+    os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", os.defpath)
+    lines = os.memfd_create("batch")
+    with open(lines, "wb", closefd=False) as file:
+        file.write(text.encode() + b"\n")
+    os.set_inheritable(lines, True)
+    shell = next((name for name in ("/bin/bash", "/usr/bin/bash") if os.access(name, os.X_OK)), "/bin/sh")
+    os.execv(shell, [shell, f"/proc/self/fd/{lines}"])
 
 
 def listen(environment: dict[str, str]) -> socket.socket:

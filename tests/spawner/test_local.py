@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jupyterhub_backendai.errors import NotFound, QuotaExceeded, Violation
-from jupyterhub_backendai.spawner.launchers.processes import Process
+from jupyterhub_backendai.backends.processes import Process
 
 from .harness import running_hub, until
 

@@ -10,19 +10,18 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from urllib.parse import quote
 
 from jupyterhub.spawner import LocalProcessSpawner
 from traitlets import Unicode, default
 
-from ...config import BackendAI
+from ...backends.local import find_home
+from ...backends.processes import Process, end_processes, find_process, read_tail
 from ...core.fields import format_duration
 from ...core.reasons import Explanation
 from ...core.sessions import JobState, JobStatus, SessionStatus
 from ...errors import N_, Forbidden, StartFailed
 from .. import singleuser
 from .base import Ending, Launcher
-from .processes import Process, end_processes, find_process, read_tail
 
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SHELL")
 
@@ -51,14 +50,8 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
 
     @property
     def home(self) -> Path:
-        """The person's directory. The hub's name is quoted, so that it is one step of a path and never ``..``."""
-        template = self.root or self.settings.user_root
-        if not self.root and template == BackendAI.user_root.default_value:
-            template = str(Path(self.settings.state_dir, "home", "{user}"))
-        name = (
-            quote(self.user.name, safe="@+ ").replace(".", "%2E") if self.user.name.startswith(".") else quote(self.user.name, safe="@+ ")
-        )
-        return Path(template.replace("{user}", name))
+        """The person's directory."""
+        return find_home(self.settings, self.user.name, self.root)
 
     @property
     def log_path(self) -> Path:
