@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from ..core.identity import Identity, LocalAccount, Person, PosixAccount
-from ..core.mapping import Mapped
-from ..errors import N_, Forbidden, NotFound
+from ..core.identity import Identity, LocalAccount, PosixAccount
+from ..errors import NotFound
 from . import models
 from .models import Base, Domain, Keypair, Project, ProjectMember, Role, User, UserStatus
 
@@ -76,75 +74,11 @@ def _posix(row: User | models.LocalAccount) -> PosixAccount | None:
     return PosixAccount(row.posix_name, row.posix_uid, row.posix_gid, row.posix_home or "/")
 
 
-def _posix_columns(posix: PosixAccount | None) -> dict[str, Any]:
+def posix_columns(posix: PosixAccount | None) -> dict[str, Any]:
+    """A Unix account, or none, as the columns of a row."""
     if posix is None:
         return dict.fromkeys(("posix_name", "posix_uid", "posix_gid", "posix_home"))
     return {"posix_name": posix.name, "posix_uid": posix.uid, "posix_gid": posix.gid, "posix_home": posix.home}
-
-
-def sync_login(
-    db: Session,
-    person: Person,
-    mapped: Mapped,
-    managed_projects: Iterable[str],
-    keypair: tuple[str, str],
-    at: datetime,
-) -> Identity:
-    """The rows of somebody who just logged in, made or brought up to date; run it with ``run_exclusive``.
-
-    ``keypair`` (access key, encrypted secret key) is used only when the person has none yet. Membership of ``managed_projects``
-    follows the directory, others are left alone. A role that the site set stays, and so does the domain of somebody who is there
-    already. Raises Forbidden for somebody whose row is closed or not verified yet.
-    """
-    insert_missing(db, Domain, name=mapped.domain, description="", is_active=True, created_at=at)
-    insert_missing(
-        db,
-        User,
-        id=models.new_id(),
-        name=person.name,
-        display_name="",
-        email="",
-        domain=mapped.domain,
-        role=Role.USER,
-        status=UserStatus.ACTIVE,
-        language="",
-        created_at=at,
-    )
-    user = db.scalars(select(User).where(User.name == person.name).with_for_update()).one()
-    if user.status is UserStatus.BEFORE_VERIFICATION:
-        raise Forbidden(N_("Your account here is not verified yet. Ask your centre's help desk."))
-    if user.status is not UserStatus.ACTIVE:
-        raise Forbidden(N_("Your account here is closed. Ask your centre's help desk."))
-    # What the directory does not know is what an administrator wrote here.
-    user.display_name, user.email = person.display_name[:255] or user.display_name, person.email[:255] or user.email
-    if user.role_source == "directory" and (mapped.is_admin or user.role is Role.SUPERADMIN):
-        user.role = Role.SUPERADMIN if mapped.is_admin else Role.USER
-    user.last_login_at = at
-    for column, value in _posix_columns(person.posix).items():
-        setattr(user, column, value)
-    db.flush()
-    if user.domain == mapped.domain:  # whom an administrator moved elsewhere has the projects that they were given there
-        _sync_projects(db, user, mapped.domain, mapped.projects, set(managed_projects), at)
-    _add_first_keypair(db, user, keypair, at)
-    return _identity(db, user)
-
-
-def _sync_projects(db: Session, user: User, domain: str, names: Sequence[str], managed: set[str], at: datetime) -> None:
-    for name in names:
-        insert_missing(db, Project, id=models.new_id(), domain=domain, name=name, is_active=True, created_at=at)
-    rows = db.execute(select(Project.id, Project.name).where(Project.domain == domain, Project.name.in_({*names, *managed}))).all()
-    ended = [project_id for project_id, name in rows if name not in names]
-    db.execute(delete(ProjectMember).where(ProjectMember.user_id == user.id, ProjectMember.project_id.in_(ended)))
-    for project_id, name in rows:
-        if name in names:
-            insert_missing(db, ProjectMember, user_id=user.id, project_id=project_id, created_at=at)
-
-
-def _add_first_keypair(db: Session, user: User, keypair: tuple[str, str], at: datetime) -> None:
-    if db.scalar(select(Keypair.access_key).where(Keypair.user_id == user.id, Keypair.is_main)) is None:
-        access_key, secret_key = keypair
-        db.add(Keypair(access_key=access_key, user_id=user.id, secret_key=secret_key, is_active=True, is_main=True, created_at=at))
-        db.flush()
 
 
 def set_status(db: Session, name: str, status: UserStatus) -> None:
@@ -204,7 +138,7 @@ def set_local_account(
     )
     row = db.get_one(models.LocalAccount, name, populate_existing=True)
     row.password_hash, row.display_name, row.email, row.groups, row.is_active = password_hash, display_name, email, list(groups), True
-    for column, value in _posix_columns(posix).items():
+    for column, value in posix_columns(posix).items():
         setattr(row, column, value)
     db.flush()
 

@@ -64,8 +64,6 @@ class User(Base):
     role_source: Mapped[str] = mapped_column(String(16), default="directory")
     # the same for the domain, which follows the directory only where a rule gives one
     domain_source: Mapped[str] = mapped_column(String(16), default="directory", server_default="directory")
-    # one more each time that every login of this person ends
-    login_epoch: Mapped[int] = mapped_column(default=0, server_default="0")
     description: Mapped[str] = mapped_column(String(512), default="")
     resource_policy: Mapped[str] = mapped_column(
         String(64), ForeignKey("user_resource_policies.name", onupdate="CASCADE"), default=DEFAULT_POLICY

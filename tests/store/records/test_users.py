@@ -10,7 +10,7 @@ from jupyterhub_backendai.core.identity import Actor, Person, Role, UserStatus
 from jupyterhub_backendai.core.mapping import Mapped
 from jupyterhub_backendai.core.nouns import Query
 from jupyterhub_backendai.errors import AlreadyExists, Conflict, Forbidden, InvalidParameters, NotFound
-from jupyterhub_backendai.store import models, users
+from jupyterhub_backendai.store import mapping, models, users
 from jupyterhub_backendai.store.crypt import Crypt
 from jupyterhub_backendai.store.records import RECORDS
 from jupyterhub_backendai.store.safe import Safe
@@ -26,7 +26,7 @@ PASSWORD = "right-horse-1"
 def add_people(db):
     """kim01 in ai and nlp, park04 administers ``default``, root everything; ``other`` has the project laser, ``closed`` is inactive."""
     add_user(db, "kim01", "ai", "nlp")
-    add_user(db, "park04", role=Role.ADMIN)
+    add_user(db, "park04", role=Role.ADMIN, role_source="site")
     add_user(db, "root", role=Role.SUPERADMIN)
     db.add_all([models.Domain(name="other"), models.Domain(name="closed", is_active=False)])
     db.flush()
@@ -56,8 +56,8 @@ async def find(database, name):
 
 
 def login(db, name, *, is_admin=False, domain="default", **person):
-    mapped = Mapped(True, is_admin, domain, ("default",))
-    return users.sync_login(db, Person(name, **person), mapped, ["default"], (f"AKIA{name}", "sealed"), models.now())
+    mapped = Mapped(True, Role.SUPERADMIN if is_admin else Role.USER, domain, ("default",))
+    return mapping.sync_login(db, Person(name, **person), mapped, ["default"], (f"AKIA{name}", "sealed"), models.now())
 
 
 async def test_somebody_new_has_a_keypair_whose_secret_is_told_once(people, crypt):

@@ -158,8 +158,7 @@ def _upgrade_local_accounts() -> None:
 
 
 def _upgrade_mapping() -> None:
-    """What logins gave and therefore take away again, and how often all logins of somebody were ended."""
+    """What logins gave and therefore take away again, and who decided about somebody's domain."""
     for table, default in (("project_members", "site"), ("resource_group_keypairs", "site")):
         op.add_column(table, sa.Column("source", sa.String(length=16), nullable=False, server_default=default))
     op.add_column("users", sa.Column("domain_source", sa.String(length=16), nullable=False, server_default="directory"))
-    op.add_column("users", sa.Column("login_epoch", sa.Integer(), nullable=False, server_default="0"))

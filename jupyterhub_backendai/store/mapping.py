@@ -1,0 +1,213 @@
+"""What a directory says of people, in our rows: at each login, and each time that the hub asks who somebody is now.
+
+What a login gave is marked (``source``), so that a later one takes it away again; what an administrator gave stays.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.orm import Session
+
+from ..core.identity import Identity, Person
+from ..core.mapping import Mapped
+from ..errors import N_, Forbidden
+from . import audit, models
+from .models import (
+    Domain,
+    Keypair,
+    KeypairResourcePolicy,
+    Project,
+    ProjectMember,
+    ResourceGroup,
+    ResourceGroupKeypair,
+    Role,
+    User,
+    UserStatus,
+)
+from .users import find_identity, insert_missing, posix_columns
+
+log = logging.getLogger("backendai")
+DIRECTORY = "directory"
+_Changes = dict[str, tuple[Any, Any]]
+
+
+def sync_login(
+    db: Session,
+    person: Person,
+    mapped: Mapped,
+    managed_projects: Iterable[str],
+    keypair: tuple[str, str],
+    at: datetime,
+) -> Identity:
+    """The rows of somebody who just logged in, made or brought up to date; run it with ``run_exclusive``.
+
+    ``keypair`` (access key, encrypted secret key) is used only when the person has none yet. Membership of ``managed_projects`` is the
+    directory's alone. Role and domain stay where the site set them. Raises Forbidden for somebody who is closed or not verified yet.
+    """
+    is_new = _add_missing(db, person, mapped, at)
+    user = _lock(db, person.name, mapped)
+    if user.status is UserStatus.BEFORE_VERIFICATION:
+        raise Forbidden(N_("Your account here is not verified yet. Ask your centre's help desk."))
+    if user.status is not UserStatus.ACTIVE:
+        raise Forbidden(N_("Your account here is closed. Ask your centre's help desk."))
+    user.last_login_at = at
+    _add_first_keypair(db, user, keypair, at)
+    changes = _sync(db, user, person, mapped, set(managed_projects), at)
+    if not is_new:
+        _record(db, user.name, changes)
+    return find_identity(db, user.name)
+
+
+def sync_refresh(db: Session, person: Person, mapped: Mapped, managed_projects: Iterable[str], at: datetime) -> Identity:
+    """The same for somebody who is logged in; where nothing changed, nothing is written. Raises NotFound for one who never came."""
+    before = find_identity(db, person.name)
+    if before.is_active:
+        _record(db, person.name, _sync(db, _lock(db, person.name, mapped), person, mapped, set(managed_projects), at))
+    return find_identity(db, person.name)
+
+
+def _add_missing(db: Session, person: Person, mapped: Mapped, at: datetime) -> bool:
+    """The rows that everything else hangs on; whether the person is new."""
+    insert_missing(db, Domain, name=mapped.domain, description="", is_active=True, created_at=at)
+    return insert_missing(
+        db,
+        User,
+        id=models.new_id(),
+        name=person.name,
+        display_name="",
+        email="",
+        domain=mapped.domain,
+        role=Role.USER,
+        status=UserStatus.ACTIVE,
+        language="",
+        created_at=at,
+    )
+
+
+def _lock(db: Session, name: str, mapped: Mapped) -> User:
+    """Somebody's row, until the end of this transaction; before it all superadmins', in one order, where one may cease to be one."""
+    role = db.scalar(select(User.role).where(User.name == name))
+    if role is Role.SUPERADMIN and mapped.role is not Role.SUPERADMIN:
+        _list_superadmins(db)
+    return db.scalars(select(User).where(User.name == name).with_for_update().execution_options(populate_existing=True)).one()
+
+
+def _list_superadmins(db: Session) -> Sequence[str]:
+    found = select(User.id).join(Domain, Domain.name == User.domain)
+    found = found.where(User.role == Role.SUPERADMIN, User.status == UserStatus.ACTIVE, Domain.is_active)
+    return db.scalars(found.order_by(User.id).with_for_update(of=User)).all()
+
+
+def _sync(db: Session, user: User, person: Person, mapped: Mapped, managed: set[str], at: datetime) -> _Changes:
+    """Make the rows say what the directory says; what that changed of somebody's rights, before and after."""
+    # What the directory does not know is what an administrator wrote here.
+    user.display_name, user.email = person.display_name[:255] or user.display_name, person.email[:255] or user.email
+    for column, value in posix_columns(mapped.posix or person.posix).items():
+        setattr(user, column, value)
+    changes: _Changes = {}
+    _sync_role(db, user, mapped, changes)
+    _sync_domain(db, user, mapped, at, changes)
+    db.flush()
+    if user.domain == mapped.domain:  # whom an administrator moved elsewhere has the projects that they were given there
+        _sync_projects(db, user, mapped.projects, managed, at, changes)
+    _sync_keypair(db, user, mapped, changes)
+    db.flush()
+    return changes
+
+
+def _sync_role(db: Session, user: User, mapped: Mapped, changes: _Changes) -> None:
+    if user.role_source != DIRECTORY or user.role is mapped.role:
+        return
+    if user.role is Role.SUPERADMIN and user.id in (left := _list_superadmins(db)) and len(left) == 1:
+        log.warning("%s stays superadmin against the directory: there is no other one", user.name)
+        return
+    changes["role"] = (user.role.value, mapped.role.value)
+    user.role = mapped.role
+
+
+def _sync_domain(db: Session, user: User, mapped: Mapped, at: datetime, changes: _Changes) -> None:
+    """Follow a rule into another domain. Whom the site made an administrator of one domain is not taken to be that of another."""
+    if not mapped.has_domain or user.domain == mapped.domain or user.domain_source != DIRECTORY:
+        return
+    if user.role is Role.ADMIN and user.role_source != DIRECTORY:
+        return
+    insert_missing(db, Domain, name=mapped.domain, description="", is_active=True, created_at=at)
+    changes["domain"] = (user.domain, mapped.domain)
+    user.domain = mapped.domain
+    elsewhere = select(Project.id).where(Project.domain != mapped.domain)
+    db.execute(delete(ProjectMember).where(ProjectMember.user_id == user.id, ProjectMember.project_id.in_(elsewhere)))
+
+
+def _sync_projects(db: Session, user: User, names: Sequence[str], managed: set[str], at: datetime, changes: _Changes) -> None:
+    query = select(Project.name, Project.id, ProjectMember.source).join(ProjectMember, ProjectMember.project_id == Project.id)
+    members = {row.name: row for row in db.execute(query.where(ProjectMember.user_id == user.id, Project.domain == user.domain))}
+    wanted = dict.fromkeys(names)
+    ended = [row for name, row in members.items() if name not in wanted and (row.source == DIRECTORY or name in managed)]
+    if ended:
+        ids = [row.id for row in ended]
+        db.execute(delete(ProjectMember).where(ProjectMember.user_id == user.id, ProjectMember.project_id.in_(ids)))
+    if joined := [name for name in wanted if name not in members]:
+        _join(db, user, joined, at)
+    if ended or joined:
+        after = {*members, *joined} - {row.name for row in ended}
+        changes["projects"] = (sorted(members), sorted(after))
+
+
+def _join(db: Session, user: User, names: Sequence[str], at: datetime) -> None:
+    here = select(Project.name, Project.id).where(Project.domain == user.domain, Project.name.in_(names))
+    known = {row.name for row in db.execute(here)}
+    for name in names:
+        if name not in known:
+            insert_missing(db, Project, id=models.new_id(), domain=user.domain, name=name, is_active=True, created_at=at)
+    for row in db.execute(here).all():
+        insert_missing(db, ProjectMember, user_id=user.id, project_id=row.id, source=DIRECTORY, created_at=at)
+
+
+def _add_first_keypair(db: Session, user: User, keypair: tuple[str, str], at: datetime) -> None:
+    if db.scalar(select(Keypair.access_key).where(Keypair.user_id == user.id, Keypair.is_main)) is None:
+        access_key, secret_key = keypair
+        db.add(Keypair(access_key=access_key, user_id=user.id, secret_key=secret_key, is_active=True, is_main=True, created_at=at))
+        db.flush()
+
+
+def _sync_keypair(db: Session, user: User, mapped: Mapped, changes: _Changes) -> None:
+    """The main keypair's policy where a rule gives one, and the resource groups that rules give. Unknown names give nothing."""
+    main = db.scalars(select(Keypair).where(Keypair.user_id == user.id, Keypair.is_main).order_by(Keypair.created_at)).first()
+    if main is None:
+        return
+    policy = mapped.keypair_resource_policy
+    if policy and main.resource_policy != policy:
+        if db.get(KeypairResourcePolicy, policy):
+            changes["keypair_resource_policy"] = (main.resource_policy, policy)
+            main.resource_policy = policy
+        else:
+            log.warning("A rule gives %s the keypair policy %s, which does not exist", user.name, policy)
+    _sync_resource_groups(db, user, main.access_key, mapped.resource_groups, changes)
+
+
+def _sync_resource_groups(db: Session, user: User, access_key: str, names: Sequence[str], changes: _Changes) -> None:
+    query = select(ResourceGroupKeypair).join(Keypair, Keypair.access_key == ResourceGroupKeypair.access_key)
+    query = query.where(Keypair.user_id == user.id)
+    links = db.scalars(query.where(or_(ResourceGroupKeypair.source == DIRECTORY, ResourceGroupKeypair.access_key == access_key))).all()
+    wanted = set(db.scalars(select(ResourceGroup.name).where(ResourceGroup.name.in_(names)))) if names else set()
+    given = {link.resource_group for link in links if link.access_key == access_key}
+    ended = [link for link in links if link.source == DIRECTORY and (link.access_key != access_key or link.resource_group not in wanted)]
+    for link in ended:
+        db.delete(link)
+    for name in sorted(wanted - given):
+        db.add(ResourceGroupKeypair(resource_group=name, access_key=access_key, source=DIRECTORY))
+    if ended or wanted - given:
+        after = (given | wanted) - {link.resource_group for link in ended if link.resource_group not in wanted}
+        changes["resource_groups"] = (sorted(given), sorted(after))
+
+
+def _record(db: Session, name: str, changes: _Changes) -> None:
+    """The directory, not a person, changed somebody's rights."""
+    if changes:
+        before, after = ({field: pair[side] for field, pair in changes.items()} for side in (0, 1))
+        audit.record(db, actor="system", action="user.sync", object=name, source=DIRECTORY, details={"before": before, "after": after})
