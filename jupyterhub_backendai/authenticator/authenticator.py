@@ -31,6 +31,11 @@ class BackendAIAuthenticator(Authenticator):
     def _manage_groups(self) -> bool:
         return True
 
+    @default("auth_refresh_strict")
+    def _auth_refresh_strict(self) -> bool:
+        # Whoever is closed or gone is so for their programs' tokens too. An outage is no refusal here, so strictness costs nobody.
+        return True
+
     @default("any_allow_config")
     def _any_allow_config(self) -> bool:
         # Who may come in is the service's decision (c.BackendAI.allowed_groups); the hub need not warn.
