@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool, Dict, Float, List, TraitError, Unicode, default
+from traitlets import Bool, Dict, Float, Integer, List, TraitError, Unicode, default
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
 
@@ -35,6 +35,16 @@ class BackendAI(Configurable):
     # -- logging in
     directory = Unicode("local", config=True, help="Who knows the passwords: `local` (hashes in our database) or `ldap`.")
     otp_required = Bool(True, config=True, help="Ask everybody for a one-time password; who has no token yet enrols while logging in.")
+    otp_form = Unicode("one-page", config=True, help="Where the code is typed: `one-page`, or `two-step` for a page of its own after it.")
+    otp_forced_from = List(
+        Dict(),
+        config=True,
+        help="From when people need a one-time password, such as {'from': '2027-01-01', 'project': 'hpc'}: `from` and any of `domain`, "
+        "`project` and `role`; the first entry that fits counts, and whom none fits needs none. Empty: everybody, now.",
+    )
+    login_pace_s = Float(
+        0.5, config=True, help="Refusals are answered at multiples of this many seconds, so that the time taken says nothing; 0: at once."
+    )
     otp_backend = Unicode(
         "local",
         config=True,
@@ -79,19 +89,41 @@ class BackendAI(Configurable):
     )
     ldap_servers = List(Unicode(), config=True, help="Servers in order: ldap://host:port or ldaps://host:port.")
     ldap_tls = Unicode("starttls", config=True, help="For ldap://: `starttls`, or `none` to send passwords in clear (do not).")
-    ldap_ca_file = Unicode("", config=True, help="CA certificates that sign the servers'; default: the system's.")
+    ldap_ca_file = Unicode("", config=True, help="CA certificates (a file or a directory) that sign the servers'; default: the system's.")
     ldap_verify = Bool(True, config=True, help="Check the servers' certificates and names.")
-    ldap_bind_dn = Unicode("", config=True, help="Service account that looks people up.")
+    ldap_tls_name = Unicode("", config=True, help="Name in the servers' certificates, where it is not the one in `ldap_servers`.")
+    ldap_tls_minimum = Unicode("1.2", config=True, help="Oldest version of TLS: 1.0, 1.1, 1.2 or 1.3.")
+    ldap_ciphers = Unicode("", config=True, help="OpenSSL's list of ciphers; default: Python's.")
+    ldap_client_cert_file = Unicode("", config=True, help="Our own certificate, for servers that ask for one.")
+    ldap_client_key_file = Unicode("", config=True, help="Its key, where it is not in the same file.")
+    ldap_bind_dn = Unicode("", config=True, help="Service account that looks people up; empty: anonymous.")
     ldap_bind_password_file = Unicode("", config=True, help="File with the service account's password.")
+    ldap_bind_password_env = Unicode("", config=True, help="Environment variable with it instead.")
+    ldap_bind_external = Bool(False, config=True, help="The service account is who our certificate names (SASL EXTERNAL).")
+    ldap_bind_templates = List(
+        Unicode(), config=True, help="Bind as these, tried in order, without looking for the person first: uid={name},ou=people,dc=example."
+    )
+    ldap_bind_attribute = Unicode(
+        "", config=True, help="Bind as this attribute's value (in the templates, if any) and not as the entry's DN."
+    )
     ldap_user_base = Unicode("", config=True, help="Where people are, such as ou=people,dc=example.")
     ldap_user_filter = Unicode("(uid={name})", config=True, help="Filter that finds one person; {name} is escaped.")
     ldap_name_attribute = Unicode("uid", config=True, help="Attribute that is the person's name here.")
-    ldap_group_base = Unicode("", config=True, help="Where groups are; empty: no groups are read.")
+    ldap_attributes = List(Unicode(), config=True, help="More attributes to read, for the rules of mapping.")
+    ldap_group_base = Unicode("", config=True, help="Where groups are; empty: no groups are looked for.")
     ldap_group_filter = Unicode(
-        "(|(member={dn})(uniqueMember={dn})(memberUid={name}))",
+        "(|(member={dn})(uniqueMember={dn})(memberUid={name})(&(objectClass=posixGroup)(gidNumber={gid})))",
         config=True,
-        help="Filter that finds a person's groups; also {gid}, the primary group.",
+        help="Filter that finds a person's groups; {gid} is the primary group, {primary_sid} Active Directory's.",
     )
+    ldap_group_name_attribute = Unicode("cn", config=True, help="Attribute that is a group's short name.")
+    ldap_member_of_attribute = Unicode("", config=True, help="Attribute of people with their groups' DNs, such as memberOf.")
+    ldap_nested_groups = Unicode("no", config=True, help="Groups in groups: `no`, `follow`, or `in-chain` (Active Directory does it).")
+    ldap_password_change = Unicode(
+        "exop", config=True, help="How passwords are changed: `exop` (Password Modify), `ad` (Active Directory) or `off`."
+    )
+    ldap_password_dn = Unicode("", config=True, help="Account that may set a password that has expired and lets nobody in any more.")
+    ldap_password_file = Unicode("", config=True, help="File with that account's password.")
     ldap_connect_timeout_s = Float(4.0, config=True, help="Seconds to wait for a connection.")
     ldap_receive_timeout_s = Float(5.0, config=True, help="Seconds to wait for an answer.")
     local_posix = Bool(True, config=True, help="Give people without a Unix account in the directory the system's account of that name.")
@@ -110,6 +142,21 @@ class BackendAI(Configurable):
         help="Address of the hub as browsers reach it, for links in mail: https://hub.example.org/hub/. Default: what "
         "`c.JupyterHub.public_url` makes the hub tell us. Never taken from a request.",
     )
+
+    # -- accounts that people make themselves, and the way back into one (embedded directory only); each is off until a site turns it on
+    sign_up = Bool(False, config=True, help="People may make themselves an account; only with `directory = 'local'`.")
+    sign_up_invitation_required = Bool(False, config=True, help="Only with the word of an invitation (Administration → Invitations).")
+    sign_up_approval_required = Bool(False, config=True, help="Only after an administrator made the new user active.")
+    sign_up_verification_required = Bool(False, config=True, help="Only after a link that was mailed to the address; needs mail_server.")
+    sign_up_terms = Dict(config=True, help="Language → terms of use that one has to agree to; empty: there are none.")
+    sign_up_privacy_policy = Dict(config=True, help="Language → privacy policy that one has to agree to; empty: there is none.")
+    sign_up_groups = List(Unicode(), config=True, help="Groups of the embedded directory that new accounts are in.")
+    sign_up_notify = List(Unicode(), config=True, help="Mail addresses that are told when somebody waits for approval.")
+    forgotten_password = Bool(False, config=True, help="Who forgot the password gets a link by mail; needs mail_server.")
+    password_lock_after = Integer(
+        10, config=True, help="Wrong passwords in a row from one network after which it is not listened to for that name; 0: never."
+    )
+    password_lock_s = Float(1200.0, config=True, help="For how long. Other networks are listened to, so nobody locks somebody else out.")
 
     # -- what can be launched
     queues = List(Dict(), config=True, help="The queues, in the order of the table; see docs/queues.md.")

@@ -11,7 +11,6 @@ import pytest
 
 from jupyterhub_backendai.core.identity import PosixAccount
 from jupyterhub_backendai.errors import DirectoryUnavailable, InvalidParameters
-from jupyterhub_backendai.identity import ldap
 from tests import lab
 from tests.forwarder import Forwarder
 
@@ -227,46 +226,24 @@ async def test_a_service_account_that_may_not_is_our_trouble(make_directory: Mak
 
 @pytest.mark.parametrize(
     "changes",
-    [{"ldap_servers": []}, {"ldap_servers": ["127.0.0.1"]}, {"ldap_servers": ["http://x"]}, {"ldap_tls": "tls"}, {"ldap_user_base": ""}],
+    [
+        {"ldap_servers": []},
+        {"ldap_servers": ["127.0.0.1"]},
+        {"ldap_servers": ["http://x"]},
+        {"ldap_servers": ["ldap://x:port"]},
+        {"ldap_servers": ["ldap://[::1"]},
+        {"ldap_tls": "tls"},
+        {"ldap_user_base": ""},
+        {"ldap_ca_file": "/nowhere"},
+        {"ldap_tls_minimum": "2.0"},
+        {"ldap_ciphers": "NONE-SUCH"},
+        {"ldap_client_cert_file": "/nowhere"},
+        {"ldap_bind_password_file": "/nowhere"},
+        {"ldap_bind_password_env": "THERE_IS_NO_SUCH_VARIABLE"},
+        {"ldap_nested_groups": "yes"},
+        {"ldap_password_change": "maybe"},
+    ],
 )
 def test_settings_that_cannot_work(make_directory: Make, changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameters):
-        make_directory(ldap_ca_file="", **changes)
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        ("", ""),
-        ("3000", ""),
-        ("3005a003800105", ""),  # five seconds until it expires: still good
-        ("3005a003810101", "expired"),  # one grace login left
-        ("3003810100", "expired"),
-        ("3003810101", "locked"),
-        ("3003810102", "must-change"),
-        ("3003810107", "policy"),
-        ("30", ""),
-        ("ff03810102", ""),
-    ],
-)
-def test_password_policy(value: str, reason: str) -> None:
-    result = {"controls": {ldap.PPOLICY_CONTROL: {"value": bytes.fromhex(value)}}}
-    assert ldap._read_ppolicy(result) == reason
-    assert ldap._read_ppolicy({}) == ""
-
-
-@pytest.mark.parametrize(
-    ("attributes", "closed"),
-    [
-        ({}, False),
-        ({"loginShell": ("/bin/bash",), "shadowExpire": ("-1",)}, False),
-        ({"loginShell": ("/sbin/nologin",)}, True),
-        ({"loginShell": ("/usr/bin/false",)}, True),
-        ({"shadowExpire": ("19000",)}, True),
-        ({"shadowExpire": ("99999",)}, False),
-        ({"nsAccountLock": ("TRUE",)}, True),
-        ({"loginShell": (), "shadowExpire": ("soon",)}, False),
-    ],
-)
-def test_closed(attributes: dict[str, tuple[str, ...]], closed: bool) -> None:
-    assert ldap._is_closed(attributes) is closed
+        make_directory(**{"ldap_ca_file": "", **changes})

@@ -1,0 +1,5 @@
+"""People in an LDAP directory."""
+
+from .directory import LdapDirectory
+
+__all__ = ["LdapDirectory"]
