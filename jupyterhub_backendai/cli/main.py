@@ -26,6 +26,8 @@ from ..store.database import Database, current_revision, upgrade
 from .check import list_problems
 from .configuration import add_configuration, add_recalculation, add_settings
 from .connection import list_complaints
+from .explain import add_explain
+from .images import add_images
 from .nodes import add_nodes
 from .nouns import add_nouns
 from .reference import format_nouns, format_reference
@@ -89,7 +91,11 @@ def build_parser() -> argparse.ArgumentParser:
     reset = _add(token, "reset", reset_token, "take somebody's token away: the next login enrols a new one")
     reset.add_argument("name")
 
-    add_nouns(nouns, {"user": user})
+    image = nouns.add_parser("image", help="images, and the registries that they come from").add_subparsers(required=True, metavar="VERB")
+    add_images(image)
+
+    add_nouns(nouns, {"user": user, "image": image})
+    add_explain(nouns)
     add_nodes(nouns)
     add_settings(nouns)
     add_recalculation(nouns)

@@ -6,7 +6,8 @@ What a login gave is marked (``source``), so that a later one takes it away agai
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -69,6 +70,38 @@ def sync_refresh(db: Session, person: Person, mapped: Mapped, managed_projects: 
     if before.is_active:
         _record(db, person.name, _sync(db, _lock(db, person.name, mapped), person, mapped, set(managed_projects), at))
     return find_identity(db, person.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a login would find and do: ``changes`` of rights (before, after), and names that rules give but nothing here has."""
+
+    identity: Identity | None
+    role_source: str = DIRECTORY
+    domain_source: str = DIRECTORY
+    changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+
+def preview_login(db: Session, person: Person, mapped: Mapped, managed_projects: Iterable[str], at: datetime) -> Preview:
+    """What :func:`sync_login` would change for somebody; nothing is changed."""
+    missing = tuple(_list_missing(db, mapped))
+    user = db.scalars(select(User).where(User.name == person.name)).first()
+    if user is None:
+        return Preview(None, missing=missing)
+    found = Preview(find_identity(db, user.name), user.role_source, user.domain_source, missing=missing)
+    trial = db.begin_nested()
+    changes = _sync(db, _lock(db, person.name, mapped), person, mapped, set(managed_projects), at)
+    trial.rollback()
+    return replace(found, changes=changes)
+
+
+def _list_missing(db: Session, mapped: Mapped) -> Iterator[str]:
+    policy = mapped.keypair_resource_policy
+    if policy and db.get(KeypairResourcePolicy, policy) is None:
+        yield f"keypair resource policy {policy}"
+    known = set(db.scalars(select(ResourceGroup.name).where(ResourceGroup.name.in_(mapped.resource_groups))))
+    yield from (f"resource group {name}" for name in mapped.resource_groups if name not in known)
 
 
 def _add_missing(db: Session, person: Person, mapped: Mapped, at: datetime) -> bool:
@@ -206,8 +239,8 @@ def _sync_resource_groups(db: Session, user: User, access_key: str, names: Seque
         changes["resource_groups"] = (sorted(given), sorted(after))
 
 
-def _record(db: Session, name: str, changes: _Changes) -> None:
+def _record(db: Session, user_name: str, changes: _Changes) -> None:
     """The directory, not a person, changed somebody's rights."""
     if changes:
-        before, after = ({field: pair[side] for field, pair in changes.items()} for side in (0, 1))
-        audit.record(db, actor="system", action="user.sync", object=name, source=DIRECTORY, details={"before": before, "after": after})
+        before, after = ({name: pair[side] for name, pair in changes.items()} for side in (0, 1))
+        audit.record(db, actor="system", action="user.sync", object=user_name, source=DIRECTORY, details={"before": before, "after": after})
