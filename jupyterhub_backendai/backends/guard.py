@@ -1,73 +1,71 @@
-"""Connections to addresses that somebody named: judged by the address that is connected to, at the moment of connecting."""
+"""Connections to addresses that somebody named: judged by the address that is connected to, at the moment of connecting.
+
+A name is not judged when it is looked up, because whoever owns it can answer otherwise a moment later; and not as it is written,
+because ``2130706433``, ``127.1`` and ``①②⑦.0.0.1`` are this machine too.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
-from urllib.parse import urlsplit
+from ipaddress import ip_address
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from ..core.addresses import AddressRules, is_own_machine, parse_address
 from ..errors import N_, AddressRefused
 
 CONNECT_TIMEOUT_S, TOTAL_TIMEOUT_S = 5.0, 60.0
 MAX_URL = 2048
-
-
-class GuardedResolver(AbstractResolver):
-    """Finds a name's addresses and refuses the name when any of them may not be connected to: nobody can hide one among others."""
-
-    def __init__(self, rules: AddressRules, *, is_here: bool = False) -> None:
-        self._rules, self._is_here = rules, is_here
-        self._inner = aiohttp.ThreadedResolver()
-
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        for entry in found:
-            address = parse_address(entry["host"])
-            if address is None or not self._rules.permits(address, is_own_machine_named=self._is_here and is_own_machine(host)):
-                raise AddressRefused(host=host)
-        return found
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-def check_url(url: str, rules: AddressRules, *, is_here: bool = False) -> None:
-    """Refuse an address that is none of ours to fetch. Raises AddressRefused.
-
-    ``is_here``: an administrator named this machine, so that it may be connected to, without TLS too; else it may not, whatever
-    a server elsewhere says. An address that is written as a number never comes to the resolver, so it is judged here.
-    """
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError as exc:
-        raise AddressRefused(host=url[:64]) from exc
-    may_be_here = is_here and is_own_machine(host)
-    is_odd = len(url) > MAX_URL or any(ord(char) <= 32 or ord(char) == 127 or char == "\\" for char in url)
-    if (
-        is_odd
-        or parts.scheme not in (("https", "http") if may_be_here else ("https",))
-        or not host
-        or "@" in parts.netloc
-        or parts.fragment
-    ):
-        raise AddressRefused(N_("This address is not one that we fetch from: %(host)s"), host=host or url[:64])
-    address = parse_address(host)
-    if address is not None and not rules.permits(address, is_own_machine_named=may_be_here):
-        raise AddressRefused(host=host)
+CONNECTIONS = 8
 
 
 def open_session(rules: AddressRules, *, is_here: bool = False) -> aiohttp.ClientSession:
     """A client that connects only where the rules permit, keeps no cookies, and takes nothing from the environment.
 
-    Redirects are the caller's, each to be checked anew: give ``allow_redirects=False``.
+    ``is_here``: an administrator named this machine, so that it may be connected to. For what is refused, :func:`is_refusal` is true of
+    the ClientConnectorError. Redirects are the caller's, each to be checked anew (:func:`check_url`): give ``allow_redirects=False``.
     """
-    connector = aiohttp.TCPConnector(resolver=GuardedResolver(rules, is_here=is_here), limit_per_host=8, use_dns_cache=False)
+
+    def open_socket(info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
+        family, kind, protocol, _, where = info
+        host = str(where[0])
+        if not rules.permits(ip_address(host.partition("%")[0]), is_own_machine_named=is_here):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))  # whatever else is raised here is lost on the way
+        return socket.socket(family, kind, protocol)
+
+    connector = aiohttp.TCPConnector(socket_factory=open_socket, limit_per_host=CONNECTIONS, use_dns_cache=False)
     timeout = aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
     return aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether a connection failed because the rules do not permit it."""
+    return isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.EACCES
+
+
+def check_url(text: str, rules: AddressRules, *, is_here: bool = False) -> URL:
+    """The address as it will be asked for. Raises AddressRefused for one that is none of ours to fetch.
+
+    https everywhere; without TLS only this machine, and that only where an administrator named it (``is_here``), whatever a server
+    elsewhere says. The name is judged again when it is connected to.
+    """
+    try:
+        url = URL(text)
+        host, _ = url.host or "", url.port
+    except ValueError as exc:
+        raise AddressRefused(host=text[:64]) from exc
+    may_be_here = is_here and is_own_machine(host)
+    schemes = ("https", "http") if may_be_here else ("https",)
+    is_odd = len(text) > MAX_URL or any(ord(char) <= 32 or ord(char) == 127 or char == "\\" for char in text)
+    if is_odd or url.scheme not in schemes or not host or url.user is not None or url.password is not None or url.fragment:
+        raise AddressRefused(N_("This address is not one that we fetch from: %(host)s"), host=host or text[:64])
+    address = parse_address(host)
+    if address is not None and not rules.permits(address, is_own_machine_named=may_be_here):
+        raise AddressRefused(host=host)
+    return url
 
 
 async def read_body(response: aiohttp.ClientResponse, most: int) -> bytes:

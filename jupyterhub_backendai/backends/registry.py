@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import aiohttp
+from yarl import URL
 
 from ..core.addresses import AddressRules, is_own_machine
 from ..core.registries import (
@@ -33,7 +34,7 @@ from ..core.registries import (
     parse_next,
 )
 from ..errors import N_, AddressRefused, BackendAIError, NotFound, RegistryRefused, RegistryUnavailable
-from .guard import check_url, open_session, read_body
+from .guard import check_url, is_refusal, open_session, read_body
 
 T = TypeVar("T")
 PAGE_SIZE = 500
@@ -211,8 +212,8 @@ class RegistryClient:
         """One request, and where it leads: every address is checked, and a password or token goes to no other server."""
         origin = urlsplit(url)[:2]
         for _ in range(MAX_REDIRECTS + 1):
-            check_url(url, self._rules, is_here=self._is_here)
-            answer = await self._send(method, url, most, headers)
+            checked = check_url(url, self._rules, is_here=self._is_here)
+            answer = await self._send(method, checked, most, headers)
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
             following = urljoin(url, answer.headers.get("Location", ""))
@@ -223,7 +224,7 @@ class RegistryClient:
                 headers = {name: value for name, value in headers.items() if name != "Authorization"}
         raise RegistryRefused(N_("The registry sends us from one address to the next."))
 
-    async def _send(self, method: str, url: str, most: int, headers: Mapping[str, str]) -> Answer:
+    async def _send(self, method: str, url: URL, most: int, headers: Mapping[str, str]) -> Answer:
         if self._http is None:
             raise RuntimeError("use the client in `async with`")
         try:
@@ -232,9 +233,13 @@ class RegistryClient:
                 return Answer(response.status, response.headers, body)
         except BackendAIError:
             raise
+        except aiohttp.InvalidURL as exc:
+            raise AddressRefused(host=url.host or "") from exc
         except ValueError as exc:
             raise RegistryRefused(N_("The registry's answer is longer than we read, or cannot be read.")) from exc
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            if is_refusal(exc):
+                raise AddressRefused(host=url.host or "") from exc
             raise RegistryUnavailable(host=self._host) from exc
 
 

@@ -91,7 +91,7 @@ class Finding:
     def is_gone(self, path: str) -> bool:
         """Whether ``repository:tag`` would have been found if the registry still had it, and was not. Call it for the absent."""
         repository = path.rpartition(":")[0]
-        if path in self.unchanged or path in self.failed or repository in self.unread:
+        if path in self.unchanged or path in self.skipped or path in self.failed or repository in self.unread:
             return False
         return is_wanted(repository, self.projects)
 

@@ -28,9 +28,10 @@ from ..store.crypt import Crypt
 from ..store.database import Database
 from ..store.safe import Safe
 from ..templating import STATIC, make_environment
-from . import metrics
+from . import accounts, metrics
 from .auth import make_hub_auth
 from .base import JSONHandler, PageHandler, PrivateHandler
+from .factors import connect_factor
 from .groups import ResourceGroups
 from .health import Health
 from .hub import HubClient
@@ -39,6 +40,7 @@ from .nodes import NodesReader
 from .process import PidFile, close_private, die_with_parent, open_private, open_public, socket_inode
 from .queues import FiguresReader
 from .reconcile import Reconciler
+from .rescan import Rescanner
 from .schedule import Scheduler
 
 log = logging.getLogger("backendai")
@@ -46,6 +48,8 @@ MAX_BODY = 1024 * 1024
 RESTART_S = 5
 # Every module with routes; each ends with `default_handlers` (public, beneath the prefix) or `private_handlers`, or both.
 MODULES = (
+    "account",
+    "accounts",
     "active_logins",
     "admin",
     "announcements",
@@ -59,6 +63,7 @@ MODULES = (
     "schedule",
     "sessions",
     "summary",
+    "rest.account",
     "rest.queues",
     "rest.nodes",
     "rest.sessions",
@@ -67,6 +72,7 @@ MODULES = (
     "rest.configuration",
     "rest.check_presets",
     "rest.recalculate",
+    "rest.rescan",
     "rest.resource_presets",
     "rest.settings",
     "rest.standing",
@@ -106,11 +112,12 @@ class Static(StaticFileHandler):
 def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     """The public application, on a database that can keep secrets from now on.
 
-    ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``mail``, ``health``.
+    ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``factor``, ``mail``, ``health``.
     """
     db.info["safe"] = make_safe(settings)
     parts.setdefault("groups", ResourceGroups(settings, db))
     parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
+    parts.setdefault("rescanner", Rescanner(settings, db))
     hub_auth = parts["hub_auth"]
     prefix = hub_auth.base_url
     routes = [(prefix + path, *rest) for path, *rest in join_handlers("default_handlers")]
@@ -134,6 +141,7 @@ def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Applica
     """The application of the private listener: the hub's calls, and nothing of the public one."""
     parts.setdefault("groups", ResourceGroups(settings, db))
     parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
+    parts.setdefault("rescanner", Rescanner(settings, db))
     parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
     db.info["safe"] = make_safe(settings)
     return Application(
@@ -185,8 +193,12 @@ class Service:
         self.groups = ResourceGroups(settings, self.db, self.backends)
         self.figures = FiguresReader(settings, self.db, self.backends, self.groups)
         self.people = identity.connect(settings)
+        self.factor = connect_factor(settings, self.db, self.people)
+        accounts.check_settings(settings)
         self.mail = make_mailer(settings)
+        self.accounts = accounts.AccountDesk(settings, self.db, self.mail)
         self.scheduler = Scheduler(self.db, self.groups)
+        self.rescanner = Rescanner(settings, self.db)
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         parts = {
             "hub": self.hub,
@@ -195,9 +207,12 @@ class Service:
             "nodes": NodesReader(self.db, self.backends),
             "scheduler": self.scheduler,
             "reconciler": self.reconciler,
+            "rescanner": self.rescanner,
             "backends": self.backends,
             "people": self.people,
+            "factor": self.factor,
             "mail": self.mail,
+            "account_desk": self.accounts,
             "health": self.health,
             "identities": {},
         }
@@ -211,7 +226,7 @@ class Service:
         self._private_inode = socket_inode(settings.private_url)
         log.info("Listening on %s and %s", self.url, settings.private_url)
         self.idle = IdleChecker(self.db, self.hub)
-        works = (self.groups.run, self.figures.run, self.reconciler.run, self.scheduler.run, self.idle.run)
+        works = (self.groups.run, self.figures.run, self.reconciler.run, self.scheduler.run, self.idle.run, self.accounts.run)
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
 
     async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -235,7 +250,10 @@ class Service:
                 await asyncio.wait_for(server.close_all_connections(), 3)
             except TimeoutError:
                 log.warning("Requests were cut off")
+        await self.rescanner.close()
         await self.hub.close()
+        if self.factor:
+            await self.factor.close()
         await self.people.close()
         await self.mail.close()
         await self.db.close()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .hub import HubClient
     from .nodes import NodesReader
     from .queues import FiguresReader
+    from .rescan import Rescanner
     from .schedule import Scheduler
 
 log = logging.getLogger("backendai")
@@ -95,6 +96,10 @@ class Parts:
     @property
     def scheduler(self) -> Scheduler:
         return cast("Scheduler", self.application.settings["scheduler"])
+
+    @property
+    def rescanner(self) -> Rescanner:
+        return cast("Rescanner", self.application.settings["rescanner"])
 
     @property
     def nodes(self) -> NodesReader:
@@ -241,11 +246,10 @@ class HubUserHandler(HubOAuthenticated, BaseHandler):
 
     @property
     def language(self) -> str:
-        # As on the hub's pages: the choice made in this browser, then the browser's own. The account's, kept at login, is for
-        # programs that say nothing.
+        # The choice made in this browser, as on the hub's pages; that of the account; the browser's own.
         cookie, accept = self.get_cookie(i18n.COOKIE) or "", self.request.headers.get("Accept-Language", "")[:500]
         identity = getattr(self, "identity", None)
-        return i18n.choose_language(cookie=cookie or (identity.language if identity and not accept else ""), accept=accept)
+        return i18n.choose_language(cookie=cookie or (identity.language if identity else ""), accept=accept)
 
 
 class ApiHandler(HubUserHandler, JSONHandler):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import bulk, files, forms, lists, maintenance, sessions, settings, statistics, users
+from . import bulk, files, forms, lists, maintenance, rescan, sessions, settings, statistics, users
 
 default_handlers = [
     *bulk.default_handlers,
@@ -10,6 +10,7 @@ default_handlers = [
     *files.default_handlers,
     *lists.default_handlers,
     *maintenance.default_handlers,
+    *rescan.default_handlers,
     *sessions.default_handlers,
     *settings.default_handlers,
     *users.default_handlers,

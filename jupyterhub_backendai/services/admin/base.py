@@ -49,6 +49,7 @@ NOTICES = {
     "drained": N_("Nothing new is started on the node."),
     "resumed": N_("The node is used again."),
     "rescanned": N_("The images were read anew."),
+    "rescanning": N_("The registries are looked through now. You can leave this page."),
 }
 
 

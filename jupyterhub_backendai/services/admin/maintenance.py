@@ -1,4 +1,4 @@
-"""Work on the platform: put right what is counted, read images anew, take the configuration out and in."""
+"""Work on the platform: put right what is counted, take the configuration out and in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ...core.documents import MAX_SIZE_BYTES, Difference, format_document, parse_document
 from ...core.nouns import NOUNS
 from ...errors import N_, BackendAIError, BackendUnavailable, InvalidParameters, Violation
-from ...store import audit, configuration, images
+from ...store import audit, configuration
 from ..auth import administrative
 from ..reconcile import Reconciler
 from ..rest.admin import forget_all
@@ -73,19 +73,6 @@ class RecalculateHandler(MaintenanceHandler):
         self.show(found=found)
 
 
-class RescanHandler(AdminHandler):
-    """Read the environments of the configuration file anew."""
-
-    @administrative
-    async def post(self) -> None:
-        self.require_superadmin()
-        environments = self.config.list_environments()
-        await self.db.run_exclusive(images.sync, environments)
-        await self.db.run_exclusive(audit.record, actor=self.actor.name, action="image.rescan", source=self.actor.source)
-        await self.groups.refresh()
-        self.redirect(f"{self.base}maintenance?notice=rescanned", status=303)
-
-
 class ExportHandler(AdminHandler):
     """The configuration as a file."""
 
@@ -142,7 +129,6 @@ class ImportHandler(MaintenanceHandler):
 default_handlers = [
     (r"admin/maintenance", MaintenanceHandler),
     (r"admin/maintenance/recalculate", RecalculateHandler),
-    (r"admin/maintenance/rescan", RescanHandler),
     (r"admin/maintenance/configuration\.yaml", ExportHandler),
     (r"admin/maintenance/configuration", ImportHandler),
 ]
