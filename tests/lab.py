@@ -22,6 +22,7 @@ LDAP_CA = BASE / "ldap" / "tls" / "ca.pem"
 LDAP_BIND_DN, LDAP_BIND_PASSWORD = "cn=hub,ou=services,dc=cm,dc=cluster", "hub-secret"
 LDAP_USER_BASE, LDAP_GROUP_BASE = "ou=people,dc=cm,dc=cluster", "ou=project,dc=cm,dc=cluster"
 RADIUS_SERVER, RADIUS_SECRET = "127.0.0.1:18120", "radius-secret"
+PAM_KEYS = BASE / "pam" / "users"
 POSTGRES_URL = "postgresql+psycopg://backendai:backendai@127.0.0.1:54329/backendai_test"
 REGISTRY_URL = "http://127.0.0.1:5055"
 REGISTRY_LOGIN = ("robot", "registry-secret")
@@ -87,6 +88,10 @@ def _radius() -> str:
             return "RADIUS is down (script/lab up radius)"
 
 
+def _pam() -> str:
+    return "" if Path("/etc/pam.d/backendai-lab-code").exists() and os.geteuid() == 0 else "no PAM services (script/lab up pam)"
+
+
 def _postgres() -> str:
     return "" if _listens(54329) else "PostgreSQL is down (script/lab up postgres)"
 
@@ -107,6 +112,7 @@ _PROBES = {
     "slurm": _slurm,
     "ldap": _ldap,
     "radius": _radius,
+    "pam": _pam,
     "postgres": _postgres,
     "registry": _registry,
     "browser": _browser,

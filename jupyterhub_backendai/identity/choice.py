@@ -10,6 +10,8 @@ from ..errors import InvalidParameters
 from .append import AppendedCode
 from .base import Directory
 from .factors import Guarded, SecondFactor, TakeCode
+from .pam import Pam
+from .privacyidea import PrivacyIdea
 from .radius import Radius
 
 SENDS = ("code", "password+code", "password")
@@ -36,6 +38,10 @@ def _connect(settings: BackendAI, people: Directory) -> SecondFactor:
             return AppendedCode(people)
         case "radius":
             return Radius(settings, _read_secret(settings))
+        case "privacyidea":
+            return PrivacyIdea(settings, _read_secret(settings) if settings.otp_secret_file else "")
+        case "pam":
+            return Pam(settings)
     raise InvalidParameters("c.BackendAI.otp_backend: there is no %(name)s.", name=settings.otp_backend)
 
 

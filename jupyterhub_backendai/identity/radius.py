@@ -11,7 +11,6 @@ import base64
 import binascii
 import logging
 import secrets
-import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -21,12 +20,12 @@ from pyrad.packet import AuthPacket, PacketError
 from ..config import BackendAI
 from ..errors import FactorUnavailable, InvalidParameters
 from .factors import FactorAnswer, FactorQuestion, plain_message
+from .servers import Servers
 
 log = logging.getLogger(__name__)
 
 PORT = 1812
 TRIES = 2
-COOL_DOWN_S = 30.0
 MAX_PASSWORD = 128
 _AUTHENTICATE_ONLY = (8).to_bytes(4, "big")
 # attributes by number: the names would need a dictionary file
@@ -34,13 +33,12 @@ _USER_NAME, _USER_PASSWORD, _SERVICE_TYPE, _REPLY_MESSAGE, _STATE = 1, 2, 6, 18,
 _CALLING_STATION, _NAS_IDENTIFIER = 31, 32
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Server:
-    """One server of the list and until when it is left alone."""
+    """One server of the list."""
 
     host: str
     port: int
-    bad_until: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -53,8 +51,8 @@ class Radius:
 
     def __init__(self, settings: BackendAI, secret: str) -> None:
         self._settings, self._secret = settings, secret.encode()
-        self._servers = [_parse_server(address) for address in settings.otp_servers]
-        if not self._servers:
+        self._servers = Servers([_parse_server(address) for address in settings.otp_servers])
+        if not settings.otp_servers:
             raise InvalidParameters("c.BackendAI.otp_servers is needed with otp_backend = 'radius'.")
         self.asks_first = settings.otp_sends == "password"
 
@@ -69,27 +67,22 @@ class Radius:
         if len(secret) > MAX_PASSWORD or b"\0" in secret:
             return FactorAnswer("refused", "wrong-password")
         server, state = self._of_state(question.state)
-        for one in [server] if server else self._usable():
+        for one in [server] if server else self._servers.usable():
             request = self._build(question, secret, state)
             reply = await self._exchange(one, request)
+            self._servers.mark(one, is_good=reply is not None)
             if reply is not None:
-                one.bad_until = 0.0
                 return self._answer(one, reply)
-            one.bad_until = time.monotonic() + COOL_DOWN_S
             log.warning("The RADIUS server %s does not answer, or does not know our secret", one)
         raise FactorUnavailable
 
     async def close(self) -> None:
         """Nothing stays open between two questions."""
 
-    def _usable(self) -> list[_Server]:
-        # All of them rather than none: a server that was silent for a moment must not mean that nobody logs in for half a minute.
-        return [server for server in self._servers if server.bad_until <= time.monotonic()] or self._servers
-
     def _of_state(self, state: str) -> tuple[_Server | None, bytes]:
         """Whose challenge it was, and what it wants back."""
         address, _, text = state.partition(" ")
-        server = next((one for one in self._servers if str(one) == address), None)
+        server = self._servers.get(address)
         try:
             return server, base64.b64decode(text, validate=True) if server else b""
         except binascii.Error:
