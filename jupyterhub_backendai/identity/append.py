@@ -14,6 +14,7 @@ class AppendedCode:
     """
 
     joins_password = True
+    wants_password = True
     asks_first = False
 
     def __init__(self, people: Directory) -> None:

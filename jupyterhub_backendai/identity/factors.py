@@ -47,11 +47,13 @@ class SecondFactor(Protocol):
     """Somebody who knows one-time passwords. Never blocks the loop; raises FactorUnavailable when it cannot say.
 
     ``joins_password`` is true for one that checks password and code in one go: then the directory is not asked for the password.
+    ``wants_password`` is true for one that is sent the password too, after the directory has checked it.
     ``asks_first`` is true for one that is asked with an empty code first, because its server sends the code or asks for it: that
     answer is ``challenge``, or ``ok`` for people of whom the server wants no code.
     """
 
     joins_password: bool
+    wants_password: bool
     asks_first: bool
 
     async def verify(self, question: FactorQuestion) -> FactorAnswer:
@@ -75,6 +77,7 @@ class Guarded:
     def __init__(self, factor: SecondFactor, take: TakeCode) -> None:
         self._factor, self._take = factor, take
         self.joins_password = factor.joins_password
+        self.wants_password = factor.wants_password
         self.asks_first = factor.asks_first
 
     async def verify(self, question: FactorQuestion) -> FactorAnswer:
@@ -82,7 +85,11 @@ class Guarded:
         code = plain_code(question.code)
         if code is None:
             return FactorAnswer("refused", "wrong-code")
-        answer = await self._factor.verify(replace(question, code=code))
+        question = replace(question, code=code)
+        answer = await self._factor.verify(question)
+        if answer.outcome == "challenge" and self.asks_first and code and not question.state:
+            # The code was typed before the server asked for it.
+            answer = await self._factor.verify(replace(question, state=answer.state))
         # Capitals are no other code: what servers make of them differs.
         if answer.outcome == "ok" and is_code(code) and not await self._take(question.name, code.casefold()):
             return FactorAnswer("refused", "used-code")

@@ -34,6 +34,7 @@ class Pam:
 
     def __init__(self, settings: BackendAI) -> None:
         self._settings = settings
+        self.wants_password = settings.otp_sends != "code"
         if not _SERVICE.match(settings.otp_pam_service):
             raise InvalidParameters("c.BackendAI.otp_pam_service: %(name)s is no name of a service.", name=settings.otp_pam_service)
         # An unknown service would be PAM's service `other`, which somebody may have opened.

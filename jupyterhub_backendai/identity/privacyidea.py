@@ -36,6 +36,7 @@ class PrivacyIdea:
         self._servers = Servers([_check_address(address) for address in settings.otp_servers])
         if not settings.otp_servers:
             raise InvalidParameters("c.BackendAI.otp_servers is needed with otp_backend = 'privacyidea'.")
+        self.wants_password = settings.otp_sends != "code"
         self.asks_first = settings.otp_sends == "password"
         try:
             self._tls = ssl.create_default_context(cafile=settings.otp_ca_file or None)

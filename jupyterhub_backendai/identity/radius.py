@@ -54,6 +54,7 @@ class Radius:
         self._servers = Servers([_parse_server(address) for address in settings.otp_servers])
         if not settings.otp_servers:
             raise InvalidParameters("c.BackendAI.otp_servers is needed with otp_backend = 'radius'.")
+        self.wants_password = settings.otp_sends != "code"
         self.asks_first = settings.otp_sends == "password"
 
     async def verify(self, question: FactorQuestion) -> FactorAnswer:
