@@ -15,6 +15,7 @@ import pytest
 from jupyterhub_backendai import identity
 from jupyterhub_backendai.config import BackendAI
 from tests import lab
+from tests.slapd import BASE, Slapd
 
 
 @pytest.fixture
@@ -36,6 +37,34 @@ def make_directory(tmp_path: Path) -> Callable[..., identity.Directory]:
             "ldap_receive_timeout_s": 2.0,
         }
         return identity.connect(BackendAI(**{**settings, **changes}))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def slapd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
+    """An OpenLDAP of the tests' own."""
+    server = Slapd(tmp_path_factory.mktemp("slapd") / "ldap")
+    server.make()
+    try:
+        server.start()
+        server.fill_groups()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def make_own(make_directory: Callable[..., identity.Directory], slapd: Slapd, tmp_path: Path) -> Callable[..., identity.Directory]:
+    """The same for it; ``replaces=True`` names the account that may replace passwords that have expired."""
+
+    def make(*, replaces: bool = False, **changes: Any) -> identity.Directory:
+        settings: dict[str, Any] = {"ldap_servers": [slapd.url], "ldap_ca_file": str(slapd.ca)}
+        if replaces:
+            file = tmp_path / "replacing-password"
+            file.write_text("pwadmin-secret")
+            settings |= {"ldap_password_dn": f"cn=pwadmin,ou=services,{BASE}", "ldap_password_file": str(file)}
+        return make_directory(**{**settings, **changes})
 
     return make
 

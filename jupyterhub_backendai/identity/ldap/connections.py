@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import ldap3
 from ldap3.core.exceptions import LDAPException
+from ldap3.protocol.rfc3062 import PasswdModifyRequestValue
 
 from ...config import BackendAI
 from ...errors import InvalidParameters
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 COOL_DOWN_S, LONGEST_COOL_DOWN_S, SHORT_COOL_DOWN_S = 5.0, 40.0, 1.0
 KEPT_S = 60.0  # firewalls forget connections that say nothing
 _SIZE_LIMIT = 4
+_PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"
 _TLS_VERSIONS = {"1.0": ssl.TLSVersion.TLSv1, "1.1": ssl.TLSVersion.TLSv1_1, "1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -92,8 +94,11 @@ class Link:
 
     def modify_password(self, dn: str, old: bytes | None, new: bytes) -> dict[str, Any]:
         """The Password Modify operation (RFC 3062) on an entry: the result, with the policy's control."""
-        operation = self.connection.extend.standard.modify_password
-        _, result, *_ = operation(dn, old, new, controls=CONTROLS)
+        value = PasswdModifyRequestValue()
+        value["userIdentity"], value["newPasswd"] = dn, new
+        if old is not None:
+            value["oldPasswd"] = old
+        _, result, *_ = self.connection.extended(_PASSWORD_MODIFY, value, controls=CONTROLS)
         return dict(result)
 
     def replace_windows_password(self, dn: str, old: str, new: str) -> dict[str, Any]:
@@ -253,6 +258,7 @@ class Connections:
         connection = link.connection
         if is_external:
             connection.authentication, connection.sasl_mechanism = ldap3.SASL, ldap3.EXTERNAL
+            connection.sasl_credentials = ""  # whom the certificate names; without it a server asks back
         elif dn:
             connection.authentication, connection.user, connection.password = ldap3.SIMPLE, dn, secret.encode()
         ok, result, *_ = connection.bind(read_server_info=False, controls=CONTROLS)

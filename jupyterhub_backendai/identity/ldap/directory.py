@@ -75,7 +75,8 @@ class LdapDirectory:
         self._is_windows = settings.ldap_password_change == CHANGES[1]
         self._has_service = bool(settings.ldap_bind_dn or settings.ldap_bind_external or not settings.ldap_bind_templates)
         names = [settings.ldap_name_attribute, settings.ldap_bind_attribute, settings.ldap_member_of_attribute, *settings.ldap_attributes]
-        self._attributes = list(dict.fromkeys(name for name in (*names, *entries.ATTRIBUTES) if name))
+        mapped = settings.make_mapping().list_attributes()
+        self._attributes = list(dict.fromkeys(name for name in (*names, *entries.ATTRIBUTES, *mapped) if name))
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ldap")
 
     async def check(self, name: str, password: str, account: LocalAccount | None = None) -> PasswordCheck:  # noqa: ARG002 - the protocol
