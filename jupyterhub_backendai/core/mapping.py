@@ -58,6 +58,10 @@ class MappingRules:
         """The projects that the configuration names: the directory alone decides who is in them, whoever put somebody there."""
         return frozenset([*self.project_groups.values(), self.default_project])
 
+    def list_attributes(self) -> tuple[str, ...]:
+        """The attributes that rules look at, so that the directory is asked for them."""
+        return tuple(dict.fromkeys(rule.attribute for rule in self.rules if rule.attribute))
+
     def list_rules(self) -> Iterator[Rule]:
         """All of them in their order: administrators, the site's rules, then the lists of projects and of who may come in."""
         for name in self.admin_users:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..core.identity import Identity, LocalAccount, PosixAccount
 from ..errors import NotFound
-from . import models
+from . import active_logins, models
 from .models import Base, Domain, Keypair, Project, ProjectMember, Role, User, UserStatus
 
 
@@ -82,7 +82,9 @@ def posix_columns(posix: PosixAccount | None) -> dict[str, Any]:
 
 
 def set_status(db: Session, name: str, status: UserStatus) -> None:
-    """Close somebody's account here or open it again. Raises NotFound."""
+    """Close somebody's account here, which ends all their logins, or open it again. Raises NotFound."""
+    if status is not UserStatus.ACTIVE:
+        active_logins.end_other_logins(db, name)
     if not db.execute(update(User).where(User.name == name).values(status=status)).rowcount:  # type: ignore[attr-defined]
         raise NotFound
 

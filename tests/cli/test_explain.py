@@ -136,14 +136,14 @@ def test_the_labs_directory(explain, tmp_path):
         "admin_groups": ["jhub-admins"],
         "mapping_rules": [
             {"group": r"prj(?P<number>\d+)", "projects": "p{number}"},
-            {"attribute": "homeDirectory", "value": "/(?P<top>[^/]+)/.*", "domain": "{top}"},
+            {"attribute": "DEPARTMENTNUMBER", "value": "(?P<what>.*)", "domain": "{what}-people"},
         ],
     }
     status, found = explained(explain, "KIM01", **ldap)
     assert (status, found["entry"], found["standing"]) == (0, f"uid=kim01,{lab.LDAP_USER_BASE}", "may work")
-    assert (found["result"]["role"], found["result"]["domain"]) == ("superadmin", "home")
+    assert (found["result"]["role"], found["result"]["domain"]) == ("superadmin", "admin-people")
     assert found["result"]["projects"] == ["p001"]
-    assert set(found["attributes"]) == {"homeDirectory"}
+    assert set(found["attributes"]) == {"DEPARTMENTNUMBER"}
     for name, standing in (("lim05", "closed"), ("nobody99", "not there")):
         status, found = explained(explain, name, **ldap)
         assert (status, found["standing"]) == (1, standing)

@@ -28,6 +28,14 @@ USERS = Noun(
         Field("display_name", Kind.TEXT, N_("Full name"), N_("Where the directory knows it, each login sets it anew."), most=255),
         Field("email", Kind.EMAIL, N_("E-mail"), N_("Where the directory knows it, each login sets it anew.")),
         Field("domain", Kind.REFERENCE, N_("Domain"), default="default", of="domains"),
+        Field(
+            "domain_source",
+            Kind.CHOICE,
+            N_("Domain set by"),
+            N_("directory: a rule of the logins may move the person; site: the domain stays as it is set here."),
+            default="directory",
+            choices=("directory", "site"),
+        ),
         Field("role", Kind.CHOICE, N_("Role"), default=Role.USER.value, choices=tuple(role.value for role in Role)),
         Field(
             "role_source",
@@ -151,7 +159,9 @@ def _check_power(actor: Actor, before: Mapping[str, Any], values: Mapping[str, A
     if Role.SUPERADMIN.value in (values.get("role"), before.get("role")):
         found.append(Violation(N_("Only superadmins may make superadmins or change them."), {}, "role", "superadmin"))
     # A policy is more than its name: it may open storage hosts that the domain does not have.
-    return found + check_superadmin_only(before, values, {"resource_policy": "default", "role_source": "site"})
+    return found + check_superadmin_only(
+        before, values, {"resource_policy": "default", "role_source": "site", "domain_source": "directory"}
+    )
 
 
 ONLY_SUPERADMINS = N_("Only superadmins may change this.")

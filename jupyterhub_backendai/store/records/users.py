@@ -13,12 +13,12 @@ from ...core.identity import Actor, Role, UserStatus
 from ...core.nouns import Change
 from ...core.nouns.users import USERS, Surroundings, check_person, last_superadmin, leaves_superadmins
 from ...errors import N_, Violation
-from .. import users
+from .. import active_logins, users
 from ..models import Domain, Keypair, LocalAccount, OTPToken, Project, ProjectMember, User, UserResourcePolicy
 from ..safe import find_safe, get_safe
 from .base import Records
 
-_CHECKED = ("name", "domain", "role", "role_source", "status", "resource_policy")
+_CHECKED = ("name", "domain", "domain_source", "role", "role_source", "status", "resource_policy")
 # What the embedded directory would say at the next login.
 _TOLD = ("display_name", "email")
 
@@ -93,6 +93,11 @@ class UserRecords(Records):
 
     def assign(self, db: Session, row: Any, values: Mapping[str, Any]) -> None:
         kinds = {"role": Role, "status": UserStatus}
+        if values.get("domain", row.domain) != row.domain and "domain_source" not in values:
+            row.domain_source = "site"
+        # Whoever is closed, and whoever knows the old password only, is out on every browser, and stays so when it is opened again.
+        if values.get("password") or values.get("status", UserStatus.ACTIVE.value) != UserStatus.ACTIVE.value:
+            active_logins.end_other_logins(db, row.name)
         super().assign(db, row, {name: kinds[name](value) if name in kinds else value for name, value in values.items()})
 
     def link(self, db: Session, actor: Actor, row: Any, values: Mapping[str, Any]) -> None:  # noqa: ARG002

@@ -231,6 +231,26 @@ async def test_a_login_keeps_what_the_site_set(people):
         assert (await people.run_exclusive(login, "lee01", is_admin=is_admin)).role is role
 
 
+@pytest.mark.parametrize("data", [{"status": "inactive"}, {"password": PASSWORD}])
+async def test_who_is_closed_or_gets_another_password_is_out_on_every_browser(people, data):
+    at = models.now()
+    for name in ("kim01", "park04"):
+        row = models.ActiveLogin(id=name, user_name=name, created_at=at, seen_at=at, expires_at=at)
+        await people.run(lambda db, row=row: db.add(row))
+    await people.run(USERS.update, ROOT, "kim01", {"description": "x", "status": "active"})
+    assert len(await people.run(lambda db: db.query(models.ActiveLogin).all())) == 2
+    await people.run(USERS.update, ROOT, "kim01", data)
+    assert [row.user_name for row in await people.run(lambda db: db.query(models.ActiveLogin).all())] == ["park04"]
+
+
+async def test_a_domain_that_an_administrator_chose_is_the_sites(people):
+    change = await people.run(USERS.update, ROOT, "kim01", {"domain": "other"})
+    assert change.after.values["domain_source"] == "site"
+    change = await people.run(USERS.update, ROOT, "kim01", {"domain_source": "directory"})
+    assert change.after.values["domain_source"] == "directory"
+    assert await refused(people, USERS.update, ADMIN, "park04", {"domain_source": "site"}) == {("domain_source", "superadmin")}
+
+
 @pytest.mark.parametrize(("status", "words"), [("inactive", "closed"), ("before-verification", "not verified yet")])
 async def test_who_is_not_active_does_not_come_in(people, status, words):
     await people.run(USERS.update, ROOT, "kim01", {"status": status})
