@@ -42,6 +42,12 @@ class BackendAI(Configurable):
         help="From when people need a one-time password, such as {'from': '2027-01-01', 'project': 'hpc'}: `from` and any of `domain`, "
         "`project` and `role`; the first entry that fits counts, and whom none fits needs none. Empty: everybody, now.",
     )
+    trusted_proxies = List(
+        Unicode(),
+        ["127.0.0.0/8", "::1/128"],
+        config=True,
+        help="Addresses and networks of proxies whose `X-Forwarded-For` says where a request comes from.",
+    )
     login_pace_s = Float(
         0.5, config=True, help="Refusals are answered at multiples of this many seconds, so that the time taken says nothing; 0: at once."
     )
@@ -126,6 +132,7 @@ class BackendAI(Configurable):
     ldap_password_file = Unicode("", config=True, help="File with that account's password.")
     ldap_connect_timeout_s = Float(4.0, config=True, help="Seconds to wait for a connection.")
     ldap_receive_timeout_s = Float(5.0, config=True, help="Seconds to wait for an answer.")
+    keypairs_per_user = Integer(5, config=True, help="How many API keypairs a person may have; 0: only administrators make them.")
     local_posix = Bool(True, config=True, help="Give people without a Unix account in the directory the system's account of that name.")
 
     # -- mail

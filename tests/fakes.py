@@ -32,6 +32,7 @@ class FakeHub:
     trouble: int = 0  # the status with which it answers questions about a person's servers
     url: str = ""
     questions: int = 0
+    forgotten: list[dict[str, Any]] = field(default_factory=list)  # logins that the service said are over
 
     def let_in(self, name: str, token: str = "", *scopes: str, kind: str = "user") -> str:
         token = token or f"token-of-{name}"
@@ -48,6 +49,7 @@ class FakeHub:
         app.router.add_post("/hub/api/users/{name}/servers/{server}", self._start)
         app.router.add_delete("/hub/api/users/{name}/server", self._stop)
         app.router.add_delete("/hub/api/users/{name}/servers/{server}", self._stop)
+        app.router.add_post("/hub/api/backendai/logins/forget", self._forget)
         runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -68,6 +70,11 @@ class FakeHub:
     async def _token(self, request: web.Request) -> web.Response:
         body = await request.post()
         return web.json_response({"access_token": body["code"], "token_type": "Bearer"})
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        self._who(request)
+        self.forgotten.append(await request.json())
+        return web.json_response({})
 
     async def _users(self, request: web.Request) -> web.Response:
         return web.json_response([])
