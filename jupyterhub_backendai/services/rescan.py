@@ -69,11 +69,8 @@ class Look:
             async with asyncio.TaskGroup() as group:
                 for repository in repositories:
                     group.create_task(self._read_repository(group, repository))
-        except* BackendAIError as errors:
-            first: BaseException = errors
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
-            raise first from None
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # the one that ended the others
         names = {key: frozenset(found) for key, found in self._names.items()}
         return Finding(
             tuple(sorted(self._images, key=lambda image: (image.repository, image.tag))), **names, projects=self._registry.projects
