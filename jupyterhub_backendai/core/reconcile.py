@@ -36,6 +36,7 @@ class Row:
     engine: str
     is_live: bool
     changed_at: float
+    is_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,9 @@ class _View:
         self.strangers: list[str] = []
 
     def look_at_live(self, row: Row) -> None:
-        """A row that holds slots must have a server."""
+        """A row that holds slots must have a server; a batch session has none, and whoever runs it looks after its job."""
+        if row.is_batch:
+            return
         if (row.user, row.server_name) in self.servers or self._is_recent(row) or not self._is_confirmed(row.session_id):
             return
         if row.engine in self.jobs and self.jobs[row.engine] is None:

@@ -86,6 +86,18 @@ class Node:
         return bool(slots[name]) and (name in self.capacity or name == CUDA_DEVICE)
 
 
+class Anywhere(Node):
+    """All that an engine with a scheduler of its own has: whether and where there is room, it says itself."""
+
+    def could_hold(self, slots: ResourceSlots) -> bool:  # noqa: ARG002
+        return True
+
+    can_hold = could_hold
+
+    def take(self, slots: ResourceSlots) -> tuple[int, ...]:  # noqa: ARG002
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """A place for a session."""

@@ -31,6 +31,7 @@ from ..templating import STATIC, make_environment
 from . import accounts, metrics
 from .auth import make_hub_auth
 from .base import JSONHandler, PageHandler, PrivateHandler
+from .batch_runner import BatchRunner
 from .factors import connect_factor
 from .groups import ResourceGroups
 from .health import Health
@@ -54,6 +55,7 @@ MODULES = (
     "admin",
     "announcements",
     "auth",
+    "batch",
     "health",
     "language",
     "launch",
@@ -66,7 +68,7 @@ MODULES = (
     "rest.account",
     "rest.queues",
     "rest.nodes",
-    "rest.sessions",
+    "rest.batch",
     "rest.admin",
     "rest.announcements",
     "rest.configuration",
@@ -117,6 +119,8 @@ def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     db.info["safe"] = make_safe(settings)
     parts.setdefault("groups", ResourceGroups(settings, db))
     parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
+    parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
+    parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
     parts.setdefault("rescanner", Rescanner(settings, db))
     hub_auth = parts["hub_auth"]
     prefix = hub_auth.base_url
@@ -141,8 +145,9 @@ def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Applica
     """The application of the private listener: the hub's calls, and nothing of the public one."""
     parts.setdefault("groups", ResourceGroups(settings, db))
     parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
-    parts.setdefault("rescanner", Rescanner(settings, db))
     parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
+    parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
+    parts.setdefault("rescanner", Rescanner(settings, db))
     db.info["safe"] = make_safe(settings)
     return Application(
         [*join_handlers("private_handlers"), (r".*", NotFoundPrivate)],
@@ -199,6 +204,7 @@ class Service:
         self.accounts = accounts.AccountDesk(settings, self.db, self.mail)
         self.scheduler = Scheduler(self.db, self.groups)
         self.rescanner = Rescanner(settings, self.db)
+        self.batch_runner = BatchRunner(settings, self.db, self.groups, self.backends, self.scheduler)
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         parts = {
             "hub": self.hub,
@@ -206,6 +212,7 @@ class Service:
             "groups": self.groups,
             "nodes": NodesReader(self.db, self.backends),
             "scheduler": self.scheduler,
+            "batch_runner": self.batch_runner,
             "reconciler": self.reconciler,
             "rescanner": self.rescanner,
             "backends": self.backends,
@@ -226,7 +233,15 @@ class Service:
         self._private_inode = socket_inode(settings.private_url)
         log.info("Listening on %s and %s", self.url, settings.private_url)
         self.idle = IdleChecker(self.db, self.hub)
-        works = (self.groups.run, self.figures.run, self.reconciler.run, self.scheduler.run, self.idle.run, self.accounts.run)
+        works = (
+            self.groups.run,
+            self.figures.run,
+            self.reconciler.run,
+            self.scheduler.run,
+            self.batch_runner.run,
+            self.idle.run,
+            self.accounts.run,
+        )
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
 
     async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:

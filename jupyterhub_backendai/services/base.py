@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..core.identity import Actor, Identity
     from ..identity.mail import Mailer
     from ..store.database import Database
+    from .batch_runner import BatchRunner
     from .groups import ResourceGroups
     from .hub import HubClient
     from .nodes import NodesReader
@@ -100,6 +101,10 @@ class Parts:
     @property
     def rescanner(self) -> Rescanner:
         return cast("Rescanner", self.application.settings["rescanner"])
+
+    @property
+    def batch_runner(self) -> BatchRunner:
+        return cast("BatchRunner", self.application.settings["batch_runner"])
 
     @property
     def nodes(self) -> NodesReader:

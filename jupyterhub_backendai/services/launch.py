@@ -9,10 +9,12 @@ from tornado.httputil import url_concat
 
 from ..core.images import check_image
 from ..core.policies import build_refusal, has_line, join_violations
-from ..core.sessions import INTERFACES, LaunchRequest, check_request, parse_request
+from ..core.sessions import BATCH, INTERFACES, LaunchRequest, check_request, parse_request
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated, Violation
+from ..store.batch import read_command
+from ..store.models import new_id
 from ..store.standing import load_standing
-from . import presets
+from . import batch, presets
 from .announcements import load_news
 from .auth import authenticated, refuse_write
 from .base import PageHandler
@@ -32,6 +34,9 @@ class LaunchHandler(PageHandler):
     @authenticated
     async def get(self) -> None:
         form = soften(read_form(self.request.query_arguments))
+        if again := self.get_query_argument("again", ""):
+            await self._show(soften(await self._repeat(again)))
+            return
         if name := self.get_query_argument("preset", "")[:MAX_VALUE]:
             await self._choose(form, name)
             return
@@ -40,6 +45,12 @@ class LaunchHandler(PageHandler):
             self.redirect(f"{self.request.path}?{form.to_query()}")
             return
         await self._show(form)
+
+    async def _repeat(self, session_id: str) -> Form:
+        """The form as a batch session of the caller's was asked for. Raises NotFound."""
+        session = await batch.find_own(self, session_id[:MAX_VALUE])
+        values = batch.describe_again(session, await self.db.run(read_command, session.id))
+        return Form({name: str(values.get(name, "")) for name in FIELDS})
 
     async def _choose(self, form: Form, name: str) -> None:
         """A link or a button with a preset: on to the form with its amounts filled in."""
@@ -64,6 +75,10 @@ class LaunchHandler(PageHandler):
         try:
             request = parse_request({name: self._read(name) for name in FIELDS})
             await self._check(request)
+            if request.session_type == BATCH:
+                session_id = await batch.start(self, request, form.new_id)
+                self.redirect(f"{self.hub_auth.base_url}sessions/{session_id}", status=303)
+                return
             server = choose_server(form, servers := await list_servers(self))
             if is_active(servers.get(server)):
                 await self._show(form, running=describe_running(self, server, servers[server]), status=409)
@@ -136,7 +151,9 @@ class LaunchHandler(PageHandler):
         figures = await self.figures.look(max_age_s=1 if is_refresh else None)
         queues = await self.groups.list_usable(self.identity)
         page = self._fill(form, list_page_rows(queues, figures, self.language))
-        page["has_lines"] = any(has_line(queue) for queue in queues.values())
+        page["takes_batch"] = any(batch.is_taken(self, queue) for queue in queues.values()) or form.values.get("session_type") == BATCH
+        page["has_lines"] = page["takes_batch"] or any(has_line(queue) for queue in queues.values())
+        page["new_id"] = new_id()
         page["presets"] = await presets.load_cards(self, queues.get(page["chosen"]), page["values"])
         if form.server is not None and running is None and self.request.method == "GET":
             servers = await list_servers(self)

@@ -9,28 +9,42 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from .. import i18n
-from ..core.fields import format_duration, parse_time
+from ..core.fields import MAX_SCRIPT_BYTES, format_duration, parse_time
 from ..core.slots import format_bytes, parse_bytes
 from ..errors import N_, BackendAIError, Violation
 
-FIELDS = ("project", "name", "queue", "environment", "interface", "cpu", "mem", "gpu", "gpu_type", "time", "starts_at", "depends_on")
-DEFAULTS = {"interface": "lab", "cpu": "1", "mem": "1 GiB", "gpu": "0"}
+COMMAND = "command"
+FIELDS = (
+    *("project", "name", "queue", "environment", "session_type", "interface", COMMAND),
+    *("cpu", "mem", "gpu", "gpu_type", "time", "starts_at", "depends_on"),
+)
+DEFAULTS = {"session_type": "interactive", "interface": "lab", "cpu": "1", "mem": "1 GiB", "gpu": "0"}
 MAX_VALUE = 256
+# Commands that are longer do not go into an address: half of them must never be run.
+MAX_COMMAND, MAX_COMMAND_IN_LINK = 2 * MAX_SCRIPT_BYTES, 4000
 _PLAIN_NUMBER = re.compile(r"[1-9][0-9]{1,17}", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _SERVER = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What stands in the form: the text of every field, and where the session shall run and lead to."""
+    """What stands in the form: the text of every field, and where the session shall run and lead to.
+
+    ``new_id`` is the id that a batch session gets, so that a form that is sent twice starts one.
+    """
 
     values: Mapping[str, str]
     server: str | None = None
     next_url: str = ""
+    new_id: str = ""
 
     def to_query(self) -> str:
         """The form as the query of a link to it."""
-        pairs = [(f"opt-{name}", value[:MAX_VALUE]) for name, value in self.values.items() if value]
+        pairs = [(f"opt-{name}", value[:MAX_VALUE]) for name, value in self.values.items() if value and name != COMMAND]
+        command = self.values.get(COMMAND, "")
+        if command and len(command) <= MAX_COMMAND_IN_LINK:
+            pairs.append((f"opt-{COMMAND}", command))
         return urlencode(
             [*pairs, *([("server", self.server)] if self.server else []), *([("next", self.next_url)] if self.next_url else [])]
         )
@@ -48,10 +62,12 @@ class Refusal:
 def read_form(arguments: Mapping[str, Sequence[bytes]]) -> Form:
     """The fields of a form or of a link, ``opt-`` or not. What is no text is shown as it can be, and refused later."""
     texts = {name: values[-1].decode("utf-8", "replace") for name, values in arguments.items() if values}
-    values = {name: texts.get(f"opt-{name}", texts.get(name, ""))[: 4 * MAX_VALUE] for name in FIELDS}
+    values = {name: texts.get(f"opt-{name}", texts.get(name, ""))[: MAX_COMMAND if name == COMMAND else 4 * MAX_VALUE] for name in FIELDS}
+    new_id = texts.get("id", "")
     server, next_url = texts.get("server"), texts.get("next", "")
     is_local = next_url.startswith("/") and not next_url.startswith(("//", "/\\")) and len(next_url) < 1000
-    return Form(values, server if server and _SERVER.fullmatch(server) and len(server) <= 255 else None, next_url if is_local else "")
+    server = server if server and _SERVER.fullmatch(server) and len(server) <= 255 else None
+    return Form(values, server, next_url if is_local else "", new_id if _ID.fullmatch(new_id) else "")
 
 
 def soften(form: Form) -> Form:

@@ -159,4 +159,4 @@ def _list_rows(db: Any, servers: list[tuple[str, str]], session_ids: list[str]) 
 
 def _row(info: SessionInfo) -> Row:
     changed_at = info.released_at or info.created_at
-    return Row(info.id, info.user, info.server_name, info.engine, info.is_live, changed_at.timestamp())
+    return Row(info.id, info.user, info.server_name, info.engine, info.is_live, changed_at.timestamp(), info.is_batch)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.policies import RIGHTS
 from ..core.queues import Queue, QueueFigures
-from ..core.sessions import SessionSpec, SessionStatus
+from ..core.sessions import BATCH, SessionSpec, SessionStatus
 from ..errors import N_, BackendAIError, Forbidden, InvalidParameters, SchedulerUnavailable, Violation
 from ..store import audit, sessions
 from .base import PrivateHandler
@@ -18,6 +18,7 @@ from .metrics import REFUSALS
 # Engines whose figures say what a queue has; without them a request cannot be checked.
 MEASURED_ENGINES = frozenset({"slurm"})
 STALE_AFTER_S = 120
+NO_SERVER = N_("A batch session is no server. Start it on the launch page, or with the REST interface of the service.")
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -70,6 +71,8 @@ class AdmitHandler(PrivateHandler):
         body = self.read_body()
         try:
             spec = parse_spec(body)
+            if spec.request.session_type == BATCH:
+                raise InvalidParameters(violations=[Violation(NO_SERVER, {}, "session_type", "session-type")])
             await self.groups.ready()
             queue = find_queue(self.groups.queues(), spec.request.queue)
             check_environment(self.groups.images(), spec.request.environment)

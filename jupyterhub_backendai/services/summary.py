@@ -49,6 +49,7 @@ class Card:
     started_at: str = ""
     age_s: int | None = None
     asked_s: int | None = None
+    batch: str = ""
     left_s: int | None = None
 
 
@@ -62,6 +63,7 @@ class Ended:
     reason: str
     state: str
     options: Mapping[str, str]
+    batch: str = ""
 
 
 class SummaryHandler(PageHandler):
@@ -117,25 +119,28 @@ class SummaryHandler(PageHandler):
 
     def _list_cards(self, live: Sequence[SessionInfo], servers: Mapping[str, Any] | None) -> list[Card]:
         """Every session that lives by either's word; without the hub's (None) by ours alone."""
-        ours = {session.server_name: session for session in live}
+        ours = {session.server_name: session for session in live}  # a batch session's is nobody else's
         theirs = {name: server for name, server in (servers or {}).items() if is_active(server)}
         names = [*ours, *(name for name in theirs if name not in ours)]
         return [self._build_card(name, ours.get(name), theirs.get(name)) for name in names]
 
     def _build_card(self, name: str, session: SessionInfo | None, server: Mapping[str, Any] | None) -> Card:
         now = datetime.now(UTC)
+        is_batch = session is not None and session.is_batch
         is_ready = bool(server and server.get("ready"))
         path = f"{quote(self.user_model['name'], safe='@')}" + (f"/{quote(name)}" if name else "")
         started = session.started_at if session else None
         age_s = int((now - started).total_seconds()) if started else None
-        title = (session.name if session else "") or str((server or {}).get("display_name") or "") or name
+        title = (session.name if session else "") or str((server or {}).get("display_name") or "") or ("" if is_batch else name)
+        url = str((server or {}).get("url") or "") if is_ready else f"{self.hub_auth.hub_prefix}spawn-pending/{path}"
         return Card(
             server=name,
             title=title,
             queue=label_queue(self.groups.queues(), session.queue, self.language) if session else "",
             slots=describe_slots(session, self.language) if session else "",
             state=find_state(session, server),
-            url=str((server or {}).get("url") or "") if is_ready else f"{self.hub_auth.hub_prefix}spawn-pending/{path}",
+            url=f"{self.hub_auth.base_url}sessions/{session.id}" if session and is_batch else url,
+            batch=session.id if session and is_batch else "",
             is_ready=is_ready,
             started_at=started.isoformat(timespec="seconds") if started else "",
             age_s=age_s,
@@ -166,6 +171,8 @@ def find_state(session: SessionInfo | None, server: Mapping[str, Any] | None) ->
         return STATES[SessionStatus.RUNNING]
     if session is not None and session.status is SessionStatus.PENDING:
         return WAITING
+    if session is not None and session.is_batch:
+        return STATES.get(session.status, STARTING)
     return STARTING if server or session is None else STATES.get(session.status, STARTING)
 
 
@@ -184,8 +191,9 @@ def describe_ended(session: SessionInfo, language: str) -> Ended:
     at = session.terminated_at or session.released_at or session.created_at
     words = {SessionStatus.ERROR: N_("failed"), SessionStatus.CANCELLED: N_("cancelled")}
     return Ended(
-        title=session.name or session.server_name,
+        title=session.name or ("" if session.is_batch else session.server_name),
         server=session.server_name,
+        batch=session.id if session.is_batch else "",
         ended_at=at.isoformat(timespec="seconds"),
         reason=i18n.translate(language, session.status_reason),
         state=words.get(session.status, N_("ended")),

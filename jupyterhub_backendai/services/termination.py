@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 
 from ..core.identity import Actor
 from ..errors import N_, BackendUnavailable, Conflict, NotFound
-from ..store import audit, sessions
+from ..store import audit, batch, sessions
+from ..store.sessions import SessionInfo
 from .base import Parts
 
 REASON = N_("ended by an administrator")
@@ -23,11 +24,22 @@ async def end_session(parts: Parts, actor: Actor, session_id: str) -> None:
         raise NotFound(N_("There is no session %(id)s."), id=session_id)
     if not session.is_live:
         raise Conflict(N_("This session is over already."))
+    if session.is_batch:
+        await parts.db.run_exclusive(_tell_batch, actor, session)
+        parts.scheduler.wake(session.id)
+        parts.batch_runner.wake()
+        return
     status, _ = await parts.hub.stop_server(session.user, session.server_name)
     if status not in (202, 204, 404):
         raise BackendUnavailable(N_("JupyterHub refused to end the session (status %(status)s)."), status=status)
     # 404: the hub knows no such server, so nobody else will free what the session holds.
     await parts.db.run_exclusive(_keep, actor, session_id, status == 404, {"user": session.user, "server": session.server_name})
+
+
+def _tell_batch(db: Session, actor: Actor, session: SessionInfo) -> None:
+    batch.tell_to_end(db, session.id, REASON)
+    details = {"user": session.user}
+    audit.record(db, actor=actor.name, action="session.terminate", object=session.id, source=actor.source, details=details)
 
 
 def _keep(db: Session, actor: Actor, session_id: str, is_lost: bool, details: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ from ..core import policies
 from ..core.policies import Holding
 from ..core.queues import Queue
 from ..core.quota import Ask, Scope, Standing, Usage, check_quota
-from ..core.scheduling import Dependency, Gate, Node, Pending, Placement, Round, Wait, choose
+from ..core.scheduling import Anywhere, Dependency, Gate, Node, Pending, Placement, Round, Wait, choose
 from ..core.sessions import OVER, SessionStatus
 from ..core.slots import CUDA_DEVICE
 from ..core.waiting import PENDING_TIMEOUT, Place, wait_from_json, wait_to_json
@@ -88,7 +88,9 @@ def give_place(db: Session, queue: Queue, placement: Placement) -> bool:
     if check_quota(Ask(row.slots), standing):
         return False
     row.devices = list(policies.choose_devices(queue, int(row.slots.amount(CUDA_DEVICE)), held))
-    row.scheduled_at, row.status, row.waiting_for = now(), SessionStatus.SCHEDULED, {}
+    # An engine with a scheduler lets it wait in its own line now.
+    row.status = SessionStatus.SCHEDULED if queue.engine in policies.COUNTED_ENGINES else SessionStatus.PENDING
+    row.scheduled_at, row.waiting_for = now(), {}
     return True
 
 
@@ -169,7 +171,9 @@ def _read_held(db: Session, queue: Queue) -> list[tuple[str, Holding]]:
 
 
 def _make_node(queue: Queue, held: Sequence[Holding]) -> Node:
-    """The one machine of a local queue, with what is taken of it."""
+    """The one machine of a local queue, with what is taken of it; of another engine, only that it decides itself."""
+    if queue.engine not in policies.COUNTED_ENGINES:
+        return Anywhere(queue.name, queue.capacity)
     node = Node(NODE, queue.capacity)
     for holding in held:
         node.used += holding.slots

@@ -16,7 +16,7 @@ from ..core.images import check_image
 from ..core.queues import Queue, QueueFigures
 from ..core.quota import Ask, check_quota, shorten
 from ..core.scheduling import Wait
-from ..core.sessions import OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
+from ..core.sessions import BATCH, INTERACTIVE, OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
 from ..core.slots import CUDA_DEVICE, ResourceSlots
 from ..core.waiting import wait_from_json
 from ..errors import N_, BackendUnavailable, Conflict, NoPosixAccount, NotFound
@@ -61,6 +61,13 @@ class SessionInfo:
     terminated_at: datetime | None
     released_at: datetime | None
     wait: Wait | None = None
+    session_type: str = INTERACTIVE
+    exit_code: int | None = None
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it is a job that runs commands, and no server of the hub's."""
+        return self.session_type == BATCH
 
     @property
     def is_live(self) -> bool:
@@ -109,12 +116,16 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     held = lock_queue(db, queue) if policies.is_counted(queue) else []
     lacking = policies.check_capacity(queue, spec.request.slots, held)
     # Where there is a line, nobody is refused because others hold the queue, and nobody overtakes those who wait.
-    is_waiting = policies.has_line(queue) and bool(
-        lacking
-        or spec.request.starts_at
-        or depends_on
-        or lines.is_anybody_waiting(db, queue.name)
-        or check_quota(ask, standing)  # what can never be is refused below, in a line too
+    # A batch session waits for a time or for others anywhere; an engine with a scheduler is not given it before.
+    is_later = bool(spec.request.starts_at or depends_on)
+    is_waiting = (is_later and spec.request.session_type == BATCH) or (
+        policies.has_line(queue)
+        and bool(
+            lacking
+            or is_later
+            or lines.is_anybody_waiting(db, queue.name)
+            or check_quota(ask, standing)  # what can never be is refused below, in a line too
+        )
     )
     violations = policies.join_violations(violations, [] if is_waiting else lacking)
     violations += check_quota(replace(ask, is_waiting=True, is_pending=True) if is_waiting else ask, standing)
@@ -188,9 +199,10 @@ def list_by_id(db: Session, session_ids: list[str]) -> dict[str, SessionInfo]:
     return found
 
 
-def list_live(db: Session, user: str = "") -> tuple[SessionInfo, ...]:
-    """The sessions that hold slots, oldest first: everybody's, or one person's."""
+def list_live(db: Session, user: str = "", session_type: str = "") -> tuple[SessionInfo, ...]:
+    """The sessions that hold slots, oldest first: everybody's, or one person's; of all kinds, or of one."""
     query = _select().where(ComputeSession.released_at.is_(None)).order_by(ComputeSession.created_at, ComputeSession.id)
+    query = query.where(ComputeSession.session_type == session_type) if session_type else query
     return tuple(_info(row, owner) for row, owner in db.execute(query.where(User.name == user) if user else query))
 
 
@@ -286,7 +298,9 @@ def _build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devi
         queue=queue.name,
         engine=queue.engine,
         environment=request.environment,
-        interface=request.interface,
+        interface="" if request.session_type == BATCH else request.interface,
+        session_type=request.session_type,
+        command=request.command,
         slots=request.slots,
         gpu_type=(request.gpu_type or queue.gpu_type) if request.slots.amount(CUDA_DEVICE) else "",
         devices=list(devices),
@@ -352,4 +366,6 @@ def _info(row: ComputeSession, user: User) -> SessionInfo:
         terminated_at=row.terminated_at,
         released_at=row.released_at,
         wait=wait_from_json(row.waiting_for) if lines.is_waiting(row) else None,
+        session_type=row.session_type,
+        exit_code=row.exit_code,
     )

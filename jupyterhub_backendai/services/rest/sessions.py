@@ -1,4 +1,4 @@
-"""``GET sessions``: one's own sessions for programs, also those that are over, and why."""
+"""A session as programs read it: where it is, or why it ended. The addresses are in :mod:`.batch`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 from ... import i18n
 from ...core.scheduling import Wait
 from ...core.waiting import explain_wait
-from ...store.sessions import SessionInfo, list_recent
-from ..auth import authenticated
-from ..base import ApiHandler
+from ...store.sessions import SessionInfo
 
 
 def describe(session: SessionInfo, language: str) -> dict[str, Any]:
@@ -18,6 +16,7 @@ def describe(session: SessionInfo, language: str) -> dict[str, Any]:
     return {
         "id": session.id,
         "name": session.name,
+        "session_type": session.session_type,
         "server": session.server_name,
         "project": session.project,
         "queue": session.queue,
@@ -25,6 +24,7 @@ def describe(session: SessionInfo, language: str) -> dict[str, Any]:
         "status": session.status.value,
         "reason": i18n.translate(language, session.status_reason) if session.status_reason else "",
         "waiting": describe_wait(session.wait, language) if session.wait else None,
+        "exit_code": session.exit_code,
         "job_id": session.job_id,
         "node": session.node,
         "slots": session.slots.to_json(),
@@ -45,15 +45,3 @@ def describe_wait(wait: Wait, language: str) -> dict[str, Any]:
 
 def _format(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
-
-
-class SessionsHandler(ApiHandler):
-    """The caller's sessions, newest first."""
-
-    @authenticated
-    async def get(self) -> None:
-        found = await self.db.run(list_recent, self.user_model["name"])
-        self.answer({"sessions": [describe(session, self.language) for session in found]})
-
-
-default_handlers = [(r"rest/v1/sessions", SessionsHandler)]

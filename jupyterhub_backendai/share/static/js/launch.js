@@ -96,7 +96,8 @@ function showChoice() {
   }
   showPreset();
   byId("sum-environment").textContent = textOf(byId("environment"));
-  byId("sum-interface").textContent = form.elements.interface.value === "notebook" ? "Jupyter Notebook" : "JupyterLab";
+  if (form.elements.session_type?.value === "batch") byId("sum-interface").textContent = byId("sum-interface").dataset.batch;
+  else byId("sum-interface").textContent = form.elements.interface.value === "notebook" ? "Jupyter Notebook" : "JupyterLab";
   byId("sum-cpu").textContent = byId("cpu").value;
   byId("sum-mem").textContent = byId("mem").value;
   byId("sum-gpu").textContent = `${byId("gpu").value} ${Number(byId("gpu").value) ? byId("gpu_type").value : ""}`;
@@ -126,7 +127,7 @@ let asked = 0;
 async function readPresets() {
   const box = byId("presets-box");
   const url = new URL(box.dataset.url, window.location.href);
-  for (const [name, value] of new FormData(form)) if (name !== "_xsrf") url.searchParams.set(name, value);
+  for (const [name, value] of new FormData(form)) if (!["_xsrf", "command", "id"].includes(name)) url.searchParams.set(name, value);
   const number = ++asked;
   try {
     const response = await fetch(url, { headers: { Accept: "text/html" }, redirect: "error", cache: "no-store" });
