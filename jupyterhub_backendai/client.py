@@ -44,7 +44,7 @@ class ServiceClient:
     async def login(self, username: str, password: str, otp: str, *, source: str, next_url: str) -> dict[str, Any]:
         """The whole login decision in one call.
 
-        Returns ``{"outcome": "ok", "identity": {...}}``, ``{"outcome": "step", "step": "enrol", "ticket": "..."}`` or
+        Returns ``{"outcome": "ok", "identity": {...}}``, ``{"outcome": "step", "step": "enrol" …, "ticket": "..."}`` or
         ``{"outcome": "refused", "message": msgid, "params": {...}}`` (never saying which factor was wrong), with ``"throttled": true``
         when it was not even looked at.
         """
@@ -52,10 +52,10 @@ class ServiceClient:
         return await self._call("POST", "/private/login", body)
 
     async def login_step(self, ticket: str, action: str, **fields: str) -> dict[str, Any]:
-        """Go on with a login: ``action`` ``show`` (what the page needs) or ``confirm`` (with ``code=``).
+        """Go on with a login: ``action`` ``show`` (what the page needs) or ``confirm`` (with the fields of the step's form).
 
-        ``show`` returns ``{"step": "enrol", "secret", "uri", "svg", "username"}``; ``confirm`` answers like :meth:`login`, plus
-        ``next``. A ticket that is unknown, used or too old raises NotFound.
+        ``show`` returns ``{"step", "username", ...}``; ``confirm`` answers like :meth:`login`, plus ``next``, or ``"over": true`` when
+        the whole login has to begin anew. A ticket that is unknown, used or too old raises NotFound.
         """
         return await self._call("POST", "/private/login/step", {"ticket": ticket, "action": action, **fields})
 
@@ -74,6 +74,13 @@ class ServiceClient:
     async def close_login(self, name: str, session: str) -> None:
         """Write down that somebody logged out."""
         await self._call("POST", "/private/active-logins/close", {"name": name, "session": session})
+
+    async def account(self, act: str, **fields: str) -> dict[str, Any]:
+        """What people without a login do: ``sign-up``, ``verify``, ``link``, ``forgotten`` or ``reset`` (``services/accounts.py``).
+
+        Raises NotFound for a link that is not good (any more), InvalidParameters with what is wrong by field, TooManyRequests.
+        """
+        return await self._call("POST", f"/private/accounts/{act}", fields)
 
     async def refresh_identity(self, name: str) -> Identity | None:
         """Who this is now; None when the person is gone or no longer active."""

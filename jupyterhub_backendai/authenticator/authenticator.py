@@ -13,9 +13,10 @@ from ..config import BackendAI
 from ..core.identity import Identity
 from ..core.names import fold_name
 from ..errors import BackendAIError
-from . import active_logins, pages, spawn_redirect
+from . import accounts, active_logins, pages, spawn_redirect, steps
 from .active_logins import ActiveLogins
 from .pages import Decided
+from .source import source_of
 
 REFRESH_TIMEOUT_S = 8.0
 
@@ -56,6 +57,17 @@ class BackendAIAuthenticator(Authenticator):
         return self._settings
 
     @property
+    def form(self) -> dict[str, Any]:
+        """What the login form asks for beside name and password."""
+        is_asked = self.settings.otp_required and self.settings.otp_form == "one-page"
+        return {"asks_code": is_asked, "codes_are_ours": self.settings.otp_backend == "local"}
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """Who may say where a request comes from."""
+        return tuple(self.settings.trusted_proxies)
+
+    @property
     def service(self) -> client.ServiceClient:
         """The service."""
         return client.connect(self.settings)
@@ -79,7 +91,7 @@ class BackendAIAuthenticator(Authenticator):
         if not fields or not all(isinstance(field, str) for field in fields) or not fields[0] or not fields[1]:
             return None
         try:
-            answer = await self.service.login(*fields, source=handler.request.remote_ip or "", next_url="")
+            answer = await self.service.login(*fields, source=source_of(handler), next_url="")
         except BackendAIError as exc:
             self.log.warning("Nobody can log in by REST: %s", exc)
             return None
@@ -106,7 +118,8 @@ class BackendAIAuthenticator(Authenticator):
 
     def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:  # noqa: ARG002 - the hub's signature
         """Our pages, before the hub's own of the same address."""
-        return [*pages.default_handlers, *active_logins.default_handlers, *spawn_redirect.default_handlers]
+        modules = (pages, steps, accounts, active_logins, spawn_redirect)
+        return [handler for module in modules for handler in module.default_handlers]
 
     # -- what our pages and the spawner ask
 

@@ -11,7 +11,8 @@ from tornado import web
 
 from .. import i18n
 from ..core.identity import Identity
-from ..errors import N_, BackendAIError, BackendUnavailable, NotFound
+from ..errors import N_, BackendAIError, BackendUnavailable
+from .source import source_of
 
 TICKET_COOKIE = "backendai-login-ticket"
 TICKET_LIFE_S = 600
@@ -36,7 +37,12 @@ class Decided:
 
 
 class LoginPage(LoginHandler):
-    """User name, password and one-time password on one page."""
+    """User name and password, and with the one-page form the one-time password."""
+
+    async def prepare(self) -> None:
+        """From here on ``remote_ip`` is what can be believed."""
+        self.request.remote_ip = source_of(self)
+        await super().prepare()
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -62,7 +68,7 @@ class LoginPage(LoginHandler):
             answer = await self.authenticator.service.login(
                 username,
                 password,
-                self.get_body_argument("otp", "", strip=True),
+                self.get_body_argument("otp", "", strip=True) or self.get_body_argument("recovery", "", strip=True),
                 source=self.request.remote_ip or "",
                 next_url=self._validate_next_url(self.get_argument("next", "")),
             )
@@ -82,15 +88,18 @@ class LoginPage(LoginHandler):
 
     async def _go_on(self, answer: dict[str, Any], username: str) -> None:
         if answer["outcome"] == "ok":
-            await self._enter(Identity.from_json(answer["identity"]))
+            await self._enter(Identity.from_json(answer["identity"]), answer.get("next", ""))
         elif answer["outcome"] == "step":
             self._set_ticket(answer["ticket"])
-            self.redirect(f"{self.hub.base_url}login/{answer['step']}")
+            self.redirect(f"{self.hub.base_url}login/step")
+        elif answer.get("throttled"):
+            self.set_header("Retry-After", str(answer["params"]["seconds"]))
+            await self._refuse(answer, 429, username)
         else:
-            message = i18n.translate(language_of(self), answer["message"], answer["params"])
-            if answer.get("throttled"):
-                self.set_header("Retry-After", str(answer["params"]["seconds"]))
-            await self._again(429 if answer.get("throttled") else 403, message, username)
+            await self._refuse(answer, 403, username)
+
+    async def _refuse(self, answer: dict[str, Any], status: int, username: str) -> None:
+        await self._again(status, i18n.translate(language_of(self), answer["message"], answer["params"]), username)
 
     async def _enter(self, identity: Identity, next_url: str | None = None) -> None:
         """Log somebody in whom the service let in, and send them where they were going."""
@@ -117,7 +126,8 @@ class LoginPage(LoginHandler):
         error = i18n.translate(language_of(self), login_error) if login_error else None
         host = self.request.host.rpartition(":")[0] or self.request.host
         is_clear = self.request.protocol == "http" and host not in {"localhost", "127.0.0.1", "[::1]"}
-        return super()._render(login_error=error, username=username, is_clear_text=is_clear, **{"here": self._here(), **ns})
+        form = {"is_clear_text": is_clear, "here": self._here(), **self.authenticator.form}
+        return super()._render(login_error=error, username=username, **{**form, **ns})
 
     def _here(self) -> str:
         """Where the form is, for coming back after a change of the language."""
@@ -126,60 +136,6 @@ class LoginPage(LoginHandler):
     def _set_ticket(self, ticket: str) -> None:
         options = {"path": f"{self.hub.base_url}login", "samesite": "Lax", "max_age": TICKET_LIFE_S}
         self._set_cookie(TICKET_COOKIE, ticket, encrypted=False, **options)
-
-
-class EnrolPage(LoginPage):
-    """Set up the one-time password: the key once, as a QR code and as text, and the first code. Nobody is logged in yet."""
-
-    async def get(self) -> None:
-        """Show the key of the login that is under way."""
-        if self.current_user:
-            self.redirect(self.get_next_url(self.current_user))
-            return
-        await self._show()
-
-    async def post(self) -> None:
-        """Check the first code, and log in."""
-        ticket = self.get_cookie(TICKET_COOKIE) or ""
-        code = self.get_body_argument("otp", "", strip=True)
-        try:
-            answer = await self.authenticator.service.login_step(ticket, "confirm", code=code)
-        except BackendUnavailable as exc:
-            await self._show(503, exc.message)
-            return
-        except BackendAIError as exc:
-            await self._give_up(exc)
-            return
-        if answer["outcome"] == "ok":
-            await self._enter(Identity.from_json(answer["identity"]), answer.get("next", ""))
-        else:
-            await self._show(403, i18n.translate(language_of(self), answer["message"], answer["params"]))
-
-    async def _show(self, status: int = 200, error: str = "") -> None:
-        ticket = self.get_cookie(TICKET_COOKIE) or ""
-        if not ticket:
-            self.redirect(f"{self.hub.base_url}login")
-            return
-        try:
-            step = await self.authenticator.service.login_step(ticket, "show")
-        except BackendUnavailable as exc:
-            await self._again(503, exc.message, "")
-            return
-        except BackendAIError as exc:
-            await self._give_up(exc)
-            return
-        self.set_status(status)
-        message = i18n.translate(language_of(self), error) if error else ""
-        page = {"step": step, "error": message, "here": f"{self.hub.base_url}login/enrol", "xsrf": self.xsrf_token.decode("ascii")}
-        self.finish(await self.render_template("login_enrol.html", **page))
-
-    async def _give_up(self, error: BackendAIError) -> None:
-        """The ticket is no longer good: begin again with the form."""
-        self.clear_cookie(TICKET_COOKIE, path=f"{self.hub.base_url}login")
-        await self._again(410 if isinstance(error, NotFound) else error.status, i18n.explain(language_of(self), error), "")
-
-    def _here(self) -> str:
-        return f"{self.hub.base_url}login"
 
 
 class LanguageHandler(BaseHandler):
@@ -198,6 +154,5 @@ class LanguageHandler(BaseHandler):
 
 default_handlers = [
     (r"/login", LoginPage),
-    (r"/login/enrol", EnrolPage),
     (r"/language", LanguageHandler),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 LONGEST_S = 60.0
@@ -41,3 +42,27 @@ def source_net(address: str) -> str:
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
     return str(ipaddress.ip_network(f"{ip}/{24 if ip.version == 4 else 64}", strict=False))
+
+
+def find_source(peer: str, forwarded: str, trusted: Iterable[str]) -> str:
+    """Where a request comes from: the nearest address that is no proxy of the site.
+
+    ``peer`` is who connected ("" for a socket of this machine), ``forwarded`` the whole ``X-Forwarded-For``: everybody may begin it,
+    and each proxy adds at its end whom it heard. ``trusted`` are addresses and networks. What is no address counts as said by a
+    stranger.
+    """
+    networks = [ipaddress.ip_network(text, strict=False) for text in trusted]
+    source = peer
+    for said in reversed([text.strip() for text in forwarded.split(",") if text.strip()]):
+        if source and not _is_in(source, networks):
+            break
+        source = said
+    return source
+
+
+def _is_in(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in network for network in networks if ip.version == network.version)

@@ -92,6 +92,11 @@ def count_failure(db: Session, key: str, allowance: Allowance, at: datetime) -> 
     return row.count
 
 
+def count_failures(db: Session, key: str) -> int:
+    """How many failures of a key count."""
+    return db.scalar(select(LoginFailure.count).where(LoginFailure.key == key)) or 0
+
+
 def _seconds(until: datetime | None, at: datetime) -> float:
     return max(0.0, (until - at).total_seconds()) if until else 0.0
 

@@ -138,7 +138,9 @@ def code_of(secret: bytes, ahead: int = 0) -> str:
 async def service(hub: Hub, sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Service]:  # noqa: F811
     database = tmp_path / "backendai.sqlite"
     shutil.copy(sqlite_template, database)
-    settings = BackendAI(state_dir=str(hub.state), database_url=f"sqlite:///{database}", site_name="Test site", local_posix=False)
+    settings = BackendAI(
+        state_dir=str(hub.state), database_url=f"sqlite:///{database}", site_name="Test site", local_posix=False, login_pace_s=0
+    )
     settings.project_groups = {"physics": "quarks"}
     settings.admin_users = ["boss"]
     db, people = Database(settings.database_url), identity.connect(settings)

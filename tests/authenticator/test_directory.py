@@ -45,6 +45,7 @@ async def make_service(hub: Hub, sqlite_template: Path, tmp_path: Path) -> Async
             "ldap_group_base": lab.LDAP_GROUP_BASE,
             "project_groups": {"prj001": "physics", "prj003": "chemistry"},
             "admin_groups": ["jhub-admins"],
+            "login_pace_s": 0,
             **changes,
         }
         settings = BackendAI(**fields)
@@ -68,10 +69,12 @@ async def test_first_login_with_ldap(
 ) -> None:
     make_service(ldap_servers=[lab.LDAPS_URL] if name == "kim01" else [lab.LDAP_URL])
     await browser.login(name.upper(), lab.password("UPPER" if name == "upper" else name))
-    assert browser.location == "/hub/login/enrol", browser.text
+    assert browser.location == "/hub/login/step", browser.text
     page = await browser.open(browser.location)
     secret = base64.b32decode(page.select_one("#otp-key").get_text().replace(" ", ""))
     await browser.submit("otp", otp=code_of(secret))
+    await browser.open(browser.location)
+    await browser.submit("_xsrf")
     assert await browser.is_logged_in()
     model = await hub_api(hub, f"/users/{name}")
     assert (sorted(model["groups"]), model["admin"]) == (groups, admin)
@@ -80,11 +83,25 @@ async def test_first_login_with_ldap(
     assert browser.status == 302
 
 
-async def test_who_must_change_the_password_stays_out(browser: Browser, make_service: Callable[..., Service], hub: Hub) -> None:
+async def test_who_must_change_the_password_hears_what_the_directory_wants(
+    browser: Browser, make_service: Callable[..., Service], hub: Hub
+) -> None:
     make_service()
     await browser.login("jang05", lab.password("jang05"))
-    assert (browser.status, "Change your password first" in browser.error) == (403, True)
+    assert (browser.status, browser.location) == (302, "/hub/login/step")
+    await browser.open(browser.location)
+    assert browser.page.select_one("[name=new]")["autocomplete"] == "new-password"
+    for new, again, words in [
+        ("a long new word", "another", "The new password was not typed the same twice."),
+        ("", "", "Type the current password and the new one."),
+        ("kurz", "kurz", "The new password is too short."),
+    ]:
+        await browser.submit("new", old=lab.password("jang05"), new=new, again=again)
+        assert (browser.status, words in browser.error) == (403, True), browser.error
+    await browser.submit("new", old="wrong", new="a long new word", again="a long new word")
+    assert (browser.status, "The current password is not right." in browser.error) == (403, True), browser.error
     assert await hub_api(hub, "/users/jang05") is None
+    assert not await browser.is_logged_in()
 
 
 async def test_a_silent_directory_stops_nobody_else(

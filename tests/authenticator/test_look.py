@@ -59,7 +59,7 @@ async def test_the_first_login(context: BrowserContext, hub: Hub, service: Servi
     await page.fill("[name=password]", PASSWORD)
     await page.click("form.card button[type=submit]")
     await page.wait_for_selector("#otp-key", state="attached")
-    assert page.url == f"{hub.url}/hub/login/enrol"
+    assert page.url == f"{hub.url}/hub/login/step"
     qr = await page.locator("main svg").bounding_box()
     assert qr
     assert 150 <= qr["width"] <= 300
@@ -69,5 +69,9 @@ async def test_the_first_login(context: BrowserContext, hub: Hub, service: Servi
     secret = base64.b32decode((await page.inner_text("#otp-key")).replace(" ", "").replace("\n", ""))
     await page.fill("[name=otp]", code_of(secret))
     await page.keyboard.press("Enter")
+    await page.wait_for_selector("#recovery-codes li")
+    await page.screenshot(path=SCREENSHOTS / f"login-recovery-{label}.png", full_page=True)
+    assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    await page.click("form.card button[type=submit]")
     await page.wait_for_url(f"{hub.url}/hub/token")
     assert trouble == []

@@ -87,7 +87,7 @@ async def test_without_xsrf_nothing_happens(browser: Browser, service: Service) 
     await browser.open("/hub/login", "POST", data=fields)
     assert (browser.status, browser.error) == (403, "This form is too old. Try again.")
     assert not await browser.is_logged_in()
-    for path in ("/hub/login/enrol", "/hub/language"):
+    for path in ("/hub/login/step", "/hub/language"):
         await browser.open(path, "POST", data={"otp": "123456", "language": "ko"})
         assert browser.status == 403
 
@@ -118,12 +118,12 @@ async def test_next_never_leaves_the_hub(browser: Browser, service: Service, tar
 async def test_first_login_sets_up_the_one_time_password(browser: Browser, service: Service, hub: Hub) -> None:
     await service.add_person("fred", with_token=False)
     await browser.login("fred", query="?next=%2Fhub%2Ftoken")
-    assert (browser.status, browser.location) == (302, "/hub/login/enrol")
+    assert (browser.status, browser.location) == (302, "/hub/login/step")
     ticket = next(cookie for cookie in browser.headers.getall("Set-Cookie") if cookie.startswith("backendai-login-ticket="))
     assert "HttpOnly" in ticket
     assert "Path=/hub/login" in ticket
     assert "SameSite=Lax" in ticket
-    page = await browser.open("/hub/login/enrol")
+    page = await browser.open("/hub/login/step")
     assert browser.headers["Cache-Control"] == "no-store"
     assert page.select_one("svg path")
     assert page.select_one("a[href^='otpauth://totp/Test%20site:fred?secret=']")
@@ -131,13 +131,21 @@ async def test_first_login_sets_up_the_one_time_password(browser: Browser, servi
     # Nobody is known to the hub and nobody is logged in before the last step.
     assert await hub_api(hub, "/users/fred") is None
     assert not await browser.is_logged_in()
-    await browser.open("/hub/login/enrol")
+    await browser.open("/hub/login/step")
     secret = base64.b32decode(key.replace(" ", ""))
     await browser.submit("otp", otp="000000" if code_of(secret) != "000000" else "000001")
     assert (browser.status, browser.error.startswith("This code is not right")) == (403, True)
     assert browser.page.select_one("#otp-key").get_text() == key
     code = code_of(secret)
     await browser.submit("otp", otp=f"{code[:3]} {code[3:]}")
+    assert (browser.status, browser.location) == (302, "/hub/login/step")
+    # The recovery codes stay until they are kept, and nobody is logged in before.
+    shown = [[item.get_text() for item in (await browser.open("/hub/login/step")).select("#recovery-codes li")] for _ in range(2)]
+    assert shown[0] == shown[1]
+    assert len(set(shown[0])) == 10
+    assert not await browser.is_logged_in()
+    await browser.open("/hub/login/step")
+    await browser.submit("_xsrf")
     assert (browser.status, browser.location) == (302, "/hub/token")
     assert await browser.is_logged_in()
     assert "backendai-login-ticket" not in browser.cookies()
@@ -149,22 +157,23 @@ async def test_a_ticket_is_good_once_and_for_its_browser(browser: Browser, servi
     await service.add_person("gina", with_token=False)
     await browser.login("gina")
     ticket = browser.cookies()["backendai-login-ticket"]
-    page = await browser.open("/hub/login/enrol")
+    page = await browser.open("/hub/login/step")
     secret = base64.b32decode(page.select_one("#otp-key").get_text().replace(" ", ""))
     await browser.submit("otp", otp=code_of(secret))
-    assert browser.status == 302
+    await browser.open("/hub/login/step")
+    await browser.submit("_xsrf")
     await browser.open("/hub/logout")
     browser.http.cookie_jar.update_cookies({"backendai-login-ticket": ticket})
-    await browser.open("/hub/login/enrol")
+    await browser.open("/hub/login/step")
     assert (browser.status, browser.error) == (410, "This login took too long or was finished already. Log in again.")
     assert browser.page.select_one("[name=username]")
     browser.http.cookie_jar.update_cookies({"backendai-login-ticket": "made-up"})
-    await browser.open("/hub/login/enrol")
+    await browser.open("/hub/login/step")
     assert browser.status == 410
 
 
 async def test_enrolment_without_a_ticket_leads_to_the_form(browser: Browser, service: Service) -> None:
-    await browser.open("/hub/login/enrol")
+    await browser.open("/hub/login/step")
     assert (browser.status, browser.location) == (302, "/hub/login")
 
 

@@ -111,7 +111,7 @@ async def test_while_the_service_says_nothing(slurm, other, researchers):
             assert await look_around(other, login, HUB) >= ROUNDS
             assert not login.done()
         page = await login
-        assert page.url.endswith("/hub/login/enrol"), words(page)
+        assert page.url.endswith("/hub/login/step"), words(page)
         status, answer = await start
         assert status in {201, 202, 503}, answer
     await user.end_all()
@@ -123,7 +123,7 @@ async def log_in_first(newcomer):
 
 
 async def is_let_in(newcomer) -> bool:
-    return (await log_in_first(newcomer)).url.endswith("/hub/login/enrol")
+    return (await log_in_first(newcomer)).url.endswith("/hub/login/step")
 
 
 def is_running(program: Path) -> bool:

@@ -121,13 +121,15 @@ async def enrol(visitor: Visitor, name: str) -> None:
     await page.goto(visitor.stack.url)
     await visitor.shoot("login")
     await visitor.fill_login(name)
-    await page.wait_for_url("**/hub/login/enrol")
+    await page.wait_for_url("**/hub/login/step")
     await expect(page.locator("main svg")).to_be_visible()
     await page.click("details summary")
     await visitor.shoot("login-enrol")
     key = base64.b32decode((await page.inner_text("#otp-key")).replace(" ", "").replace("\n", ""))
     await page.fill("#otp", otp.code_at(key, otp.step_of(time.time())))
     await page.press("#otp", "Enter")
+    await expect(page.locator("#recovery-codes li")).to_have_count(10)
+    await page.click("form.card button[type=submit]")
     await visitor.until_launch()
 
 

@@ -38,7 +38,7 @@ SOURCE = {"source": "10.0.0.1", "next_url": ""}
 @pytest_asyncio.fixture
 async def service(settings: BackendAI, database: Database) -> AsyncIterator[ServiceClient]:  # noqa: F811
     """A client of the private listener with the embedded directory: ada has a token, bob has none."""
-    settings.local_posix = False
+    settings.local_posix, settings.login_pace_s = False, 0
     crypt = Crypt(settings.read_secret("crypt"))
     for name in ("ada", "bob"):
         await database.run(users.set_local_account, name, HASH, name.title())
@@ -77,10 +77,13 @@ async def test_refused(service: ServiceClient) -> None:
 async def test_enrolment(service: ServiceClient) -> None:
     answer = await service.login("bob", "right", "", source="10.0.0.1", next_url="/hub/home")
     shown = await service.login_step(answer["ticket"], "show")
-    assert set(shown) == {"step", "secret", "uri", "svg", "username"}
+    assert set(shown) == {"step", "secret", "uri", "svg", "username", "until"}
     secret = otp.parse_secret(shown["secret"])
     step = otp.step_of(time.time())
-    answer = await service.login_step(answer["ticket"], "confirm", code=otp.code_at(secret, step))
+    answer = await service.login_step(answer["ticket"], "confirm", otp=otp.code_at(secret, step))
+    assert (answer["outcome"], answer["step"]) == ("step", "recovery")
+    assert len((await service.login_step(answer["ticket"], "show"))["codes"]) == 10
+    answer = await service.login_step(answer["ticket"], "confirm")
     assert (answer["outcome"], answer["next"]) == ("ok", "/hub/home")
 
 

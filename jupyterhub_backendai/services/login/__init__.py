@@ -1,13 +1,12 @@
 """Logging in: the whole decision, in one place. The hub's login pages ask it over the private listener."""
 
-from .attempts import HAS_TOKEN, MUST_CHANGE, NOT_ALLOWED, REFUSED, TICKET_OVER, WAIT, WRONG_CODE, Attempt
+from .attempts import HAS_TOKEN, NOT_ALLOWED, REFUSED, TICKET_OVER, WAIT, WRONG_CODE, Attempt
 from .desk import Desk
 from .handlers import LoginHandler, LoginStepHandler
-from .identities import IdentityHandler, get_identity
+from .identities import IdentityDesk, IdentityHandler
 
 __all__ = [
     "HAS_TOKEN",
-    "MUST_CHANGE",
     "NOT_ALLOWED",
     "REFUSED",
     "TICKET_OVER",
@@ -15,7 +14,7 @@ __all__ = [
     "WRONG_CODE",
     "Attempt",
     "Desk",
-    "get_identity",
+    "IdentityDesk",
     "private_handlers",
 ]
 

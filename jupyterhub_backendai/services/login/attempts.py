@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from ...core import throttle
-from ...core.identity import LocalAccount
+from ...core.identity import LocalAccount, Role
 from ...core.names import fold_name, is_name
 from ...errors import N_
 from ...store import otp as tokens
+from ...store.notes import Note
 
 REFUSED = N_("The user name, the password or the one-time password is not right.")
 WAIT = N_("Too many attempts. Wait %(seconds)s seconds and try again.")
 NOT_ALLOWED = N_("Your account may not use this site. Ask your centre's help desk.")
-MUST_CHANGE = N_("Change your password first: your centre asks for a new one. Then log in again.")
 WRONG_CODE = N_("This code is not right. Wait for the next one, and check that your phone's clock is right.")
 TICKET_OVER = N_("This login took too long or was finished already. Log in again.")
 HAS_TOKEN = N_("Your one-time password was set up already. Log in again with it.")
@@ -25,8 +27,8 @@ class Attempt:
     """What somebody typed, and where they come from and want to go."""
 
     username: str
-    password: str
-    otp: str
+    password: str = field(repr=False)
+    otp: str = field(repr=False)
     source: str
     next: str = ""
 
@@ -37,30 +39,50 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the database knows before the directory is asked."""
+    """What the database knows of somebody: before the directory is asked, and again at each step."""
 
-    wait_s: float
+    wait_s: float = 0.0
     account: LocalAccount | None = None
     token: tokens.Token | None = None
+    recovery_salt: str = ""
+    notes: tuple[Note, ...] = ()
+    role: Role = Role.USER
 
 
 class Refused(Exception):
-    """No login. ``reason`` is the true one, for the audit log; the message is what may be said."""
+    """No login. ``reason`` is the true one, for the audit log; the message is what may be said.
 
-    def __init__(self, reason: str, message: str = REFUSED) -> None:
+    ``is_final``: the steps that were done so far are worth nothing either. ``said`` is what a server of the centre said itself.
+    """
+
+    def __init__(
+        self, reason: str, message: str = REFUSED, *, is_final: bool = False, said: str = "", params: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.message = reason, message
+        self.reason, self.message, self.is_final, self.said, self.params = reason, message, is_final, said, dict(params or {})
 
 
-def person_key(attempt: Attempt) -> str:
+class Throttled(Exception):
+    """Not even looked at: somebody has to wait."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(wait_s)
+        self.wait_s = wait_s
+
+    def to_answer(self) -> dict[str, Any]:
+        """What the login page is told."""
+        return {"outcome": "refused", "message": WAIT, "params": {"seconds": max(1, round(self.wait_s))}, "throttled": True}
+
+
+def person_key(name: str) -> str:
     """What a person's failures are counted under."""
     # Hashed, because what was typed may be longer than the column, or a password in the wrong field.
-    return f"user:{attempt.name}" if is_name(attempt.name) else f"name:{hash_text(attempt.name)}"
+    return f"user:{name}" if is_name(name) else f"name:{hash_text(name)}"
 
 
-def source_key(attempt: Attempt) -> str:
+def source_key(source: str) -> str:
     """What a network's failures are counted under."""
-    return f"source:{throttle.source_net(attempt.source)}"
+    return f"source:{throttle.source_net(source)}"
 
 
 def hash_text(text: str) -> str:

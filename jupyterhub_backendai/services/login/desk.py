@@ -1,103 +1,109 @@
-"""Logging in: the whole decision, in one place. The hub's login pages ask it over the private listener.
+"""The login's decision: who comes in, who has to take a step first, and who stays out.
 
-Directory first, then the one-time password, then the rows. Whatever was wrong, the answer is the same; the true reason goes into
-the audit log. A part that does not answer is an error of its own and never a way in.
+Directory first, then the one-time password, then the steps, then the rows. Whatever was wrong, the answer is the same and takes the
+same time; the true reason goes into the audit log. A part that does not answer is an error of its own and never a way in.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
-import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ...config import BackendAI
-from ...core import otp
-from ...core.identity import PasswordCheck, Person
+from ...core.identity import MUST_CHANGE
 from ...core.mapping import Mapped, map_person
-from ...errors import BackendUnavailable, Forbidden, NotFound
+from ...errors import BackendUnavailable, Forbidden, InvalidParameters, NotFound
 from ...identity import Directory
+from ...identity.factors import SecondFactor
 from ...store import logins
-from ...store import otp as tokens
 from ...store.crypt import Crypt
 from ...store.database import Database
 from ...store.models import now
 from ...store.safe import new_keypair
 from .. import metrics
-from . import records
-from .attempts import MUST_CHANGE, NOT_ALLOWED, TICKET_OVER, WAIT, WRONG_CODE, Attempt, Known, Refused, hash_text, person_key
+from . import records, tickets
+from .attempts import NOT_ALLOWED, TICKET_OVER, Attempt, Refused, Throttled, hash_text, person_key
+from .codes import Codes
+from .flow import Flow, Work
 from .rules import make_rules
-from .tickets import draw_qr
+from .steps import Step, make_steps
 
 log = logging.getLogger("backendai")
 
 CLEAN_EVERY_S = 3600
+FORMS = ("one-page", "two-step")
 
 
 class Desk:
     """Where logins are decided. One per process; it keeps nothing but the parts it works with."""
 
-    def __init__(self, settings: BackendAI, db: Database, people: Directory, crypt: Crypt) -> None:
+    def __init__(self, settings: BackendAI, db: Database, people: Directory, crypt: Crypt, factor: SecondFactor | None = None) -> None:
+        if settings.otp_form not in FORMS:
+            raise InvalidParameters("c.BackendAI.otp_form: %(name)s is neither `one-page` nor `two-step`.", name=settings.otp_form)
         self._settings, self._db, self._people, self._crypt = settings, db, people, crypt
         self._rules = make_rules(settings)
+        self._codes = Codes(settings, db, crypt, factor)
+        self._steps = {step.name: step for step in make_steps(settings, db, people, crypt, self._codes, self._rules)}
         self._cleaned = float("-inf")
 
     # -- a password
 
     async def login(self, attempt: Attempt) -> dict[str, Any]:
         """Decide about a name, a password and a code: the answers of ``client.ServiceClient.login``."""
+        started = time.monotonic()
         known = await self._db.run_exclusive(records.begin, attempt, now())
         if known.wait_s > 0:
             metrics.LOGINS.labels("throttled").inc()
-            return {"outcome": "refused", "message": WAIT, "params": {"seconds": max(1, round(known.wait_s))}, "throttled": True}
+            return Throttled(known.wait_s).to_answer()
+        flow = Flow(attempt.name, attempt.source, attempt.next, known=known)
         try:
-            checked = await self._people.check(attempt.name, attempt.password, known.account)
-            answer = await self._decide(attempt, known, checked)
+            await self._check_password(flow, attempt.password)
+            await self._check_code(flow, attempt.otp)
+            answer = await self._advance(flow)
         except Refused as refusal:
-            await self._db.run_exclusive(records.refuse, attempt, refusal.reason, now())
-            metrics.LOGINS.labels("refused").inc()
-            answer = {"outcome": "refused", "message": refusal.message, "params": {}}
+            await self._db.run_exclusive(records.refuse, flow.name, flow.source, refusal.reason, now())
+            answer = _refuse(refusal)
         except BackendUnavailable:
             metrics.LOGINS.labels("unavailable").inc()
-            await self._take_back(attempt)
+            await self._take_back(flow)
             raise
         await self._clean()
+        return await self._even_out(answer, started)
+
+    async def _check_password(self, flow: Flow, password: str) -> None:
+        if self._codes.joins_password:
+            flow.password = password
+            return
+        flow.take(await self._people.check(flow.name, password, flow.known.account))
+        if self._codes.wants_password:
+            flow.password = password
+        if flow.person is not None and flow.reason and flow.reason not in MUST_CHANGE:
+            raise Refused(flow.reason)
+        if flow.person is None and not (self._is_two_step and self._codes.are_asked(flow)):
+            raise Refused(flow.reason)
+
+    @property
+    def _is_two_step(self) -> bool:
+        # A server that sends its code when it is asked cannot be asked about a wrong password.
+        return self._settings.otp_form == "two-step" and not self._codes.asks_first
+
+    async def _check_code(self, flow: Flow, typed: str) -> None:
+        if self._codes.are_asked(flow) and (typed or not self._is_two_step):
+            await self._codes.check(flow, typed)
+
+    async def _even_out(self, answer: dict[str, Any], started: float) -> dict[str, Any]:
+        """Keep the answers of all failures back until the same moment: the time taken must not say what was wrong."""
+        pace = self._settings.login_pace_s
+        if pace > 0 and (answer["outcome"] == "refused" or answer.get("step") in records.WITHOUT_PROOF):
+            await asyncio.sleep(pace - (time.monotonic() - started) % pace)
         return answer
 
-    async def _decide(self, attempt: Attempt, known: Known, checked: PasswordCheck) -> dict[str, Any]:
-        person = checked.person
-        if person is None:
-            raise Refused(checked.reason)
-        if self._settings.otp_required and known.token is not None:
-            await self._check_code(attempt, known.token)
-        mapped = map_person(person, self._rules)
-        if checked.reason:
-            raise Refused(checked.reason, MUST_CHANGE)
-        if not mapped.is_allowed:
-            raise Refused("not-allowed", NOT_ALLOWED)
-        if self._settings.otp_required and known.token is None:
-            return await self._enrol(attempt, person)
+    async def _take_back(self, flow: Flow) -> None:
         try:
-            identity = await self._db.run_exclusive(records.finish, self._entry(person, mapped), attempt, now())
-        except Forbidden as exc:
-            raise Refused("closed-here", exc.message) from exc
-        metrics.LOGINS.labels("ok").inc()
-        return {"outcome": "ok", "identity": identity.to_json()}
-
-    async def _check_code(self, attempt: Attempt, token: tokens.Token) -> None:
-        """Take the code. Only who knows the password gets here, so a stranger's guesses use nobody's codes up."""
-        secret = otp.parse_secret(self._crypt.decrypt(token.secret, tokens.purpose(attempt.name)))
-        at = time.time()
-        step = otp.find_step(secret, attempt.otp, at, drift=token.drift)
-        if step is None:
-            raise Refused("wrong-code" if attempt.otp else "no-code")
-        if not await self._db.run(tokens.consume_step, attempt.name, step, otp.drift_of(step, at)):
-            raise Refused("used-code")
-
-    async def _take_back(self, attempt: Attempt) -> None:
-        try:
-            await self._db.run(logins.take_back_failure, person_key(attempt))
+            await self._db.run(logins.take_back_failure, person_key(flow.name))
         except BackendUnavailable:
             log.warning("A failure that was none stays counted: the database is away")
 
@@ -106,52 +112,74 @@ class Desk:
             self._cleaned = time.monotonic()
             await self._db.run(logins.remove_stale, now())
 
-    def _entry(self, person: Person, mapped: Mapped) -> records.Entry:
-        access_key, secret_key = new_keypair()
-        encrypted = self._crypt.encrypt(secret_key, f"keypair:{access_key}")
-        return records.Entry(person, mapped, self._rules.managed_projects(), (access_key, encrypted))
-
     # -- the steps after it
-
-    async def _enrol(self, attempt: Attempt, person: Person) -> dict[str, Any]:
-        """A ticket for setting up the one-time password; the key exists only in it until a code confirms it."""
-        browser = secrets.token_urlsafe(32)
-        ticket_id = hash_text(browser)
-        secret = otp.format_secret(secrets.token_bytes(otp.SECRET_BYTES))
-        payload = json.dumps({"secret": secret, "person": person.to_json(), "source": attempt.source})
-        ticket = logins.Ticket(ticket_id, person.name, "enrol", attempt.next, self._crypt.encrypt(payload, f"ticket:{ticket_id}"))
-        await self._db.run_exclusive(records.keep_ticket, ticket, attempt, now())
-        metrics.LOGINS.labels("step").inc()
-        return {"outcome": "step", "step": "enrol", "ticket": browser}
 
     async def show_step(self, browser_ticket: str) -> dict[str, Any]:
         """What the page of a step shows. Raises NotFound for a ticket that is no longer good."""
-        ticket, payload = await self._find_ticket(browser_ticket)
-        secret = otp.parse_secret(payload["secret"])
-        uri = otp.build_uri(secret, ticket.user_name, self._settings.site_name)
-        return {"step": ticket.step, "secret": payload["secret"], "uri": uri, "svg": draw_qr(uri), "username": ticket.user_name}
+        flow, step = await self._open(browser_ticket)
+        return {"step": step.name, "username": flow.name, **step.show(flow)}
 
-    async def confirm_step(self, browser_ticket: str, code: str) -> dict[str, Any]:
-        """Finish a step: the first code of a new token. The answers of :meth:`login`, plus ``next``."""
-        ticket, payload = await self._find_ticket(browser_ticket)
-        person = Person.from_json(payload["person"])
-        attempt = Attempt(ticket.user_name, "", "", payload["source"], ticket.next)
-        at = time.time()
-        step = otp.find_step(otp.parse_secret(payload["secret"]), code, at)
-        if step is None:
-            await self._db.run_exclusive(records.refuse_code, ticket, attempt, now())
-            metrics.LOGINS.labels("refused").inc()
-            return {"outcome": "refused", "message": WRONG_CODE, "params": {}}
-        encrypted = self._crypt.encrypt(payload["secret"], tokens.purpose(person.name))
-        entry = self._entry(person, map_person(person, self._rules))
-        new_token = records.NewToken(ticket.id, encrypted, step, otp.drift_of(step, at))
-        identity = await self._db.run_exclusive(records.finish_enrolment, entry, attempt, new_token, now())
-        metrics.LOGINS.labels("ok").inc()
-        return {"outcome": "ok", "identity": identity.to_json(), "next": ticket.next}
+    async def confirm_step(self, browser_ticket: str, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Finish a step. The answers of :meth:`login`, plus ``next``; one that is ``over`` begins anew. Raises NotFound."""
+        started = time.monotonic()
+        flow, step = await self._open(browser_ticket)
+        try:
+            work = await step.confirm(flow, fields)
+            answer = await self._advance(flow, work)
+        except Throttled as wait:
+            metrics.LOGINS.labels("throttled").inc()
+            return wait.to_answer()
+        except Refused as refusal:
+            is_over = await self._db.run_exclusive(records.refuse_step, flow, refusal.reason, refusal.is_final, now())
+            answer = {**_refuse(refusal), "over": is_over}
+        return await self._even_out(answer, started) if step.name in records.WITHOUT_PROOF else answer
 
-    async def _find_ticket(self, browser_ticket: str) -> tuple[logins.Ticket, dict[str, Any]]:
+    async def _open(self, browser_ticket: str) -> tuple[Flow, Step]:
         ticket = await self._db.run(logins.get_ticket, hash_text(browser_ticket), now())
-        if ticket is None or ticket.step != "enrol":
+        if ticket is None or ticket.step not in self._steps:
             raise NotFound(TICKET_OVER)
-        payload: dict[str, Any] = json.loads(self._crypt.decrypt(ticket.payload, f"ticket:{ticket.id}"))
-        return ticket, payload
+        flow = tickets.unseal(self._crypt, ticket)
+        flow.known = await self._db.run(records.look_up, flow.name)
+        return flow, self._steps[ticket.step]
+
+    async def _advance(self, flow: Flow, work: Work | None = None) -> dict[str, Any]:
+        """On to the first step that this login still needs, or in. Never back: an enrolment's new token is not asked for at once."""
+        names = list(self._steps)
+        for name in names[names.index(flow.step) if flow.step else 0 :]:
+            step = self._steps[name]
+            if step.name not in records.WITHOUT_PROOF:
+                self._check_allowed(flow)
+            if await step.is_needed(flow):
+                return await self._hand_ticket(flow, step, work)
+        return await self._finish(flow, work)
+
+    def _check_allowed(self, flow: Flow) -> Mapped:
+        mapped = map_person(flow.find_person(), self._rules)
+        if not mapped.is_allowed:
+            raise Refused("not-allowed", NOT_ALLOWED, is_final=True)
+        return mapped
+
+    async def _hand_ticket(self, flow: Flow, step: Step, work: Work | None) -> dict[str, Any]:
+        flow.step, flow.data = step.name, await step.begin(flow)
+        browser, ticket = tickets.seal(self._crypt, flow)
+        await self._db.run_exclusive(records.move_on, flow, ticket, work, now())
+        metrics.LOGINS.labels("step").inc()
+        return {"outcome": "step", "step": step.name, "ticket": browser}
+
+    async def _finish(self, flow: Flow, work: Work | None) -> dict[str, Any]:
+        access_key, secret_key = new_keypair()
+        encrypted = self._crypt.encrypt(secret_key, f"keypair:{access_key}")
+        mapped = self._check_allowed(flow)
+        entry = records.Entry(flow.find_person(), mapped, self._rules.managed_projects(), (access_key, encrypted))
+        try:
+            identity = await self._db.run_exclusive(records.finish, flow, entry, work, now())
+        except Forbidden as exc:
+            raise Refused("closed-here", exc.message, is_final=True) from exc
+        metrics.LOGINS.labels("ok").inc()
+        return {"outcome": "ok", "identity": identity.to_json(), "next": flow.next}
+
+
+def _refuse(refusal: Refused) -> dict[str, Any]:
+    metrics.LOGINS.labels("refused").inc()
+    answer = {"outcome": "refused", "message": refusal.message, "params": refusal.params}
+    return {**answer, "said": refusal.said} if refusal.said else answer

@@ -12,6 +12,7 @@ from .attempts import Attempt
 from .desk import Desk
 
 MAX_FIELD = 1024
+_OWN = frozenset({"ticket", "action"})
 
 
 class LoginHandler(PrivateHandler):
@@ -25,7 +26,7 @@ class LoginHandler(PrivateHandler):
 
 
 class LoginStepHandler(PrivateHandler):
-    """``POST /private/login/step`` with ticket and action: ``show``, or ``confirm`` with code."""
+    """``POST /private/login/step`` with ticket and action: ``show``, or ``confirm`` with the fields of the step's page."""
 
     async def post(self) -> None:
         body = self.read_body()
@@ -33,7 +34,7 @@ class LoginStepHandler(PrivateHandler):
         if action == "show":
             self.answer(await find_desk(self).show_step(ticket))
         elif action == "confirm":
-            self.answer(await find_desk(self).confirm_step(ticket, _read_text(body, "code")))
+            self.answer(await find_desk(self).confirm_step(ticket, {name: _read_text(body, name) for name in body if name not in _OWN}))
         else:
             raise InvalidParameters(N_("The request could not be read."))
 
@@ -53,6 +54,7 @@ def find_desk(handler: PrivateHandler) -> Desk:
     """The desk of this process, made once."""
     parts = handler.application.settings
     if "login_desk" not in parts:
-        parts["login_desk"] = Desk(handler.config, handler.db, handler.people, Crypt(handler.config.read_secret("crypt")))
+        crypt = Crypt(handler.config.read_secret("crypt"))
+        parts["login_desk"] = Desk(handler.config, handler.db, handler.people, crypt, parts.get("factor"))
     desk: Desk = parts["login_desk"]
     return desk

@@ -1,15 +1,29 @@
-"""Tickets of logins that wait for a step: what is in them, and what their pages draw."""
+"""Tickets of logins that wait for a step: the browser has a random word, the database its hash and the sealed rest."""
 
 from __future__ import annotations
 
-import io
+import json
+import secrets
+from datetime import timedelta
 
-import segno
+from ...store import logins
+from ...store.crypt import Crypt
+from .attempts import hash_text
+from .flow import Flow
+
+LIFE = timedelta(minutes=10)
 
 
-def draw_qr(uri: str) -> str:
-    """The address as an SVG that stands in the page. Dark on white, whatever the page's colours are: phones want it so."""
-    out = io.BytesIO()
-    code = segno.make(uri, error="m", micro=False)
-    code.save(out, kind="svg", scale=4, border=4, dark="#000", light="#fff", xmldecl=False, svgns=False, nl=False)
-    return out.getvalue().decode()
+def seal(crypt: Crypt, flow: Flow) -> tuple[str, logins.Ticket]:
+    """A new ticket: what the browser gets, and the row."""
+    browser = secrets.token_urlsafe(32)
+    ticket_id = hash_text(browser)
+    payload = crypt.encrypt(json.dumps(flow.to_json()), f"ticket:{ticket_id}")
+    return browser, logins.Ticket(ticket_id, flow.name, flow.step, flow.next, payload)
+
+
+def unseal(crypt: Crypt, ticket: logins.Ticket) -> Flow:
+    """The inverse of :func:`seal`."""
+    flow = Flow.from_json(json.loads(crypt.decrypt(ticket.payload, f"ticket:{ticket.id}")))
+    flow.step, flow.ticket_id = ticket.step, ticket.id
+    return flow
