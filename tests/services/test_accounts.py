@@ -1,0 +1,426 @@
+"""Signing up, confirming an address and a forgotten password, on both databases and with a real mail server."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import select, update
+
+from jupyterhub_backendai.config import BackendAI
+from jupyterhub_backendai.core.identity import Person, Role, UserStatus
+from jupyterhub_backendai.core.mapping import Mapped
+from jupyterhub_backendai.errors import BackendAIError, Forbidden, InvalidParameters, NotFound, TooManyRequests
+from jupyterhub_backendai.identity.local import verify
+from jupyterhub_backendai.identity.mail import make_mailer
+from jupyterhub_backendai.services import accounts as service
+from jupyterhub_backendai.services.accounts import AccountDesk, check_settings
+from jupyterhub_backendai.store import accounts, mapping, models, users
+from jupyterhub_backendai.store.database import Database
+from jupyterhub_backendai.store.models import now
+from tests.databases import database, database_url, postgres_url, sqlite_template  # noqa: F401 - fixtures
+from tests.smtp import MailServer, mail_server, text_of
+
+PASSWORD = "good-pass1"
+FORM = {"username": "Ada", "email": "Ada@Example.org", "display_name": " Ada  Lovelace ", "password": PASSWORD, "again": PASSWORD}
+SOURCE = "10.0.0.1"
+LINK = re.compile(r"https://hub\.example\.org/hub/account/(\w+)\?token=([\w-]+)")
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2's real cost is for tests/identity."""
+    from argon2 import PasswordHasher
+
+    monkeypatch.setattr("jupyterhub_backendai.identity.local._hasher", PasswordHasher(1, 8, 1))
+
+
+@pytest_asyncio.fixture
+async def sqlite_db(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Database]:  # noqa: F811
+    """For what no database is different about."""
+    shutil.copy(sqlite_template, tmp_path / "one.sqlite")
+    opened = Database(f"sqlite:///{tmp_path / 'one.sqlite'}")
+    yield opened
+    await opened.close()
+
+
+@dataclass
+class Counter:
+    """A desk with a database, a mail server, and short ways to use them."""
+
+    desk: AccountDesk
+    db: Database
+    mail: MailServer
+    settings: BackendAI
+
+    async def sign_up(self, source: str = SOURCE, language: str = "en", **fields: str) -> dict[str, Any]:
+        return await self.desk.sign_up({**FORM, **fields}, source, language)
+
+    async def wrong(self, **fields: str) -> dict[str, str]:
+        """What is wrong with a form, by field."""
+        with pytest.raises(InvalidParameters) as caught:
+            await self.sign_up(**fields)
+        return {violation.field: violation.rule for violation in caught.value.violations}
+
+    async def status(self, name: str) -> str:
+        return (await self.db.run(lambda db: db.scalar(select(models.User.status).where(models.User.name == name)))).value
+
+    async def token(self, count: int, kind: str) -> str:
+        """The word of the link in the newest of so many mails."""
+        await self.desk.finish()
+        found = LINK.search(text_of((await self.mail.mails(count))[-1]))
+        assert found
+        assert found.group(1) == kind
+        return found.group(2)
+
+    async def log_in(self, name: str) -> Any:
+        """What the login makes of somebody whose password was right."""
+        mapped = Mapped(True, Role.USER, "default", ("default",))
+        return await self.db.run_exclusive(mapping.sync_login, Person(name), mapped, frozenset(), ("AKIA" + "X" * 16, "x"), now())
+
+
+@asynccontextmanager
+async def counter(db: Database, **settings: Any) -> AsyncIterator[Counter]:
+    async with mail_server() as server:
+        defaults = {"mail_server": server.address, "mail_tls": "none", "mail_from": "hub@example.org", "site_name": "Test"}
+        defaults |= {"public_hub_url": "https://hub.example.org/hub/", "sign_up": True, "forgotten_password": True, "directory": "local"}
+        made = BackendAI(**{**defaults, **settings})
+        check_settings(made)
+        mailer = make_mailer(made)
+        desk = AccountDesk(made, db, mailer)
+        yield Counter(desk, db, server, made)
+        await desk.finish()
+        await mailer.close()
+
+
+# -- signing up
+
+
+async def test_an_account_at_once(database: Database) -> None:  # noqa: F811
+    async with counter(database) as at:
+        assert await at.sign_up() == {"outcome": "done"}
+        account = await database.run(users.get_local_account, "ada")
+        assert verify(account.password_hash, PASSWORD)
+        assert (account.email, account.display_name, account.has_signed_up) == ("ada@example.org", "Ada Lovelace", True)
+        assert await at.status("ada") == "active"
+        identity = await database.run(users.get_identity, "ada")
+        assert (identity.domain, identity.is_admin, identity.role.value) == ("default", False, "user")
+        assert at.mail.came == []
+
+
+async def test_off_is_not_there(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up=False, forgotten_password=False) as at:
+        with pytest.raises(NotFound):
+            await at.sign_up()
+        with pytest.raises(NotFound):
+            await at.desk.forget_password("ada", SOURCE, "en")
+
+
+async def test_everything_wrong_is_said_at_once(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_terms={"en": "Be kind."}, sign_up_invitation_required=True) as at:
+        bad = {"username": "a b", "email": "nobody", "display_name": "x" * 65, "password": "short", "again": "other"}
+        assert set(await at.wrong(**bad)) == {"username", "email", "display_name", "password", "again", "invitation", "agrees"}
+        assert await database.run(users.list_local_accounts) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("username", ""),
+        ("username", "x" * 65),
+        ("username", "root"),
+        ("username", "ADMIN"),
+        ("username", "boss"),
+        ("username", "../etc"),
+        ("email", "x" * 60 + "@y.kr"),
+        ("email", "ada@exämple.org"),
+        ("email", "a@b.kr\nBcc: c@d.kr"),
+        ("email", "a@b@c.kr"),
+        ("password", "no-digit-here"),
+        ("password", "nospecial1"),
+        ("password", "a-1" * 400),
+        ("again", "good-pass2"),
+    ],
+)
+async def test_what_is_not_taken(sqlite_db: Database, field: str, value: str) -> None:
+    async with counter(sqlite_db, admin_users=["Boss"]) as at:
+        fields = {"again": value} if field == "password" else {}
+        assert field in await at.wrong(**{field: value, **fields})
+
+
+async def test_a_name_or_address_that_somebody_has(database: Database) -> None:  # noqa: F811
+    async with counter(database) as at:
+        await at.sign_up()
+        assert await at.wrong() == {"username": "taken", "email": "taken"}
+        assert await at.wrong(email="new@example.org", username="ＡＤＡ ") == {"username": "taken"}
+        assert await at.wrong(username="bob", email=" ADA@example.ORG") == {"email": "taken"}
+        # somebody whom the administrator made without a password
+        await database.run(lambda db: db.add(models.User(name="carol", email="Carol@x.kr", domain="default")))
+        assert await at.wrong(username="carol", email="c@d.kr") == {"username": "taken"}
+        assert await at.wrong(username="eve", email="carol@x.kr") == {"email": "taken"}
+
+
+async def test_one_of_twenty_at_once(database: Database) -> None:  # noqa: F811
+    async with counter(database) as at:
+        answers = await asyncio.gather(*(at.sign_up(username=f"ada{n % 2}") for n in range(20)), return_exceptions=True)
+        assert [answer for answer in answers if not isinstance(answer, InvalidParameters)] == [{"outcome": "done"}]
+        assert len(await database.run(users.list_local_accounts)) == 1
+
+
+async def test_terms_that_were_agreed_to_are_known(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_terms={"en": "Be kind.", "ko": "친절히."}) as at:
+        assert await at.wrong() == {"agrees": "required"}
+        await at.sign_up(agrees="1")
+        kept = await database.run(lambda db: db.get(models.LocalAccount, "ada").agreed_terms)
+        assert len(kept) == 64
+
+
+# -- confirming the address
+
+
+async def test_a_mailed_link_confirms_the_address(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_verification_required=True) as at:
+        assert await at.sign_up(language="ko") == {"outcome": "verify"}
+        token = await at.token(1, "verify")
+        assert at.mail.came[0]["To"] == "ada@example.org"
+        assert await at.status("ada") == "before-verification"
+        with pytest.raises(Forbidden):
+            await at.log_in("ada")
+        assert await at.desk.show_link(token, "verify", SOURCE) == {"name": "ada"}  # looking uses nothing up
+        with pytest.raises(NotFound):
+            await at.desk.show_link(token, "reset", SOURCE)
+        assert await at.desk.verify(token, SOURCE) == {"outcome": "done", "name": "ada"}
+        with pytest.raises(NotFound):
+            await at.desk.verify(token, SOURCE)
+        assert (await at.log_in("ada")).is_active
+
+
+async def test_a_link_is_good_once_and_not_for_ever(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_verification_required=True) as at:
+        await at.sign_up()
+        token = await at.token(1, "verify")
+        answers = await asyncio.gather(*(at.desk.verify(token, f"10.0.{n}.1") for n in range(10)), return_exceptions=True)
+        assert sum(not isinstance(answer, NotFound) for answer in answers) == 1
+        await at.sign_up(username="bob", email="bob@example.org")
+        token = await at.token(2, "verify")
+        await database.run(lambda db: db.execute(update(models.AccountLink).values(expires_at=now())))
+        with pytest.raises(NotFound):
+            await at.desk.verify(token, SOURCE)
+        for wrong in ("", "x", token[:-1], "é" * 100):
+            with pytest.raises(NotFound):
+                await at.desk.verify(wrong, "10.9.9.9")
+
+
+async def test_with_verification_nobody_learns_whose_an_address_is(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_verification_required=True) as at:
+        await at.sign_up()
+        await at.desk.verify(await at.token(1, "verify"), SOURCE)
+        assert await at.sign_up(username="eve") == {"outcome": "verify"}
+        await at.desk.finish()
+        told = text_of((await at.mail.mails(2))[1])
+        assert "ada" in told
+        assert "token" not in told
+        assert await database.run(users.get_local_account, "eve") is None
+
+
+async def test_a_link_that_nobody_opened_gives_name_and_address_back(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_verification_required=True) as at:
+        await at.sign_up()
+        token = await at.token(1, "verify")
+        assert await at.wrong(email="new@example.org") == {"username": "taken"}
+        long_ago = now() - timedelta(days=3)
+        await database.run(lambda db: db.execute(update(models.LocalAccount).values(signed_up_at=long_ago)))
+        assert await at.sign_up(email="new@example.org") == {"outcome": "verify"}
+        assert (await database.run(users.get_local_account, "ada")).email == "new@example.org"
+        with pytest.raises(NotFound):  # the old link is nobody's
+            await at.desk.verify(token, SOURCE)
+
+
+# -- approval and invitation
+
+
+async def test_approval_is_asked_for_and_told(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_approval_required=True, sign_up_notify=["boss@example.org"]) as at:
+        assert await at.sign_up(language="en") == {"outcome": "approval"}
+        (asked,) = await at.mail.mails(1)
+        assert asked["To"] == "boss@example.org"
+        assert "https://hub.example.org/services/backendai/admin/users/ada" in text_of(asked)
+        with pytest.raises(Forbidden):
+            await at.log_in("ada")
+        await database.run(users.set_status, "ada", UserStatus.ACTIVE)
+        # as many services as there are tell it once
+        running = [asyncio.create_task(at.desk.run()) for _ in range(3)]
+        await at.mail.mails(2)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        told = (await at.mail.mails(2))[1:]
+        assert [mail["To"] for mail in told] == ["ada@example.org"]
+        assert "https://hub.example.org/hub/login" in text_of(told[0])
+        assert (await at.log_in("ada")).is_active
+
+
+async def test_link_and_approval_both(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_approval_required=True, sign_up_verification_required=True, sign_up_notify=["b@x.kr"]) as at:
+        await at.sign_up()
+        token = await at.token(1, "verify")
+        assert await at.desk.verify(token, SOURCE) == {"outcome": "approval", "name": "ada"}
+        assert (await at.mail.mails(2))[1]["To"] == "b@x.kr"
+        assert await at.status("ada") == "before-verification"
+
+
+async def invite(db: Database, word: str = "WORD", **fields: Any) -> None:
+    values = {"token_hash": service._digest(word), "domain": "default", **fields}
+    await db.run(users.insert_missing, models.Domain, name=values["domain"], description="", is_active=True, created_at=now())
+    await db.run(lambda db: db.add(models.SignUpInvitation(**values)))
+
+
+async def test_an_invitation_is_for_so_many(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_invitation_required=True) as at:
+        assert await at.wrong() == {"invitation": "required"}
+        assert await at.wrong(invitation="nothing") == {"invitation": "unknown"}
+        await invite(database, max_uses=2)
+        words = [at.sign_up(username=f"p{n}", email=f"p{n}@x.kr", invitation="wo-rd ") for n in range(5)]
+        answers = await asyncio.gather(*words, return_exceptions=True)
+        assert answers.count({"outcome": "done"}) == 2
+        assert len(await database.run(users.list_local_accounts)) == 2
+
+
+async def test_an_invitation_says_where_and_to_whom(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_invitation_required=True) as at:
+        await database.run(lambda db: db.add(models.Domain(name="physics")))
+        await database.run(lambda db: db.add(models.Project(domain="physics", name="quarks")))
+        await invite(database, domain="physics", projects=["quarks", "gone"], email="Ada@example.org", expires_at=now() + timedelta(days=1))
+        assert await at.wrong(username="eve", email="eve@x.kr", invitation="WORD") == {"invitation": "unknown"}
+        await at.sign_up(invitation="WORD")
+        identity = await database.run(users.get_identity, "ada")
+        assert (identity.domain, identity.projects) == ("physics", ("quarks",))
+        assert (await at.log_in("ada")).domain == "physics"
+        await invite(database, "LATE", expires_at=now() - timedelta(seconds=1))
+        assert await at.wrong(username="bob", email="b@x.kr", invitation="LATE") == {"invitation": "unknown"}
+
+
+async def test_who_guesses_words_waits(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_invitation_required=True) as at:
+        for n in range(10):
+            await at.wrong(invitation=f"guess{n}")
+        with pytest.raises(TooManyRequests):
+            await asyncio.gather(*(at.sign_up(invitation=f"more{n}") for n in range(3)))
+
+
+# -- a forgotten password
+
+
+async def test_a_new_password_by_mail(database: Database) -> None:  # noqa: F811
+    async with counter(database) as at:
+        await at.sign_up()
+        for typed in (" ADA ", "ada@EXAMPLE.org"):
+            await at.desk.forget_password(typed, SOURCE, "en")
+            await at.desk.finish()
+        first, second = [LINK.search(text_of(mail)).group(2) for mail in await at.mail.mails(2)]
+        assert {mail["To"] for mail in at.mail.came} == {"ada@example.org"}
+        with pytest.raises(InvalidParameters):
+            await at.desk.reset_password(first, "weak", "weak", SOURCE)
+        assert await at.desk.reset_password(first, "other-pass1", "other-pass1", SOURCE) == "ada"
+        account = await database.run(users.get_local_account, "ada")
+        assert verify(account.password_hash, "other-pass1")
+        for token in (first, second):  # the other link is over too
+            with pytest.raises(NotFound):
+                await at.desk.reset_password(token, PASSWORD, PASSWORD, SOURCE)
+        assert "changed" in (await at.mail.mails(3))[2]["Subject"]
+
+
+async def test_nobody_learns_who_is_there(database: Database) -> None:  # noqa: F811
+    async with counter(database) as at:
+        await at.sign_up()
+        for typed in ("nobody", "nobody@example.org", "", "ada\n", "%", "x" * 900):
+            assert await at.desk.forget_password(typed, SOURCE, "en") is None
+        await at.desk.finish()
+        assert at.mail.came == []
+
+
+async def test_no_way_back_for_who_is_closed(database: Database) -> None:  # noqa: F811
+    async with counter(database) as at:
+        await at.sign_up()
+        await at.desk.forget_password("ada", SOURCE, "en")
+        token = await at.token(1, "reset")
+        await database.run(users.set_status, "ada", UserStatus.INACTIVE)
+        await at.desk.forget_password("ada", SOURCE, "en")
+        await at.desk.finish()
+        assert len(at.mail.came) == 1
+        await database.run(lambda db: db.execute(update(models.LocalAccount).values(is_active=False)))
+        with pytest.raises(NotFound):
+            await at.desk.reset_password(token, "other-pass1", "other-pass1", SOURCE)
+
+
+async def test_a_changed_address_voids_the_link(database: Database) -> None:  # noqa: F811
+    async with counter(database) as at:
+        await at.sign_up()
+        await at.desk.forget_password("ada", SOURCE, "en")
+        token = await at.token(1, "reset")
+        await database.run(lambda db: db.execute(update(models.LocalAccount).values(email="new@example.org")))
+        with pytest.raises(NotFound):
+            await at.desk.reset_password(token, "other-pass1", "other-pass1", SOURCE)
+
+
+async def test_nobody_fills_a_mailbox(database: Database) -> None:  # noqa: F811
+    async with counter(database) as at:
+        await at.sign_up()
+        for n in range(9):
+            await at.desk.forget_password("ada", f"10.0.{n}.1", "en")
+            await at.desk.finish()
+        assert len(await at.mail.mails(5)) == 5
+        with pytest.raises(TooManyRequests):
+            await asyncio.gather(*(at.desk.forget_password("nobody", SOURCE, "en") for _ in range(25)))
+
+
+async def test_who_never_opened_the_first_link_gets_it_again(database: Database) -> None:  # noqa: F811
+    async with counter(database, sign_up_verification_required=True) as at:
+        await at.sign_up()
+        await at.token(1, "verify")
+        await at.desk.forget_password("ada", SOURCE, "en")
+        assert await at.desk.verify(await at.token(2, "verify"), SOURCE) == {"outcome": "done", "name": "ada"}
+
+
+async def test_mail_in_korean(sqlite_db: Database) -> None:
+    async with counter(sqlite_db, sign_up_verification_required=True) as at:
+        await at.sign_up(language="ko")
+        await at.token(1, "verify")
+        assert at.mail.came[0]["Subject"].startswith("Test: ")
+
+
+async def test_a_mail_server_that_is_away_stops_nobody(sqlite_db: Database) -> None:
+    async with counter(sqlite_db, sign_up_verification_required=True, mail_server="127.0.0.1:1") as at:
+        assert await at.sign_up() == {"outcome": "verify"}
+        await at.desk.forget_password("ada", SOURCE, "en")
+        await at.desk.finish()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sign_up": True, "directory": "ldap"},
+        {"forgotten_password": True, "mail_server": ""},
+        {"sign_up_verification_required": True, "public_hub_url": ""},
+    ],
+)
+async def test_settings_that_cannot_work(settings: dict[str, Any]) -> None:
+    defaults = {"mail_server": "localhost:25", "mail_from": "a@b.kr", "public_hub_url": "https://x/hub/"}
+    with pytest.raises(BackendAIError):
+        check_settings(BackendAI(**{**defaults, **settings}))
+
+
+async def test_old_links_are_forgotten(database: Database) -> None:  # noqa: F811
+    at = now()
+    await database.run_exclusive(accounts.add_link, "x" * 64, "reset", "ada", "a@b.kr", at - timedelta(days=2))
+    await database.run(accounts.remove_stale_links, at)
+    assert await database.run(lambda db: db.scalar(select(models.AccountLink.id))) is None
