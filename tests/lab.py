@@ -18,10 +18,12 @@ from jupyterhub_backendai.core import otp
 BASE = Path(os.environ.get("BACKENDAI_LAB") or "/var/tmp/backendai-lab")
 
 LDAP_URL, LDAPS_URL = "ldap://127.0.0.1:3890", "ldaps://127.0.0.1:3891"
+BIG_LDAPS_URL = "ldaps://127.0.0.1:3893"
 LDAP_CA = BASE / "ldap" / "tls" / "ca.pem"
 LDAP_BIND_DN, LDAP_BIND_PASSWORD = "cn=hub,ou=services,dc=cm,dc=cluster", "hub-secret"
 LDAP_USER_BASE, LDAP_GROUP_BASE = "ou=people,dc=cm,dc=cluster", "ou=project,dc=cm,dc=cluster"
 RADIUS_SERVER, RADIUS_SECRET = "127.0.0.1:18120", "radius-secret"
+PRIVACYIDEA_URL, PRIVACYIDEA_DATABASE = "https://127.0.0.1:5443", BASE / "privacyidea" / "privacyidea.sqlite"
 PAM_KEYS = BASE / "pam" / "users"
 POSTGRES_URL = "postgresql+psycopg://backendai:backendai@127.0.0.1:54329/backendai_test"
 REGISTRY_URL = "http://127.0.0.1:5055"
@@ -38,7 +40,7 @@ def password(uid: str) -> str:
 
 
 def code(uid: str, step: int = 0) -> str:
-    """The one-time password of one of the lab's people who have one (park01 to park03; choi02, jung02, lim02, kang02), some steps from now."""
+    """A one-time password of somebody who has one (script/lib/lab: people.py, privacyidea.py), some steps from now."""
     seed = hashlib.sha1(f"seed-{uid}".encode()).hexdigest()[:20].encode()
     return otp.code_at(seed, otp.step_of(time.time()) + step)
 
@@ -88,8 +90,16 @@ def _radius() -> str:
             return "RADIUS is down (script/lab up radius)"
 
 
+def _privacyidea() -> str:
+    return "" if _listens(5443) else "privacyIDEA is down (script/lab up privacyidea)"
+
+
 def _pam() -> str:
     return "" if Path("/etc/pam.d/backendai-lab-code").exists() and os.geteuid() == 0 else "no PAM services (script/lab up pam)"
+
+
+def _bigldap() -> str:
+    return "" if LDAP_CA.is_file() and _listens(3893) else "the large LDAP is down (script/lab up bigldap)"
 
 
 def _postgres() -> str:
@@ -111,8 +121,10 @@ def _root() -> str:
 _PROBES = {
     "slurm": _slurm,
     "ldap": _ldap,
+    "bigldap": _bigldap,
     "radius": _radius,
     "pam": _pam,
+    "privacyidea": _privacyidea,
     "postgres": _postgres,
     "registry": _registry,
     "browser": _browser,

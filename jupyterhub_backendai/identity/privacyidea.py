@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 MAX_ANSWER = 256 * 1024
 _UNKNOWN_USER = 904
+_NOTHING_ASSIGNED = "The user has no tokens assigned"  # not translated, for we ask in no language
 
 
 class _NoAnswer(Exception):
@@ -90,15 +91,23 @@ class PrivacyIdea:
         try:
             # A redirect would carry the password to wherever it leads.
             async with self._http.post(f"{server}/validate/check", data=fields, headers=headers, allow_redirects=False) as response:
-                body = await response.content.read(MAX_ANSWER)
-                answer = json.loads(body)
+                answer = json.loads(await _read_body(response))
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise _NoAnswer(f"{type(exc).__name__} {exc}") from exc
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise _NoAnswer(f"HTTP status {response.status} without JSON") from exc
         if response.status >= 500 or not isinstance(answer, dict) or not isinstance(answer.get("result"), dict):
             raise _NoAnswer(f"HTTP status {response.status}")
         return response.status, answer
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    while piece := await response.content.read(MAX_ANSWER):
+        body += piece
+        if len(body) > MAX_ANSWER:
+            raise _NoAnswer("an answer without end")
+    return body
 
 
 def _read_answer(status: int, answer: dict[str, Any]) -> FactorAnswer:
@@ -117,6 +126,8 @@ def _read_answer(status: int, answer: dict[str, Any]) -> FactorAnswer:
     # Older servers do not say in a word which kind of answer this is.
     if result.get("authentication", "CHALLENGE") == "CHALLENGE" and detail.get("transaction_id"):
         return FactorAnswer("challenge", "challenge", plain_message(str(detail.get("message") or "")), str(detail["transaction_id"]))
+    if detail.get("message") == _NOTHING_ASSIGNED:
+        return FactorAnswer("enrol", "no-token")
     return FactorAnswer("refused", "wrong-code")
 
 
