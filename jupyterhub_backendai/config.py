@@ -118,7 +118,8 @@ class BackendAI(Configurable):
     ldap_attributes = List(Unicode(), config=True, help="More attributes to read, for the rules of mapping.")
     ldap_group_base = Unicode("", config=True, help="Where groups are; empty: no groups are looked for.")
     ldap_group_filter = Unicode(
-        "(|(member={dn})(uniqueMember={dn})(memberUid={name})(&(objectClass=posixGroup)(gidNumber={gid})))",
+        "(|(&(|(objectClass=groupOfNames)(objectClass=groupOfMembers)(objectClass=group))(member={dn}))"
+        "(&(objectClass=groupOfUniqueNames)(uniqueMember={dn}))(&(objectClass=posixGroup)(|(memberUid={name})(gidNumber={gid}))))",
         config=True,
         help="Filter that finds a person's groups; {gid} is the primary group, {primary_sid} Active Directory's.",
     )

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 COOL_DOWN_S, LONGEST_COOL_DOWN_S, SHORT_COOL_DOWN_S = 5.0, 40.0, 1.0
 KEPT_S = 60.0  # firewalls forget connections that say nothing
 _SIZE_LIMIT = 4
-_PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"
+_PASSWORD_MODIFY = "1.3.6.1.4.1.4203.1.11.1"  # noqa: S105 - the operation of RFC 3062
 _TLS_VERSIONS = {"1.0": ssl.TLSVersion.TLSv1, "1.1": ssl.TLSVersion.TLSv1_1, "1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 

@@ -20,7 +20,11 @@ MAX_GROUPS = 1000
 MAX_DEPTH = 20
 AT_ONCE = 50
 NESTED = ("no", "follow", "in-chain")
-_GROUP_OF_GROUPS = "(|(member={dn})(uniqueMember={dn}))"
+# Each with its classes: a server without an index of uniqueMember would look through all of its entries otherwise.
+_OF_GROUPS = {
+    "member": "(|(objectClass=groupOfNames)(objectClass=groupOfMembers)(objectClass=group))",
+    "uniqueMember": "(objectClass=groupOfUniqueNames)",
+}
 _ESCAPE = re.compile(rb"\\([0-9a-fA-F]{2}|.)", re.DOTALL)
 _IN_CHAIN = "(member:1.2.840.113556.1.4.1941:={dn})"
 
@@ -69,9 +73,15 @@ def _follow(frontier: list[str], find_new: Callable[[str], list[str]]) -> None:
             return
         following: list[str] = []
         for start in range(0, len(frontier), AT_ONCE):
-            parts = [_GROUP_OF_GROUPS.replace("{dn}", escape_filter_chars(dn)) for dn in frontier[start : start + AT_ONCE]]
-            following += find_new(f"(|{''.join(parts)})")
+            following += find_new(_holding(frontier[start : start + AT_ONCE]))
         frontier = following
+
+
+def _holding(dns: list[str]) -> str:
+    """The filter of the groups that hold any of these."""
+    values = [escape_filter_chars(dn) for dn in dns]
+    parts = (f"(&{classes}(|{''.join(f'({member}={value})' for value in values)}))" for member, classes in _OF_GROUPS.items())
+    return f"(|{''.join(parts)})"
 
 
 def _fill(group_filter: str, entry: Entry) -> str:
