@@ -16,11 +16,13 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 
+from .core.nouns import NOUNS
 from .errors import N_, BackendAIError, Violation
 
 LANGUAGES = {"en": "English", "ko": "한국어"}
 DEFAULT_LANGUAGE = "en"
 COOKIE = "backendai-language"
+_NOUNS = {noun.singular.replace("_", " "): noun for noun in NOUNS.values()}
 _LOCALE = Path(__file__).parent / "locale"
 
 
@@ -40,7 +42,13 @@ def translations(language: str) -> Translations:
 def translate(language: str, message: str, params: Mapping[str, Any] | None = None) -> str:
     """A message of ours in a language, its named places filled in."""
     text: str = translations(language).gettext(message) if message else ""
-    return text % dict(params) if params else text
+    return text % name_noun(language, params) if params else text
+
+
+def name_noun(language: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters whose ``one`` is the kind of a thing in English (``resource group``), with that word in the reader's language."""
+    noun = _NOUNS.get(str(params.get("one", "")))
+    return {**params, "one": translate(language, noun.one)} if noun and language != DEFAULT_LANGUAGE else dict(params)
 
 
 def explain(language: str, error: BackendAIError | Violation) -> str:

@@ -9,7 +9,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 import jupyterhub_backendai
-from jupyterhub_backendai.errors import InvalidParameters, Violation
+from jupyterhub_backendai.errors import InvalidParameters, NotFound, Violation
 from jupyterhub_backendai.i18n import choose_language, explain, format_span, translate
 
 ROOT = Path(jupyterhub_backendai.__file__).parent
@@ -96,3 +96,10 @@ def test_errors_are_explained_with_their_values():
 )
 def test_lengths_of_time(seconds, english, korean):
     assert (format_span("en", seconds), format_span("ko", seconds)) == (english, korean)
+
+
+def test_things_are_called_as_in_their_tables():
+    missing = NotFound("There is no %(one)s %(key)s.", one="resource group", key="v100")
+    assert explain("en", missing) == "There is no resource group v100."
+    assert "resource group" not in explain("ko", missing)
+    assert "자원 그룹" in explain("ko", missing)

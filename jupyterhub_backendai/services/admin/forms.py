@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ... import i18n
@@ -90,11 +89,8 @@ class RecordPage(AdminHandler):
         return editable(noun, is_new=False, without=without)
 
     async def act(self, function: Any, *arguments: Any) -> Change:
-        """One change in one transaction. Raises Conflict for a race that the database decided."""
-        try:
-            change: Change = await self.db.run_exclusive(function, *arguments)
-        except IntegrityError as exc:
-            raise Conflict(N_("Somebody else changed this meanwhile. Look at it again, then change it.")) from exc
+        """One change in one transaction."""
+        change: Change = await self.db.run_exclusive(function, *arguments)
         return change
 
     async def forget(self, noun: Noun) -> None:

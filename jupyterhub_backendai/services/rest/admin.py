@@ -13,12 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy.exc import IntegrityError
-
 from ...core.identity import Actor, Role
 from ...core.nouns import NOUNS, Change, Kind, Noun, Query, Record, parse_query
 from ...core.nouns.values import parse_value
-from ...errors import N_, Conflict, InvalidParameters, NotFound, Violation
+from ...errors import N_, InvalidParameters, NotFound, Violation
 from ...store.records import RECORDS, Records
 from .. import csv_files
 from ..auth import administrative
@@ -98,10 +96,7 @@ class RecordVerbs(JSONHandler):
             raise WrongMethod
         records = RECORDS[noun.name]
         function: Any = {"create": records.add, "update": records.update, "delete": records.remove}[verb]
-        try:
-            change: Change = await self.db.run_exclusive(function, self.actor, *arguments)
-        except IntegrityError as exc:
-            raise Conflict(N_("Somebody else changed this meanwhile. Look at it again, then change it.")) from exc
+        change: Change = await self.db.run_exclusive(function, self.actor, *arguments)
         await forget(self.application.settings, noun)
         return change
 

@@ -6,10 +6,12 @@ A noun that needs more than its columns (members, passwords, uses) subclasses :c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import Select, func, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -19,6 +21,26 @@ from ...core.slots import KNOWN_SLOTS, SlotKind
 from ...errors import N_, AlreadyExists, Conflict, Forbidden, InvalidParameters, NotFound, Violation
 from .. import audit
 from ..models import Base, ResourceSlotType
+
+Act = TypeVar("Act", bound=Callable[..., Change])
+
+
+def in_order(act: Act) -> Act:
+    """Two acts that meet: what only the database notices is a Conflict as any other, raised before the act is over.
+
+    The transaction is broken then. Whoever goes on after it does each act in a savepoint.
+    """
+
+    @functools.wraps(act)
+    def run(self: Records, db: Session, *args: Any, **kwargs: Any) -> Change:
+        try:
+            change = act(self, db, *args, **kwargs)
+            db.flush()
+        except IntegrityError as exc:
+            raise Conflict(N_("Somebody else changed this meanwhile. Look at it again, then change it.")) from exc
+        return change
+
+    return run  # type: ignore[return-value]
 
 
 class Records:
@@ -99,6 +121,7 @@ class Records:
         """One record. Raises NotFound, also for what this person may not see."""
         return self._record(db, self._find_row(db, actor, key))
 
+    @in_order
     def add(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Change:
         """Make one from JSON-like data. Raises Forbidden, InvalidParameters with everything that is wrong, AlreadyExists."""
         self._require(actor, "create")
@@ -114,6 +137,7 @@ class Records:
         self._record_act(db, actor, "create", None, record)
         return Change(None, record, extras=self.list_extras(row))
 
+    @in_order
     def update(self, db: Session, actor: Actor, key: str, data: Mapping[str, Any], etag: str = "") -> Change:
         """Change the fields that ``data`` names. Raises Conflict when ``etag`` is not that of the record as it is now."""
         self._require(actor, "update")
@@ -134,6 +158,7 @@ class Records:
             self._record_act(db, actor, "update", before, after)
         return Change(before, after, self.count_people(db, row))
 
+    @in_order
     def remove(self, db: Session, actor: Actor, key: str) -> Change:
         """Take one away. Raises Conflict, saying by what, when it is in use."""
         self._require(actor, "delete")

@@ -15,7 +15,7 @@ from ...core.nouns.users import ONLY_SUPERADMINS, check_superadmin_only
 from ...errors import N_, Conflict, Violation
 from ..models import ComputeSession, Keypair, KeypairResourcePolicy, User
 from ..safe import find_safe
-from .base import Records, check_references
+from .base import Records, check_references, in_order
 
 _COLUMNS = ("is_active", "is_main", "rate_limit", "resource_policy")
 _OF_OWNER = {"user": User.name, "domain": User.domain}
@@ -38,6 +38,7 @@ class KeypairRecords(Records):
         owners = {row.id: {"user": row.name, "domain": row.domain} for row in people}
         return [{**values, **owners[row.user_id]} for row, values in zip(rows, super().values_of(db, rows), strict=True)]
 
+    @in_order
     def update(self, db: Session, actor: Actor, key: str, data: Mapping[str, Any], etag: str = "") -> Change:
         if self.noun.may(actor, "update"):
             # The owner before any keypair of theirs: two that become the main one at a time wait for each other in one order.

@@ -25,7 +25,7 @@ from ..models import (
     StorageHost,
     User,
 )
-from .base import Records, check_references
+from .base import Records, check_references, in_order
 
 # They limit the project or reach beyond the domain: a storage host, a group or a policy may give what the domain does not have.
 _SUPERADMINS: Mapping[str, Any] = {
@@ -61,6 +61,7 @@ class ProjectRecords(Records):
             for row, values in zip(rows, super().values_of(db, rows), strict=True)
         ]
 
+    @in_order
     def add(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Change:
         return super().add(db, actor, data if actor.is_superadmin else {"domain": actor.domain, **data})
 

@@ -16,7 +16,7 @@ from ...errors import N_, Violation
 from .. import active_logins, users
 from ..models import Domain, Keypair, LocalAccount, OTPToken, Project, ProjectMember, User, UserResourcePolicy
 from ..safe import find_safe, get_safe
-from .base import Records
+from .base import Records, in_order
 
 _CHECKED = ("name", "domain", "domain_source", "role", "role_source", "status", "resource_policy")
 # What the embedded directory would say at the next login.
@@ -56,6 +56,7 @@ class UserRecords(Records):
             for row, values in zip(rows, super().values_of(db, rows), strict=True)
         ]
 
+    @in_order
     def add(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Change:
         # Whoever sets somebody's password must not get a superadmin by a name that the configuration has.
         is_given = data.get("role", Role.USER.value) != Role.USER.value and "role_source" not in data
@@ -63,6 +64,7 @@ class UserRecords(Records):
             data = {**data, "role_source": "site"}
         return super().add(db, actor, data)
 
+    @in_order
     def update(self, db: Session, actor: Actor, key: str, data: Mapping[str, Any], etag: str = "") -> Change:
         if self.noun.may(actor, "update") and {"role", "status"} & set(data):
             self._lock_superadmins(db)  # before anybody's own row, so that two at a time wait for each other in one order
