@@ -1,0 +1,126 @@
+"""Password and code in one bind, against a real slapo-otp."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ldap3
+import pytest
+
+from jupyterhub_backendai.config import BackendAI
+from jupyterhub_backendai.core import otp
+from jupyterhub_backendai.errors import DirectoryUnavailable, InvalidParameters
+from jupyterhub_backendai.identity import make_factor
+from jupyterhub_backendai.identity.factors import FactorQuestion
+from tests import lab
+
+from .factors import Memory, ask
+
+pytestmark = pytest.mark.ldap
+SEED = b"0123456789abcdef0123"
+NAME, PASSWORD = "factor01", "Pa55w0rd!factor01"
+DN = f"uid={NAME},{lab.LDAP_USER_BASE}"
+TOKEN = f"cn=totp-{NAME},ou=otp,dc=cm,dc=cluster"
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def person() -> Iterator[None]:
+    """Somebody with a token of which no code was used, for as long as a test takes."""
+    root = ldap3.Connection(
+        ldap3.Server(lab.LDAPS_URL, get_info=ldap3.NONE), "cn=root,dc=cm,dc=cluster", "root-secret", auto_bind=True, raise_exceptions=True
+    )
+
+    def remove() -> None:
+        for dn in (DN, TOKEN):
+            with contextlib.suppress(ldap3.core.exceptions.LDAPNoSuchObjectResult):
+                root.delete(dn)
+
+    remove()
+    root.add(TOKEN, ["device", "oathTOTPToken"], {"oathTOTPParams": "cn=totp-params,ou=otp,dc=cm,dc=cluster", "oathSecret": SEED})
+    root.add(DN, ["inetOrgPerson", "oathTOTPUser"], {"cn": NAME, "sn": NAME, "userPassword": PASSWORD, "oathTOTPToken": TOKEN})
+    yield
+    remove()
+    root.unbind()
+
+
+@pytest.fixture
+def make_append(make_directory: Make, person: None) -> Make:
+    def make(memory: Memory | None = None, **changes: Any) -> Any:
+        settings = BackendAI(directory="ldap", otp_backend="ldap-append")
+        return make_factor(settings, make_directory(**changes), (memory or Memory()).take)
+
+    return make
+
+
+def code(step: int = 0) -> str:
+    return otp.code_at(SEED, otp.step_of(time.time()) + step)
+
+
+async def test_password_and_code(make_append: Make) -> None:
+    factor = make_append()
+    assert factor.joins_password
+    answer = await ask(factor, NAME, code)
+    assert (answer.outcome, answer.reason, answer.check.person.name) == ("ok", "", NAME)
+
+
+async def test_refusals(make_append: Make) -> None:
+    factor = make_append()
+    answers = {
+        "no code": await ask(factor, NAME, ""),
+        "no password": await ask(factor, NAME, code, password=""),
+        "wrong code": await ask(factor, NAME, "000000"),
+        "no number": await ask(factor, NAME, "x" * 100),
+        "unknown": await ask(factor, "nobody", code),
+    }
+    assert {what: (answer.outcome, answer.reason) for what, answer in answers.items()} == {
+        "no code": ("refused", "no-code"),
+        "no password": ("refused", "empty-password"),
+        "wrong code": ("refused", "wrong-password"),
+        "no number": ("refused", "wrong-code"),
+        "unknown": ("refused", "unknown"),
+    }
+    assert all(answer.check is None or answer.check.person is None for answer in answers.values())
+
+
+async def test_a_code_is_good_once(make_append: Make) -> None:
+    """The overlay sees to it; each of these remembers nothing of the others."""
+    while otp.step_of(time.time() + 5) != otp.step_of(time.time()):
+        await asyncio.sleep(0.1)  # all eight within one step
+    answers = await asyncio.gather(*(ask(make_append(), NAME, code()) for _ in range(4)))
+    assert sorted(answer.outcome for answer in answers) == ["ok", "refused", "refused", "refused"]
+
+
+async def test_somebody_without_a_token(make_append: Make) -> None:
+    """The password alone never does. What the site must do against the end of a password as the code is in docs/howto-otp.md."""
+    assert (await ask(make_append(), "kang04", "")).reason == "no-code"
+    assert (await ask(make_append(), "kang04", "123456")).outcome == "refused"
+    half, rest = lab.password("kang04")[:-2], lab.password("kang04")[-2:]
+    only_with_token = "(&(uid={name})(objectClass=oathTOTPUser))"
+    question = FactorQuestion("kang04", rest, half)
+    assert (await make_append().verify(question)).outcome == "ok"
+    assert (await make_append(ldap_user_filter=only_with_token).verify(question)).reason == "unknown"
+    assert (await ask(make_append(ldap_user_filter=only_with_token), NAME, code)).outcome == "ok"
+
+
+async def test_who_must_change_the_password(make_append: Make) -> None:
+    """jang05 has no token; the reason comes with the person, as from the directory itself."""
+    half, rest = lab.password("jang05")[:-2], lab.password("jang05")[-2:]
+    answer = await make_append().verify(FactorQuestion("jang05", rest, half))
+    assert (answer.outcome, answer.check.reason, answer.check.person.name) == ("ok", "must-change", "jang05")
+
+
+async def test_a_directory_that_is_away(make_append: Make) -> None:
+    with pytest.raises(DirectoryUnavailable):
+        await ask(make_append(ldap_servers=["ldap://127.0.0.1:9"]), NAME, code)
+
+
+def test_settings_that_cannot_work() -> None:
+    for settings in ({"otp_backend": "ldap-append", "directory": "local"}, {"otp_backend": "none"}):
+        with pytest.raises(InvalidParameters):
+            make_factor(BackendAI(**settings), None, Memory().take)
+    assert make_factor(BackendAI(), None, Memory().take) is None
