@@ -40,7 +40,8 @@ class ActiveLogins:
 
     async def open(self, service: ServiceClient, handler: Any, name: str) -> None:
         """Begin a login on the browser of this request, under a session id of its own. Call it before ``login_user``."""
-        before = handler.get_session_cookie() or ""
+        # Without this hub's own cookie the session id may be of another hub on the same host name: that login goes on.
+        before = (handler.get_session_cookie() or "") if handler.get_cookie(handler.hub.cookie_name) else ""
         days = handler.cookie_max_age_days or 14
         session = handler._session_id = secrets.token_hex(16)  # noqa: SLF001 - where the hub itself keeps a new one
         domain = {"domain": handler.domain} if handler.subdomain_host else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -53,17 +54,23 @@ class Hub:
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    state = tmp_path_factory.mktemp("hub")
+    with run_hub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def run_hub(state: Path, secrets_from: Path | None = None, **changes: str) -> Iterator[Hub]:
+    """A hub with its state in a directory of its own; ``changes`` are of its environment."""
     names = ("private", "cookie", "proxy", "oauth_state")
     secret_values = {**{name: secrets.token_hex(32) for name in names}, "crypt": Fernet.generate_key().decode()}
-    (state / "secrets.json").write_text(json.dumps(secret_values))
+    (state / "secrets.json").write_text(secrets_from.read_text() if secrets_from else json.dumps(secret_values))
     (state / "emergency").write_text(f"rescue:{hash_password(EMERGENCY_PASSWORD)}\n")
     for name in ("secrets.json", "emergency"):
         (state / name).chmod(0o600)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
-    environment = {**os.environ, "TEST_STATE": str(state), "TEST_PORT": str(port), "TEST_TOKEN": token}
+    environment = {**os.environ, "TEST_STATE": str(state), "TEST_PORT": str(port), "TEST_TOKEN": token, **changes}
     with (state / "hub.log").open("wb") as out:
         command = [sys.executable, "-m", "jupyterhub", "-f", str(CONFIG)]
         process = subprocess.Popen(command, env=environment, cwd=state, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)

@@ -30,7 +30,7 @@ class NoProxy(Proxy):
 
 
 c.BackendAI.state_dir = str(state)
-c.BackendAI.private_url = f"unix://{state / 'private.sock'}"
+c.BackendAI.private_url = f"unix://{os.environ.get('TEST_SERVICE') or state / 'private.sock'}"
 c.BackendAI.site_name = "Test site"
 c.BackendAI.emergency_admin_file = str(state / "emergency")
 c.JupyterHub.authenticator_class = "backendai"
@@ -38,6 +38,7 @@ c.Authenticator.auth_refresh_age = 1
 c.JupyterHub.spawner_class = "simple"
 c.JupyterHub.proxy_class = NoProxy
 c.JupyterHub.bind_url = c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{port}"
+c.JupyterHub.base_url = os.environ.get("TEST_BASE") or "/"
 c.JupyterHub.db_url = f"sqlite:///{state / 'hub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
 c.JupyterHub.template_paths = [str(TEMPLATES)]
