@@ -8,9 +8,10 @@ import email
 import email.policy
 import ipaddress
 import ssl
+import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
@@ -105,3 +106,18 @@ async def mail_server(
     kept.port = server.sockets[0].getsockname()[1]
     yield kept
     server.close()
+
+
+@contextmanager
+def mail_thread() -> Iterator[MailServer]:
+    """A running server in a thread of its own, for tests that wait without awaiting."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    context = mail_server()
+    try:
+        yield asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(5)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)

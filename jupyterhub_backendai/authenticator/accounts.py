@@ -42,6 +42,11 @@ class AccountPage(BaseHandler):
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
 
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        # The log of a fault has the whole address; the word of a link is nobody's to read there.
+        self.request.uri = self.request.path
+        super().log_exception(typ, value, tb)
+
     async def ask(self, act: str, **fields: str) -> dict[str, Any]:
         """One call of the service."""
         answer: dict[str, Any] = await self.authenticator.service.account(act, source=source_of(self), **fields)
@@ -132,7 +137,7 @@ class VerifyPage(AccountPage):
         try:
             answer = await self.ask("verify", token=self.read_token())
         except BackendAIError as exc:
-            await self.show(exc.status, exc, name="", token="")
+            await self.show(exc.status, exc, owner="", token="")
             return
         self.go_on("verified" if answer["outcome"] == "done" else "approval")
 
@@ -140,9 +145,9 @@ class VerifyPage(AccountPage):
         try:
             link = await self.ask("link", token=self.read_token(), kind=VERIFY)
         except BackendAIError as exc:
-            await self.show(exc.status, exc, name="", token="")
+            await self.show(exc.status, exc, owner="", token="")
             return
-        await self.show(name=link["name"], token=self.read_token())
+        await self.show(owner=link["name"], token=self.read_token())
 
 
 class ForgottenPage(AccountPage):
@@ -185,7 +190,7 @@ class ResetPage(AccountPage):
         except InvalidParameters as exc:
             await self._show(exc)
         except BackendAIError as exc:
-            await self.show(exc.status, exc, name="", token="")
+            await self.show(exc.status, exc, owner="", token="")
         else:
             self.go_on("reset")
 
@@ -194,11 +199,11 @@ class ResetPage(AccountPage):
         try:
             link = await self.ask("link", token=token, kind=RESET)
         except BackendAIError as exc:
-            await self.show(exc.status, exc, name="", token="")
+            await self.show(exc.status, exc, owner="", token="")
             return
         # After an error the address has no word in it, and a change of the language would lose it.
         here = f"{self.hub.base_url}account/reset?token={quote(token, safe='')}"
-        await self.show(error.status if error else 200, error, name=link["name"], token=token, here=here)
+        await self.show(error.status if error else 200, error, owner=link["name"], token=token, here=here)
 
 
 class DonePage(AccountPage):
