@@ -28,12 +28,15 @@ TOKEN = f"cn=totp-{NAME},ou=otp,dc=cm,dc=cluster"
 Make = Callable[..., Any]
 
 
+def connect_as_root() -> Any:
+    server = ldap3.Server(lab.LDAPS_URL, get_info=ldap3.NONE)
+    return ldap3.Connection(server, "cn=root,dc=cm,dc=cluster", "root-secret", auto_bind=True, raise_exceptions=True)
+
+
 @pytest.fixture
 def person() -> Iterator[None]:
     """Somebody with a token of which no code was used, for as long as a test takes."""
-    root = ldap3.Connection(
-        ldap3.Server(lab.LDAPS_URL, get_info=ldap3.NONE), "cn=root,dc=cm,dc=cluster", "root-secret", auto_bind=True, raise_exceptions=True
-    )
+    root = connect_as_root()
 
     def remove() -> None:
         for dn in (DN, TOKEN):
@@ -107,11 +110,15 @@ async def test_somebody_without_a_token(make_append: Make) -> None:
     assert (await ask(make_append(ldap_user_filter=only_with_token), NAME, code)).outcome == "ok"
 
 
-async def test_who_must_change_the_password(make_append: Make) -> None:
-    """jang05 has no token; the reason comes with the person, as from the directory itself."""
-    half, rest = lab.password("jang05")[:-2], lab.password("jang05")[-2:]
-    answer = await make_append().verify(FactorQuestion("jang05", rest, half))
-    assert (answer.outcome, answer.check.reason, answer.check.person.name) == ("ok", "must-change", "jang05")
+async def test_who_must_change_the_password(make_append: Make, make_directory: Make) -> None:
+    """The reason comes with the person, as from the directory itself; the old password goes with the next code."""
+    with connect_as_root() as root:
+        root.modify(DN, {"pwdReset": [(ldap3.MODIFY_REPLACE, ["TRUE"])]})
+    answer = await ask(make_append(), NAME, code)
+    assert (answer.outcome, answer.check.reason, answer.check.person.name) == ("ok", "must-change", NAME)
+    directory = make_directory()
+    assert not (await directory.change_password(NAME, PASSWORD, "An0ther!password")).ok
+    assert (await directory.change_password(NAME, PASSWORD + code(1), "An0ther!password")).ok
 
 
 async def test_a_directory_that_is_away(make_append: Make) -> None:
