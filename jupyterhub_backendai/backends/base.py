@@ -10,6 +10,7 @@ from ..core.identity import PosixAccount
 from ..core.nodes import Node
 from ..core.queues import QueueFigures
 from ..core.sessions import Admission, JobStatus
+from ..core.slots import SlotKind
 from ..errors import N_, Conflict
 
 
@@ -76,6 +77,10 @@ class Backend(ABC):
     @abstractmethod
     async def capacity(self) -> Mapping[str, QueueFigures]:
         """The live row of every queue of this engine, by the engine's own queue name (partition)."""
+
+    async def slot_kinds(self) -> Mapping[str, SlotKind]:
+        """What the engine hands out besides CPUs, memory and GPUs, by the slot's name, and how it is counted."""
+        return {}
 
     async def nodes(self) -> Sequence[Node]:
         """The engine's nodes as they are now, without our sessions; nothing where the engine does not tell."""

@@ -14,7 +14,7 @@ from ..core.identity import PosixAccount
 from ..core.nodes import Node
 from ..core.queues import QueueFigures
 from ..core.sessions import JobStatus
-from ..core.slots import CPU, CUDA_DEVICE, MEM
+from ..core.slots import CPU, CUDA_DEVICE, MEM, SlotKind
 from ..errors import (
     N_,
     BackendUnavailable,
@@ -27,7 +27,7 @@ from ..errors import (
     SubmitRefused,
 )
 from . import slurm_figures as figures
-from . import slurm_nodes
+from . import slurm_nodes, slurm_slots
 from . import slurm_parse as parse
 from .base import Backend, JobRequest
 from .commands import CommandResult, run
@@ -136,6 +136,13 @@ class SlurmBackend(Backend):
         _, command, _ = figures.build_commands(self._settings.slurm_bin)
         # thousands of nodes take a good part of a second
         return await asyncio.to_thread(slurm_nodes.parse_nodes, await self._ask(command))
+
+    async def slot_kinds(self) -> Mapping[str, SlotKind]:
+        """Generic resources (``gres.<name>``) and licences (``license.<name>``). Raises SchedulerUnavailable."""
+        _, command, _ = figures.build_commands(self._settings.slurm_bin)
+        gres = await asyncio.to_thread(slurm_slots.parse_gres_names, await self._ask(command))
+        licenses = slurm_slots.parse_license_names(await self._ask(slurm_slots.build_licenses(self._settings.slurm_bin)))
+        return slurm_slots.list_slots(gres, licenses)
 
     async def drain(self, node: str, reason: str) -> None:
         """Through the helper, where it was started with ``--allow-drain``; else Conflict with the command to type."""

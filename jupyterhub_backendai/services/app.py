@@ -43,6 +43,7 @@ from .queues import FiguresReader
 from .reconcile import Reconciler
 from .rescan import Rescanner
 from .schedule import Scheduler
+from .slot_types import SlotLearner
 
 log = logging.getLogger("backendai")
 MAX_BODY = 1024 * 1024
@@ -240,6 +241,7 @@ class Service:
             self.scheduler.run,
             self.batch_runner.run,
             self.idle.run,
+            SlotLearner(self.db, self.backends, self.groups).run,
             self.accounts.run,
         )
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]

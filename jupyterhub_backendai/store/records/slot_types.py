@@ -36,6 +36,8 @@ class SlotTypeRecords(Records):
         return check_slot_name(values["name"]) if row is None else []
 
     def check_removal(self, db: Session, actor: Actor, row: Any) -> None:  # noqa: ARG002
+        if row.engines:
+            raise Conflict(N_("The slot %(name)s is there because of: %(engines)s."), name=row.name, engines=", ".join(row.engines))
         uses: dict[str, int] = {}
         for column, *conditions in _USES:
             # The text of a row is JSON whose keys are names of slots.
