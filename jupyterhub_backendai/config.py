@@ -48,6 +48,10 @@ class BackendAI(Configurable):
         config=True,
         help="Addresses and networks of proxies whose `X-Forwarded-For` says where a request comes from.",
     )
+    directory_locks_after = Integer(
+        0, config=True, help="After how many wrong passwords the directory locks an account; we stay below. 0: it does not."
+    )
+    directory_locks_within_s = Float(300.0, config=True, help="Seconds after which the directory forgets wrong passwords.")
     login_pace_s = Float(
         0.5, config=True, help="Refusals are answered at multiples of this many seconds, so that the time taken says nothing; 0: at once."
     )

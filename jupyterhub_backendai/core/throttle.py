@@ -5,8 +5,20 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 LONGEST_S = 60.0
+LONGEST_DELAY_S = 5.0
+
+
+class Limit(Protocol):
+    """What may be got wrong."""
+
+    def count(self, failures: int, quiet_s: float) -> int:
+        """The failures that count after one more, ``quiet_s`` after the last."""
+
+    def wait_s(self, failures: int) -> float:
+        """Seconds until the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,21 +28,62 @@ class Allowance:
     free: int
     decay_s: float
 
+    def left(self, failures: int, quiet_s: float) -> int:
+        """The failures that still count, ``quiet_s`` after the last."""
+        return max(0, failures - int(max(0.0, quiet_s) // self.decay_s))
+
     def count(self, failures: int, quiet_s: float) -> int:
         """The failures that count after one more, ``quiet_s`` after the last. Never more than what the longest wait needs."""
-        return min(max(0, failures - int(max(0.0, quiet_s) // self.decay_s)) + 1, self.free + 6)
+        return min(self.left(failures, quiet_s) + 1, self.free + 6)
 
     def wait_s(self, failures: int) -> float:
         """Seconds until the next attempt: none for the first ones, then 1, 2, 4 … and never more than a minute."""
         return 0.0 if failures < self.free else min(LONGEST_S, 2.0 ** (failures - self.free))
 
+    def delay_s(self, failures: int) -> float:
+        """Seconds that an attempt is slowed down by where nobody may be made to wait: a quarter, a half … and never more than five."""
+        return 0.0 if failures < self.free else min(LONGEST_DELAY_S, 0.25 * 2.0 ** (failures - self.free))
 
-# A code has three of a million chances; a person who fails on and on gets one try a minute.
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """So many wrong passwords within ``within_s`` seconds of the last, so that the directory does not lock the account."""
+
+    most: int
+    within_s: float
+
+    def count(self, failures: int, quiet_s: float) -> int:
+        """The failures that count after one more: all of the window."""
+        return 1 if quiet_s >= self.within_s else failures + 1
+
+    def wait_s(self, failures: int) -> float:
+        """The whole window, once the budget is used up."""
+        return self.within_s if failures >= self.most else 0.0
+
+
+# A code has three of a million chances; a person who fails on and on from one network gets one try a minute.
 PERSON = Allowance(free=3, decay_s=60.0)
 # A whole class may sit behind one address.
 SOURCE = Allowance(free=30, decay_s=10.0)
+# One name, tried from networks where its owner never was; and all names together. Strangers are slowed down, nobody is locked out.
+STRANGERS = Allowance(free=20, decay_s=15.0)
+OVERALL = Allowance(free=300, decay_s=0.5)
+# Wrong codes after the right password, from networks where its owner never was: more are refused without being looked at.
+CODES = Allowance(free=10, decay_s=30.0)
 # Whoever sees the key needs no guessing: a handful of slips, then the ticket is void.
 TICKET = Allowance(free=10, decay_s=3600.0)
+
+
+def share_budget(locks_after: int, within_s: float, *, is_known: bool) -> Budget | None:
+    """What may be got wrong below a directory that locks after so many failures (0: never).
+
+    One half is for the networks that the person was in before, the other for strangers: these cannot use up what the owner needs.
+    """
+    if locks_after <= 0:
+        return None
+    usable = locks_after - 1
+    own = (usable + 1) // 2
+    return Budget(max(1, own if is_known else usable - own), within_s)
 
 
 def source_net(address: str) -> str:

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from ..core.throttle import Allowance
-from .models import LoginFailure, LoginTicket
+from ..core.throttle import Allowance, Limit
+from .models import LoginFailure, LoginSource, LoginTicket
 from .users import insert_missing
 
 KEEP = timedelta(days=1)
+KEEP_SOURCE = timedelta(days=180)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def remaining_wait_s(db: Session, key: str, at: datetime) -> float:
     return _seconds(until, at)
 
 
-def try_attempt(db: Session, key: str, allowance: Allowance, at: datetime) -> float:
+def try_attempt(db: Session, key: str, allowance: Limit, at: datetime) -> float:
     """Count an attempt as failed before its outcome is known; or, when the key has to wait, the seconds that are left.
 
     Looking and counting are one step, so that many attempts at once gain nothing. Run it with ``run_exclusive``.
@@ -84,7 +85,7 @@ def try_attempt(db: Session, key: str, allowance: Allowance, at: datetime) -> fl
     return wait_s
 
 
-def count_failure(db: Session, key: str, allowance: Allowance, at: datetime) -> int:
+def count_failure(db: Session, key: str, allowance: Limit, at: datetime) -> int:
     """One more failure of a key; how many count now. Run it with ``run_exclusive``."""
     row = _lock(db, key, at)
     _count(row, allowance, at)
@@ -97,6 +98,12 @@ def count_failures(db: Session, key: str) -> int:
     return db.scalar(select(LoginFailure.count).where(LoginFailure.key == key)) or 0
 
 
+def find_delay_s(db: Session, key: str, allowance: Allowance, at: datetime) -> float:
+    """Seconds that an attempt of this key is slowed down by."""
+    row = db.execute(select(LoginFailure.count, LoginFailure.updated_at).where(LoginFailure.key == key)).first()
+    return allowance.delay_s(allowance.left(row[0], (at - row[1]).total_seconds())) if row else 0.0
+
+
 def _seconds(until: datetime | None, at: datetime) -> float:
     return max(0.0, (until - at).total_seconds()) if until else 0.0
 
@@ -107,7 +114,7 @@ def _lock(db: Session, key: str, at: datetime) -> LoginFailure:
     return db.scalars(locked).one()
 
 
-def _count(row: LoginFailure, allowance: Allowance, at: datetime) -> None:
+def _count(row: LoginFailure, allowance: Limit, at: datetime) -> None:
     row.count = allowance.count(row.count, (at - row.updated_at).total_seconds())
     wait = allowance.wait_s(row.count)
     row.until = at + timedelta(seconds=wait) if wait else None
@@ -124,12 +131,27 @@ def take_back_failure(db: Session, key: str) -> None:
     )
 
 
-def clear_failures(db: Session, key: str) -> None:
-    """Forget the failures of a key: the right person came."""
-    db.execute(delete(LoginFailure).where(LoginFailure.key == key))
+def clear_failures(db: Session, *keys: str) -> None:
+    """Forget the failures of keys: the right person came."""
+    db.execute(delete(LoginFailure).where(LoginFailure.key.in_(keys)))
+
+
+# -- where people are
+
+
+def is_known_source(db: Session, name: str, net: str) -> bool:
+    """Whether this person came in from this network before."""
+    return db.get(LoginSource, (name, net)) is not None
+
+
+def remember_source(db: Session, name: str, net: str, at: datetime) -> None:
+    """This person came in from this network."""
+    if not insert_missing(db, LoginSource, user_name=name, net=net, last_at=at):
+        db.execute(update(LoginSource).where(LoginSource.user_name == name, LoginSource.net == net).values(last_at=at))
 
 
 def remove_stale(db: Session, at: datetime) -> None:
     """Remove what nobody needs any longer."""
     db.execute(delete(LoginFailure).where(LoginFailure.updated_at < at - KEEP))
     db.execute(delete(LoginTicket).where(LoginTicket.expires_at < at - KEEP))
+    db.execute(delete(LoginSource).where(LoginSource.last_at < at - KEEP_SOURCE))

@@ -20,6 +20,7 @@ NOT_ALLOWED = N_("Your account may not use this site. Ask your centre's help des
 WRONG_CODE = N_("This code is not right. Wait for the next one, and check that your phone's clock is right.")
 TICKET_OVER = N_("This login took too long or was finished already. Log in again.")
 HAS_TOKEN = N_("Your one-time password was set up already. Log in again with it.")
+EVERYBODY = "all"  # what all failures together are counted under
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Known:
     """What the database knows of somebody: before the directory is asked, and again at each step."""
 
     wait_s: float = 0.0
+    delay_s: float = 0.0
+    is_known_source: bool = False
     account: LocalAccount | None = None
     token: tokens.Token | None = None
     recovery_salt: str = ""
@@ -74,15 +77,40 @@ class Throttled(Exception):
         return {"outcome": "refused", "message": WAIT, "params": {"seconds": max(1, round(self.wait_s))}, "throttled": True}
 
 
-def person_key(name: str) -> str:
-    """What a person's failures are counted under."""
-    # Hashed, because what was typed may be longer than the column, or a password in the wrong field.
-    return f"user:{name}" if is_name(name) else f"name:{hash_text(name)}"
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the failures of one person from one network are counted under."""
 
+    name: str
+    source: str
 
-def source_key(source: str) -> str:
-    """What a network's failures are counted under."""
-    return f"source:{throttle.source_net(source)}"
+    @property
+    def net(self) -> str:
+        return throttle.source_net(self.source)
+
+    @property
+    def who(self) -> str:
+        """The name, from wherever. Hashed when it is none: what was typed may be longer than the column, or a password."""
+        return f"user:{self.name}" if is_name(self.name) else f"name:{hash_text(self.name)}"
+
+    @property
+    def person(self) -> str:
+        """The name from this network."""
+        return f"{self.who}@{self.net}"
+
+    @property
+    def network(self) -> str:
+        """All names from this network."""
+        return f"source:{self.net}"
+
+    @property
+    def codes(self) -> str:
+        """Wrong codes of this name after the right password."""
+        return f"codes:{self.who}"
+
+    def budget(self, *, is_known: bool) -> str:
+        """Wrong passwords that the directory counts."""
+        return f"budget:{'own' if is_known else 'strangers'}:{self.who}"
 
 
 def hash_text(text: str) -> str:

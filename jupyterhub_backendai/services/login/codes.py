@@ -12,12 +12,13 @@ from ...core import otp, recovery
 from ...core.identity import MUST_CHANGE
 from ...errors import N_
 from ...identity.factors import FactorAnswer, FactorQuestion, SecondFactor
-from ...store import audit
+from ...store import audit, logins
 from ...store import otp as tokens
 from ...store import recovery as kept_codes
 from ...store.crypt import Crypt
 from ...store.database import Database
 from ...store.models import now
+from . import records
 from .attempts import Refused
 from .flow import Flow
 
@@ -61,10 +62,15 @@ class Codes:
 
     async def check(self, flow: Flow, typed: str) -> None:
         """Take a code: then the step is done, or ``flow.challenge`` says what is wanted next. Raises Refused."""
+        is_counted = flow.person is not None and bool(typed) and not flow.known.is_known_source
+        if is_counted and not await self._db.run_exclusive(records.may_try_code, flow, now()):
+            raise Refused("too-many-codes")
         if self._factor is not None:
             await self._ask(flow, typed, self._factor)
         else:
             await self._check_ours(flow, typed)
+        if is_counted:
+            await self._db.run(logins.clear_failures, flow.keys.codes)
 
     async def _ask(self, flow: Flow, typed: str, factor: SecondFactor) -> None:
         if flow.person is None and not factor.joins_password:
@@ -80,7 +86,8 @@ class Codes:
             case "enrol":
                 raise Refused("no-token", NO_TOKEN, is_final=True)
             case _:
-                raise Refused(answer.reason or "wrong-code")
+                # A server takes one answer to what it asked: after a wrong one it must be asked anew, from the password on.
+                raise Refused(answer.reason or "wrong-code", is_final=bool(state))
 
     @staticmethod
     def _accept(flow: Flow, answer: FactorAnswer) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...config import BackendAI
+from ...core import throttle
 from ...core.identity import MUST_CHANGE
 from ...core.mapping import Mapped, map_person
 from ...errors import BackendUnavailable, Forbidden, InvalidParameters, NotFound
@@ -25,7 +26,7 @@ from ...store.models import now
 from ...store.safe import new_keypair
 from .. import metrics
 from . import records, tickets
-from .attempts import NOT_ALLOWED, TICKET_OVER, Attempt, Refused, Throttled, hash_text, person_key
+from .attempts import NOT_ALLOWED, TICKET_OVER, Attempt, Refused, Throttled, hash_text
 from .codes import Codes
 from .flow import Flow, Work
 from .rules import make_rules
@@ -54,17 +55,19 @@ class Desk:
     async def login(self, attempt: Attempt) -> dict[str, Any]:
         """Decide about a name, a password and a code: the answers of ``client.ServiceClient.login``."""
         started = time.monotonic()
-        known = await self._db.run_exclusive(records.begin, attempt, now())
+        known = await self._db.run_exclusive(records.begin, attempt, self._budgets, now())
         if known.wait_s > 0:
             metrics.LOGINS.labels("throttled").inc()
             return Throttled(known.wait_s).to_answer()
         flow = Flow(attempt.name, attempt.source, attempt.next, known=known)
+        if known.delay_s > 0:
+            await asyncio.sleep(known.delay_s)
         try:
             await self._check_password(flow, attempt.password)
             await self._check_code(flow, attempt.otp)
             answer = await self._advance(flow)
         except Refused as refusal:
-            await self._db.run_exclusive(records.refuse, flow.name, flow.source, refusal.reason, now())
+            await self._db.run_exclusive(records.refuse, flow, refusal.reason, now())
             answer = _refuse(refusal)
         except BackendUnavailable:
             metrics.LOGINS.labels("unavailable").inc()
@@ -72,6 +75,10 @@ class Desk:
             raise
         await self._clean()
         return await self._even_out(answer, started)
+
+    def _budgets(self, is_known: bool) -> throttle.Budget | None:
+        after, within_s = self._settings.directory_locks_after, self._settings.directory_locks_within_s
+        return throttle.share_budget(after, within_s, is_known=is_known)
 
     async def _check_password(self, flow: Flow, password: str) -> None:
         if self._codes.joins_password:
@@ -103,7 +110,8 @@ class Desk:
 
     async def _take_back(self, flow: Flow) -> None:
         try:
-            await self._db.run(logins.take_back_failure, person_key(flow.name))
+            for key in (flow.keys.person, flow.keys.budget(is_known=flow.known.is_known_source)):
+                await self._db.run(logins.take_back_failure, key)
         except BackendUnavailable:
             log.warning("A failure that was none stays counted: the database is away")
 
@@ -139,7 +147,7 @@ class Desk:
         if ticket is None or ticket.step not in self._steps:
             raise NotFound(TICKET_OVER)
         flow = tickets.unseal(self._crypt, ticket)
-        flow.known = await self._db.run(records.look_up, flow.name)
+        flow.known = await self._db.run(records.look_up, flow.name, flow.keys.net)
         return flow, self._steps[ticket.step]
 
     async def _advance(self, flow: Flow, work: Work | None = None) -> dict[str, Any]:

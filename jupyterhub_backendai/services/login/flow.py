@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from ...core.identity import PasswordCheck, Person
-from .attempts import Known
+from .attempts import Keys, Known
 
 Work = Callable[[Session, datetime], None]
 """What a step writes, in the transaction that uses its ticket up."""
@@ -43,6 +43,11 @@ class Flow:
     known: Known = field(default_factory=Known, repr=False)
     step: str = ""
     ticket_id: str = ""
+
+    @property
+    def keys(self) -> Keys:
+        """What failures are counted under."""
+        return Keys(self.name, self.source)
 
     def take(self, checked: PasswordCheck) -> None:
         """Remember what the directory said."""

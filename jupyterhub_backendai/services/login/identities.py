@@ -21,8 +21,8 @@ from ..base import PrivateHandler
 from .rules import make_rules
 
 log = logging.getLogger("backendai")
-# Shorter than the hub waits for the whole answer: a silent directory costs this much, and everybody stays.
-DIRECTORY_S = 5.0
+# Less than the hub waits for the whole answer, more than one silent server of several costs.
+DIRECTORY_S = 7.0
 
 
 class IdentityDesk:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -16,10 +17,13 @@ from ...errors import N_, Forbidden, NotFound
 from ...store import audit, logins, mapping, notes, recovery, users
 from ...store import otp as tokens
 from ...store.models import User
-from .attempts import TICKET_OVER, Attempt, Known, person_key, source_key
+from .attempts import EVERYBODY, TICKET_OVER, Attempt, Keys, Known
 from .flow import Flow, Work
 from .tickets import LIFE
 
+Budgets = Callable[[bool], throttle.Budget | None]
+"""What a directory that locks accounts allows, for networks that are known (true) or not."""
+SOMEBODY_TRIES = N_("Somebody gave your password and many wrong one-time passwords. If that was not you, change your password now.")
 WITHOUT_PROOF = frozenset({"code"})
 """Steps that also people see whose password was wrong."""
 
@@ -34,18 +38,28 @@ class Entry:
     keypair: tuple[str, str]
 
 
-def begin(db: Session, attempt: Attempt, at: datetime) -> Known:
+def begin(db: Session, attempt: Attempt, budgets: Budgets, at: datetime) -> Known:
     """Who has to wait, and what is known. The attempt counts as failed until it is not, so that many at once gain nothing."""
-    wait_s = logins.remaining_wait_s(db, source_key(attempt.source), at)
-    wait_s = wait_s or logins.try_attempt(db, person_key(attempt.name), throttle.PERSON, at)
-    return Known(wait_s) if wait_s > 0 else look_up(db, attempt.name)
+    keys = Keys(attempt.name, attempt.source)
+    is_known = is_name(attempt.name) and logins.is_known_source(db, attempt.name, keys.net)
+    wait_s = 0.0 if is_known else logins.remaining_wait_s(db, keys.network, at)
+    wait_s = wait_s or logins.try_attempt(db, keys.person, throttle.PERSON, at)
+    if wait_s <= 0 and (budget := budgets(is_known)):
+        wait_s = logins.try_attempt(db, keys.budget(is_known=is_known), budget, at)
+    if wait_s > 0:
+        return Known(wait_s)
+    delay_s = 0.0
+    if not is_known:
+        delay_s = logins.find_delay_s(db, keys.who, throttle.STRANGERS, at) or logins.find_delay_s(db, EVERYBODY, throttle.OVERALL, at)
+    return replace(look_up(db, keys.name, keys.net), delay_s=delay_s)
 
 
-def look_up(db: Session, name: str) -> Known:
-    """What is known of a name."""
+def look_up(db: Session, name: str, net: str = "") -> Known:
+    """What is known of a name, and whether it is known in that network."""
     if not is_name(name):
         return Known()
     return Known(
+        is_known_source=bool(net) and logins.is_known_source(db, name, net),
         account=users.get_local_account(db, name),
         token=tokens.get_token(db, name),
         recovery_salt=recovery.get_salt(db, name),
@@ -58,19 +72,40 @@ def begin_code(db: Session, flow: Flow, at: datetime) -> float:
     """Count one more code of a ticket before it is looked at; the seconds to wait instead. The password's attempt paid for the first."""
     if logins.count_failure(db, f"ticket:{flow.ticket_id}", throttle.TICKET, at) <= 1:
         return 0.0
-    return logins.try_attempt(db, person_key(flow.name), throttle.PERSON, at)
+    return logins.try_attempt(db, flow.keys.person, throttle.PERSON, at)
 
 
-def refuse(db: Session, name: str, source: str, reason: str, at: datetime) -> None:
+def may_try_code(db: Session, flow: Flow, at: datetime) -> bool:
+    """Whether a code is looked at at all, after the right password.
+
+    Somebody who has the password and many addresses must not try codes on and on. Only for networks where the owner never was.
+    """
+    if logins.try_attempt(db, flow.keys.codes, throttle.CODES, at) <= 0:
+        return True
+    notes.add_note(db, flow.name, SOMEBODY_TRIES, at)
+    return False
+
+
+def refuse(db: Session, flow: Flow, reason: str, at: datetime) -> None:
     """A login that is over."""
-    logins.count_failure(db, source_key(source), throttle.SOURCE, at)
-    _record(db, name, source, "login", "refused", reason=reason)
+    _count(db, flow, at)
+    _record(db, flow.name, flow.source, "login", "refused", reason=reason)
+
+
+def _count(db: Session, flow: Flow, at: datetime) -> None:
+    """What a failure adds to, beside what was counted before it was one."""
+    logins.count_failure(db, flow.keys.network, throttle.SOURCE, at)
+    if not flow.known.is_known_source:
+        logins.count_failure(db, flow.keys.who, throttle.STRANGERS, at)
+        logins.count_failure(db, EVERYBODY, throttle.OVERALL, at)
+    if flow.person is not None:  # the directory has nothing to count
+        logins.take_back_failure(db, flow.keys.budget(is_known=flow.known.is_known_source))
 
 
 def refuse_step(db: Session, flow: Flow, reason: str, is_final: bool, at: datetime) -> bool:
     """Something wrong in a step; whether the ticket is void now."""
     if flow.step in WITHOUT_PROOF:  # counted when it began
-        logins.count_failure(db, source_key(flow.source), throttle.SOURCE, at)
+        _count(db, flow, at)
         count = logins.count_failures(db, f"ticket:{flow.ticket_id}")
     else:
         count = logins.count_failure(db, f"ticket:{flow.ticket_id}", throttle.TICKET, at)
@@ -85,7 +120,7 @@ def move_on(db: Session, flow: Flow, ticket: logins.Ticket, work: Work | None, a
     """Use the ticket of the last step up, do its work, and keep the one of the next. Raises NotFound when it was used already."""
     _end_step(db, flow, work, at)
     if ticket.step not in WITHOUT_PROOF:
-        logins.clear_failures(db, person_key(flow.name))
+        _forgive(db, flow)
     logins.add_ticket(db, ticket, at + LIFE)
     details = {"step": ticket.step, **({"reason": flow.reason} if flow.reason else {})}
     _record(db, flow.name, flow.source, "login", "step", **details)
@@ -98,9 +133,15 @@ def finish(db: Session, flow: Flow, entry: Entry, work: Work | None, at: datetim
     identity = mapping.sync_login(db, person, entry.mapped, entry.managed_projects, entry.keypair, at)
     if not identity.is_active:
         raise Forbidden(N_("Your account here is closed. Ask your centre's help desk."))
-    logins.clear_failures(db, person_key(flow.name))
+    _forgive(db, flow)
+    logins.remember_source(db, person.name, flow.keys.net, at)
     _record(db, person.name, flow.source, "login", "ok")
     return identity
+
+
+def _forgive(db: Session, flow: Flow) -> None:
+    keys = flow.keys
+    logins.clear_failures(db, keys.person, keys.budget(is_known=True), keys.budget(is_known=False))
 
 
 def _end_step(db: Session, flow: Flow, work: Work | None, at: datetime) -> None:
