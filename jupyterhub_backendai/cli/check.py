@@ -23,7 +23,7 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 def list_problems(settings: BackendAI) -> list[str]:
     """One sentence per problem; empty when there is none."""
-    checks = (_check_names, _check_secrets, _check_queues, _check_environments, _check_directory, _check_slurm)
+    checks = (_check_names, _check_secrets, _check_queues, _check_environments, _check_directory, _check_mapping, _check_slurm)
     return [problem for check in checks for problem in check(settings)]
 
 
@@ -134,6 +134,13 @@ def _check_directory(settings: BackendAI) -> Iterator[str]:
         path = getattr(settings, name)
         if path and not os.access(path, os.R_OK):
             yield f"c.BackendAI.{name}: {path} cannot be read."
+
+
+def _check_mapping(settings: BackendAI) -> Iterator[str]:
+    try:
+        settings.make_mapping()
+    except InvalidParameters as exc:
+        yield str(exc)
 
 
 def _check_slurm(settings: BackendAI) -> Iterator[str]:

@@ -254,6 +254,8 @@ def _parse_rule(number: int, entry: Mapping[str, Any]) -> Rule:
     if len(sources) > 1:
         raise ValueError(f"only one of {', '.join(_CONDITIONS)} goes into a rule")
     source = sources[0] if sources else ""
+    if source and not isinstance(entry[source], str):
+        raise ValueError(f"{source} is text")
     if "value" in entry and source != "attribute":
         raise ValueError("value goes with attribute")
     pattern = entry.get("value") if source == "attribute" else entry.get(source) if source else None

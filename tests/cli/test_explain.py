@@ -120,6 +120,13 @@ def test_mistakes_are_said(explain, name, settings, words):
     assert (status, words in output.err) == (1, True)
 
 
+def test_the_check_of_the_configuration_names_the_rule(site, explain, capsys):
+    config = site / "jupyterhub_config.py"
+    config.write_text(config.read_text() + "c.BackendAI.mapping_rules = [{'group': 'x'}, {'group': '(', 'projects': 'y'}]\n")
+    assert main(["--config", str(config), "config", "check"]) == 1
+    assert "c.BackendAI.mapping_rules: rule 2: " in capsys.readouterr().err
+
+
 @pytest.mark.ldap
 def test_the_labs_directory(explain, tmp_path):
     password = tmp_path / "password"

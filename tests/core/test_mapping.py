@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
 from jupyterhub_backendai.config import BackendAI
@@ -136,7 +139,8 @@ def test_a_home_is_a_plain_absolute_path(path) -> None:
         ({"projects": "a/b"}, "cannot be a name"),
         ({"uid": 0}, "no number from 1000"),
         ({"allow": "yes"}, "True or False"),
-        ({"group": 5, "projects": "x"}, "rule 1"),
+        ({"group": 5, "projects": "x"}, "group is text"),
+        ({"attribute": ["ou"], "projects": "x"}, "attribute is text"),
     ],
 )
 def test_a_rule_that_cannot_be_read_says_why(entry, words) -> None:
@@ -144,6 +148,14 @@ def test_a_rule_that_cannot_be_read_says_why(entry, words) -> None:
         parse_rules([entry])
     with pytest.raises(InvalidParameters, match="mapping_rules"):
         BackendAI(mapping_rules=[entry]).make_mapping()
+
+
+def test_the_example_of_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "howto-mapping.md").read_text()
+    block = text.partition("c.BackendAI.mapping_rules = ")[2].partition("```")[0]
+    found = mapped(ast.literal_eval(block), "hpc-physics-quarks", "gpu-users", "physics-heads")
+    assert (found.domain, found.projects, found.role, found.keypair_resource_policy) == ("physics", ("quarks",), Role.ADMIN, "gpu")
+    assert (found.resource_groups, found.posix.home) == (("v100", "a100"), "/scratch/kim01")
 
 
 def test_a_step_says_by_which_value_a_rule_counted() -> None:
