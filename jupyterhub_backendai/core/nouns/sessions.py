@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...errors import N_
+from ..queues import SESSION_TYPES
 from ..sessions import SessionStatus
 from .base import Noun
 from .values import Field, Kind
@@ -25,6 +26,8 @@ SESSIONS = Noun(
         Field("slots", Kind.SLOTS, N_("Slots"), is_computed=True),
         Field("status_reason", Kind.TEXT, N_("Reason"), is_computed=True),
         Field("environment", Kind.TEXT, N_("Environment"), is_computed=True),
+        Field("session_type", Kind.CHOICE, N_("Kind of session"), is_computed=True, choices=SESSION_TYPES),
+        Field("exit_code", Kind.INTEGER, N_("Exit code"), N_("Of a batch session that is over."), is_computed=True),
         Field("interface", Kind.TEXT, N_("Interface"), is_computed=True),
         Field("engine", Kind.TEXT, N_("Engine"), is_computed=True),
         Field("server_name", Kind.TEXT, N_("Server"), is_computed=True),
@@ -39,7 +42,7 @@ SESSIONS = Noun(
     ),
     columns=("name", "user", "domain", "project", "resource_group", "status", "slots", "node", "created_at", "terminated_at"),
     search=("id", "name", "user"),
-    filters=("status", "is_live", "user", "project", "resource_group", "domain"),
+    filters=("status", "is_live", "session_type", "user", "project", "resource_group", "domain"),
     sort="-created_at",
     verbs=frozenset({"terminate"}),
     for_domain_admins="write",
