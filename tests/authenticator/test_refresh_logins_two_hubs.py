@@ -11,7 +11,7 @@ from jupyterhub_backendai.core.identity import UserStatus
 from jupyterhub_backendai.store import models, users
 
 from .conftest import PASSWORD, Browser, Hub, Service, code_of, run_hub
-from .test_refresh import until
+from .test_refresh_logins import until
 
 pytestmark = pytest.mark.e2e
 BASE = "/second"
