@@ -70,6 +70,7 @@ MODULES = (
     "rest.queues",
     "rest.nodes",
     "rest.batch",
+    "rest.otp",
     "rest.admin",
     "rest.announcements",
     "rest.configuration",

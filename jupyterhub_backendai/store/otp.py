@@ -8,8 +8,12 @@ from datetime import datetime
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
+from ..errors import N_
+from . import audit, notes, recovery
 from .models import OTPToken, now
 from .users import insert_missing
+
+RESET = N_("An administrator took your one-time password away. If you did not ask for that, tell your centre's help desk.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +65,14 @@ def set_confirmed(db: Session, name: str, encrypted_secret: str) -> None:
 def remove_token(db: Session, name: str) -> bool:
     """Take a person's token away, so that the next login enrols again; whether there was one."""
     return bool(db.execute(delete(OTPToken).where(OTPToken.user_name == name)).rowcount)  # type: ignore[attr-defined]
+
+
+def reset(db: Session, name: str, *, actor: str, source: str, at: datetime) -> bool:
+    """Take a person's token and recovery codes away and tell them at the next login, which enrols anew; whether there was anything."""
+    had_token, had_codes = remove_token(db, name), recovery.count_codes(db, name) > 0
+    if not had_token and not had_codes:
+        return False
+    recovery.remove_codes(db, name)
+    notes.add_note(db, name, RESET, at)
+    audit.record(db, actor=actor, action="user.reset-otp", object=name, source=source)
+    return True
