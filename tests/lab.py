@@ -39,10 +39,14 @@ def password(uid: str) -> str:
     return f"Pa55w0rd!{uid}"
 
 
+def seed(uid: str) -> bytes:
+    """The key of the one-time passwords of one of the lab's people."""
+    return hashlib.sha1(f"seed-{uid}".encode()).hexdigest()[:20].encode()
+
+
 def code(uid: str, step: int = 0) -> str:
     """A one-time password of somebody who has one (script/lib/lab: people.py, privacyidea.py), some steps from now."""
-    seed = hashlib.sha1(f"seed-{uid}".encode()).hexdigest()[:20].encode()
-    return otp.code_at(seed, otp.step_of(time.time()) + step)
+    return otp.code_at(seed(uid), otp.step_of(time.time()) + step)
 
 
 def pid_of(daemon: str) -> int:

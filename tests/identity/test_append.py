@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import ldap3
@@ -17,42 +16,16 @@ from jupyterhub_backendai.errors import DirectoryUnavailable, InvalidParameters
 from jupyterhub_backendai.identity import make_factor
 from jupyterhub_backendai.identity.factors import FactorQuestion
 from tests import lab
+from tests.slapo_otp import DN, NAME, connect_as_root, otp_person  # noqa: F401 - a fixture
 
 from .factors import Memory, ask
 
 pytestmark = pytest.mark.ldap
-SEED = b"0123456789abcdef0123"
-NAME, PASSWORD = "factor01", "Pa55w0rd!factor01"
-DN = f"uid={NAME},{lab.LDAP_USER_BASE}"
-TOKEN = f"cn=totp-{NAME},ou=otp,dc=cm,dc=cluster"
 Make = Callable[..., Any]
 
 
-def connect_as_root() -> Any:
-    server = ldap3.Server(lab.LDAPS_URL, get_info=ldap3.NONE)
-    return ldap3.Connection(server, "cn=root,dc=cm,dc=cluster", "root-secret", auto_bind=True, raise_exceptions=True)
-
-
 @pytest.fixture
-def person() -> Iterator[None]:
-    """Somebody with a token of which no code was used, for as long as a test takes."""
-    root = connect_as_root()
-
-    def remove() -> None:
-        for dn in (DN, TOKEN):
-            with contextlib.suppress(ldap3.core.exceptions.LDAPNoSuchObjectResult):
-                root.delete(dn)
-
-    remove()
-    root.add(TOKEN, ["device", "oathTOTPToken"], {"oathTOTPParams": "cn=totp-params,ou=otp,dc=cm,dc=cluster", "oathSecret": SEED})
-    root.add(DN, ["inetOrgPerson", "oathTOTPUser"], {"cn": NAME, "sn": NAME, "userPassword": PASSWORD, "oathTOTPToken": TOKEN})
-    yield
-    remove()
-    root.unbind()
-
-
-@pytest.fixture
-def make_append(make_directory: Make, person: None) -> Make:
+def make_append(make_directory: Make, otp_person: str) -> Make:  # noqa: F811
     def make(memory: Memory | None = None, **changes: Any) -> Any:
         settings = BackendAI(directory="ldap", otp_backend="ldap-append")
         return make_factor(settings, make_directory(**changes), (memory or Memory()).take)
@@ -61,7 +34,7 @@ def make_append(make_directory: Make, person: None) -> Make:
 
 
 def code(step: int = 0) -> str:
-    return otp.code_at(SEED, otp.step_of(time.time()) + step)
+    return lab.code(NAME, step)
 
 
 async def test_password_and_code(make_append: Make) -> None:
@@ -91,11 +64,19 @@ async def test_refusals(make_append: Make) -> None:
 
 
 async def test_a_code_is_good_once(make_append: Make) -> None:
-    """The overlay sees to it; each of these remembers nothing of the others."""
+    first = await ask(make_append(), NAME, code)
+    again = await ask(make_append(), NAME, code)  # the overlay sees to it: these remember nothing of one another
+    assert (first.outcome, again.outcome) == ("ok", "refused")
+
+
+async def test_a_code_is_good_once_at_the_same_moment_too(make_append: Make) -> None:
+    """The overlay alone (2.5.13) lets several in then: several binds read the last step before one writes it."""
+    memory = Memory()
+    doors = [make_append(memory) for _ in range(8)]
     while otp.step_of(time.time() + 5) != otp.step_of(time.time()):
-        await asyncio.sleep(0.1)  # all eight within one step
-    answers = await asyncio.gather(*(ask(make_append(), NAME, code()) for _ in range(4)))
-    assert sorted(answer.outcome for answer in answers) == ["ok", "refused", "refused", "refused"]
+        await asyncio.sleep(0.1)  # all within one step
+    answers = await asyncio.gather(*(ask(door, NAME, code()) for door in doors))
+    assert [answer.outcome for answer in answers].count("ok") == 1
 
 
 async def test_somebody_without_a_token(make_append: Make) -> None:
@@ -117,8 +98,8 @@ async def test_who_must_change_the_password(make_append: Make, make_directory: M
     answer = await ask(make_append(), NAME, code)
     assert (answer.outcome, answer.check.reason, answer.check.person.name) == ("ok", "must-change", NAME)
     directory = make_directory()
-    assert not (await directory.change_password(NAME, PASSWORD, "An0ther!password")).ok
-    assert (await directory.change_password(NAME, PASSWORD + code(1), "An0ther!password")).ok
+    assert not (await directory.change_password(NAME, lab.password(NAME), "An0ther!password")).ok
+    assert (await directory.change_password(NAME, lab.password(NAME) + code(1), "An0ther!password")).ok
 
 
 async def test_a_directory_that_is_away(make_append: Make) -> None:

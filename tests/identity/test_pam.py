@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import signal
 import time
@@ -26,7 +25,9 @@ pytestmark = pytest.mark.pam
 @pytest.fixture
 def make_pam(tmp_path: Path) -> Make:
     """Fresh keys for each test: kim03 has a code, lee03 a password before it."""
-    lines = [f"HOTP/T30/6 {name} {password} {seed_of(name).hex()}" for name, password in (("kim03", "-"), ("lee03", lab.password("lee03")))]
+    lines = [
+        f"HOTP/T30/6 {name} {password} {lab.seed(name).hex()}" for name, password in (("kim03", "-"), ("lee03", lab.password("lee03")))
+    ]
     lab.PAM_KEYS.write_text("\n".join(lines) + "\n")
     lab.PAM_KEYS.chmod(0o600)
 
@@ -34,10 +35,6 @@ def make_pam(tmp_path: Path) -> Make:
         return connect(tmp_path, "pam", otp_pam_service=f"backendai-lab-{service}", **settings)
 
     return make
-
-
-def seed_of(name: str) -> bytes:
-    return hashlib.sha1(f"seed-{name}".encode()).hexdigest()[:20].encode()
 
 
 async def test_a_code_alone(make_pam: Make) -> None:
