@@ -14,6 +14,7 @@ from ... import i18n
 from ...core.nouns import Field, Kind
 from ...core.slots import KNOWN_SLOTS, ResourceSlots, SlotKind, format_amount, format_bytes
 from ...errors import N_
+from .acts import name_result, show_act
 
 NUMBERS = frozenset({Kind.INTEGER, Kind.BYTES, Kind.DURATION})
 UNLIMITED = N_("unlimited")
@@ -117,6 +118,10 @@ def show(language: str, item: Field, value: Any, slot_kinds: Mapping[str, SlotKi
         return Cell(", ".join(keys), of=item.of, keys=keys)
     if item.name == "status_reason":  # kept as a sentence of ours, or as what an engine said
         return Cell(i18n.translate(language, str(value)))
+    if item.name == "action":
+        return Cell(show_act(language, str(value)))
+    if item.name == "result":
+        return Cell(name_result(language, str(value)), mark=MARKS.get(str(value), ""))
     text = _TEXTS.get(item.kind, lambda _language, found, _kinds: str(found))(language, value, slot_kinds)
     return Cell(text, is_number=item.kind in NUMBERS, is_long=item.kind in (Kind.OPTIONS, Kind.PARAGRAPH))
 

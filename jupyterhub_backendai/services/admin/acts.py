@@ -1,0 +1,72 @@
+"""Acts of the audit log in words: ``resource_group.update`` is kept, "Resource group: changed" is read."""
+
+from __future__ import annotations
+
+from ... import i18n
+from ...core.nouns import NOUNS
+from ...errors import N_
+
+VERBS = {
+    "create": N_("made"),
+    "update": N_("changed"),
+    "delete": N_("deleted"),
+    "terminate": N_("ended"),
+    "start": N_("start"),
+    "add": N_("added"),
+    "remove": N_("taken away"),
+    "sync": N_("followed its source"),
+    "rescan": N_("read anew"),
+    "rotate": N_("renewed"),
+    "reset-otp": N_("one-time password reset"),
+    "end-idle": N_("ended because it was idle"),
+    "end-lifetime": N_("ended because its time was over"),
+}
+# What is no verb of a noun's.
+ACTS = {
+    "login": N_("Log in"),
+    "change-password": N_("Change the password"),
+    "reset-password": N_("Set a forgotten password anew"),
+    "enrol-otp": N_("Set up the one-time password"),
+    "otp.reset": N_("Reset the one-time password"),
+    "use-recovery-code": N_("Use a recovery code"),
+    "renew-recovery-codes": N_("Renew the recovery codes"),
+    "prove": N_("Prove who it is"),
+    "end-login": N_("End logins"),
+    "sign-up": N_("Sign up"),
+    "verify-email": N_("Confirm the mail address"),
+    "profile.update": N_("Change the profile"),
+    "ssh-key.set": N_("Set the SSH key"),
+    "ssh-key.remove": N_("Take the SSH key away"),
+    "node.drain": N_("Take a node out"),
+    "node.resume": N_("Use a node again"),
+    "setting.update": N_("Change a setting"),
+    "usage.recalculate": N_("Recalculate the use"),
+    "configuration.import": N_("Apply a configuration document"),
+}
+RESULTS = {"ok": N_("done"), "refused": N_("refused"), "failed": N_("failed"), "step": N_("goes on"), "abandoned": N_("given up")}
+_NOUNS = {noun.singular: noun for noun in NOUNS.values()}
+
+
+def show_act(language: str, action: str) -> str:
+    """An act in words, and as it is kept, which is what filters and programs want."""
+    words = name_act(language, action)
+    return action if words == action else f"{words} ({action})"
+
+
+def name_act(language: str, action: str) -> str:
+    """An act in words; one that nobody gave words to as it is kept."""
+    known = ACTS.get(action)
+    if known:
+        return i18n.translate(language, known)
+    subject, _, verb = action.partition(".")
+    if subject == "login":
+        return i18n.translate(language, ACTS["login"])
+    if subject in _NOUNS and verb in VERBS:
+        return f"{i18n.translate(language, _NOUNS[subject].one)}: {i18n.translate(language, VERBS[verb])}"
+    return action
+
+
+def name_result(language: str, result: str) -> str:
+    """What came of an act, in words."""
+    known = RESULTS.get(result)
+    return i18n.translate(language, known) if known else result
