@@ -32,6 +32,15 @@ HUB_TEMPLATES = Path(DATA_FILES_PATH, "templates")
 SERVICE = "services/backendai/"
 NO_ANSWER = N_("A part of the system does not answer. Running sessions go on. This page tries again by itself.")
 NO_SESSION = N_("This session does not answer: its node is very busy, or it has just ended. This page tries again by itself.")
+# Words of the hub's own frame that are not seen: they are read out, shown over the mouse, or stand in the box of its errors.
+_HIDDEN = (
+    ('aria-label="Toggle navigation"', 'aria-label="{{ _("Menu") }}"', N_("Menu")),
+    ('aria-label="Close"', 'aria-label="{{ _("Close") }}"', N_("Close")),
+    ('title="Home"', 'title="{{ _("Home") }}"', N_("Home")),
+    ("{{ title }}</h2>", "{{ _(title) }}</h2>", N_("Error")),
+    ("{{ btn_label }}</button>", "{{ _(btn_label) }}</button>", N_("OK")),
+    (">The error<", "><", ""),
+)
 _NOSCRIPT = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
 _SCRIPT = re.compile(r"<script\b(?![^>]*\bnonce=)")
 _PAGE_POLICY = (
@@ -76,7 +85,8 @@ class Pages(InternationalizationExtension):
         source = source.replace('<html lang="en">', '<html lang="{{ page_language() }}">', 1)
         source = _NOSCRIPT.sub("", source)
         source = source.replace('alt="JupyterHub logo"', 'alt="{{ site_name() }}"')
-        source = source.replace('aria-label="Toggle navigation"', 'aria-label="{{ _("Menu") }}"')
+        for english, translated, _ in _HIDDEN:
+            source = source.replace(english, translated)
         return _SCRIPT.sub('<script nonce="{{ script_nonce() }}"', source)
 
 

@@ -7,7 +7,7 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.web import Application, RequestHandler
 
 from jupyterhub_backendai import templating
-from jupyterhub_backendai.i18n import COOKIE
+from jupyterhub_backendai.i18n import COOKIE, translate
 
 HUB_PAGES = sorted(path.name for path in templating.HUB_TEMPLATES.glob("*.html"))
 
@@ -100,3 +100,12 @@ def test_text_of_others_is_escaped():
 def test_an_asset_changes_with_its_file():
     html = str(render(make_page(), status_code=404))
     assert re.search(r"/services/backendai/static/css/backendai\.css\?v=[0-9a-f]{12}", html)
+
+
+def test_the_words_that_are_not_seen_are_translated_too():
+    page = render(make_page("ko"), "templates/page.html", user={"name": "kim01"}, no_spawner_check=True)
+    box = page.select_one("#error-dialog")  # the hub's script looks for it by this name
+    words = [page.select_one(".navbar-toggler")["aria-label"], page.select_one(".jpy-logo")["title"]]
+    words += [box.select_one(".btn-close")["aria-label"], box.h2.text.strip(), box.select_one(".modal-footer button").text.strip()]
+    assert words == [translate("ko", word) for word in ("Menu", "Home", "Close", "Error", "OK")]
+    assert box.select_one(".ajax-error").text.strip() == ""
