@@ -15,6 +15,7 @@ from ..config import BackendAI
 from ..core.queues import Queue
 from ..core.slots import CPU, ResourceSlots
 from ..errors import BackendAIError, InvalidParameters
+from ..identity import make_factor
 
 SECRETS = ("private", "crypt", "cookie", "proxy", "oauth_state")
 ENGINES = ("local", "slurm")
@@ -141,6 +142,20 @@ def _check_mapping(settings: BackendAI) -> Iterator[str]:
         settings.make_mapping()
     except InvalidParameters as exc:
         yield str(exc)
+
+
+def _check_codes(settings: BackendAI) -> Iterator[str]:
+    if settings.otp_backend != "ldap-append" or settings.directory != "ldap":
+        try:
+            make_factor(settings, None, _take_nothing)
+        except InvalidParameters as exc:
+            yield str(exc)
+    elif settings.ldap_user_filter == BackendAI.ldap_user_filter.default_value and not settings.allowed_groups:
+        yield "c.BackendAI.otp_backend = 'ldap-append' without a filter or group of those who have a token: see docs/howto-otp.md."
+
+
+async def _take_nothing(_name: str, _code: str) -> bool:
+    return False
 
 
 def _check_slurm(settings: BackendAI) -> Iterator[str]:

@@ -17,7 +17,7 @@ from .radius import Radius
 SENDS = ("code", "password+code", "password")
 
 
-def make_factor(settings: BackendAI, people: Directory, take: TakeCode) -> SecondFactor | None:
+def make_factor(settings: BackendAI, people: Directory | None, take: TakeCode) -> SecondFactor | None:
     """The second factor that the settings name; None for ``local``, whose tokens the service keeps itself.
 
     ``people`` is asked by ``ldap-append``; ``take`` takes each code once (``services.factors``). Raises InvalidParameters for settings
@@ -30,10 +30,10 @@ def make_factor(settings: BackendAI, people: Directory, take: TakeCode) -> Secon
     return Guarded(_connect(settings, people), take)
 
 
-def _connect(settings: BackendAI, people: Directory) -> SecondFactor:
+def _connect(settings: BackendAI, people: Directory | None) -> SecondFactor:
     match settings.otp_backend:
         case "ldap-append":
-            if settings.directory != "ldap":
+            if settings.directory != "ldap" or people is None:
                 raise InvalidParameters("c.BackendAI.otp_backend = 'ldap-append' needs directory = 'ldap'.")
             return AppendedCode(people)
         case "radius":
