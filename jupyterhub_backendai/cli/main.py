@@ -24,6 +24,7 @@ from ..errors import BackendAIError, InvalidParameters, NotFound, ServiceUnavail
 from ..identity.local import MAX_PASSWORD, hash_password
 from ..store import audit, models, otp, users
 from ..store.database import Database, current_revision, upgrade
+from .batch import add_batch
 from .check import list_problems
 from .configuration import add_configuration, add_recalculation, add_settings
 from .connection import connect, find_operator, list_complaints
@@ -98,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_nouns(nouns, {"user": user, "image": image})
     add_explain(nouns)
     add_nodes(nouns)
+    add_batch(nouns)
     add_settings(nouns)
     add_recalculation(nouns)
     return parser
