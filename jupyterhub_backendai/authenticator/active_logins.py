@@ -23,6 +23,7 @@ from tornado import web
 from ..client import ServiceClient
 from ..core.logins import hash_session
 from ..errors import BackendAIError
+from .source import source_of
 
 SERVICE = "backendai"
 TIMEOUT_S = 8.0
@@ -51,7 +52,7 @@ class ActiveLogins:
         )
         fields = {"session": session, "before": before, "agent": handler.request.headers.get("User-Agent", "")}
         try:
-            ended = await service.open_login(name, source=handler.request.remote_ip or "", days=days, **fields)
+            ended = await service.open_login(name, source=source_of(handler), days=days, **fields)
         except BackendAIError as exc:
             handler.log.warning("The login of %s could not be written down: %s", name, exc)
             return
@@ -65,8 +66,8 @@ class ActiveLogins:
         if at - asked.get(login, float("-inf")) < self.age_s:
             return True
         try:
-            source = handler.request.remote_ip if session and not _has_token(handler) else ""
-            lives = not session or await asyncio.wait_for(service.look_at_login(user.name, session, source or ""), TIMEOUT_S)
+            source = source_of(handler) if session and not _has_token(handler) else ""
+            lives = not session or await asyncio.wait_for(service.look_at_login(user.name, session, source), TIMEOUT_S)
         except (BackendAIError, TimeoutError):
             # An outage logs nobody out; nor is every request to wait for it.
             asked[login] = at - self.age_s + min(AGAIN_S, self.age_s)
@@ -82,8 +83,14 @@ class ActiveLogins:
         return answer
 
     def forget(self, handler: Any, name: str, ids: Collection[str], *, is_all: bool = False) -> None:
-        """Ask anew about a person's logins, and take the tokens back that came of these; of all, and all cookies, with ``is_all``."""
-        self._asked.pop(name, None)
+        """Ask anew about a person's logins (everybody's, without a name), and take the tokens back that came of ``ids``.
+
+        With ``is_all``, of all of the person's, and the cookies too.
+        """
+        if name:
+            self._asked.pop(name, None)
+        else:
+            self._asked.clear()
         user = handler.db.query(orm.User).filter_by(name=name).first() if ids or is_all else None
         if user is None:
             return

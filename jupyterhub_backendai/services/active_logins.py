@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +16,11 @@ from ..store import active_logins, audit
 from ..store.active_logins import BrowserLogin
 from ..store.models import now
 from .base import Parts, PrivateHandler
+from .hub import HubClient
 
 log = logging.getLogger("backendai")
 LONGEST_DAYS = 366
+HUB_TIMEOUT_S = 5.0
 
 
 class OpenHandler(PrivateHandler):
@@ -77,17 +80,27 @@ def _end(db: Session, name: str, actor: str, source: str, ids: Collection[str] |
 
 async def forget(parts: Parts, name: str, ids: Collection[str], *, is_all: bool = False) -> None:
     """Tell the hub that logins are over, so that it takes their tokens back now and not at its next look."""
-    hub_auth: Any = parts.application.settings.get("hub_auth")
-    if hub_auth is not None:
+    if ids or is_all:
+        await _tell_hub(parts.application.settings, {"name": name, "ids": list(ids), "all": is_all})
+
+
+async def look_anew(settings: Mapping[str, Any]) -> None:
+    """Something about people changed: the hub asks about everybody's login at their next request."""
+    await _tell_hub(settings, {"name": "", "ids": [], "all": False})
+
+
+async def _tell_hub(settings: Mapping[str, Any], body: dict[str, Any]) -> None:
+    if hub_auth := settings.get("hub_auth"):
         hub_auth.cache.clear()
-    if not ids and not is_all:
+    hub: HubClient | None = settings.get("hub")
+    if hub is None:
         return
     try:
-        status, _ = await parts.hub.request("POST", "/backendai/logins/forget", {"name": name, "ids": list(ids), "all": is_all})
-    except BackendUnavailable:
+        status, _ = await asyncio.wait_for(hub.request("POST", "/backendai/logins/forget", body), HUB_TIMEOUT_S)
+    except (BackendUnavailable, TimeoutError):
         status = 503
     if status != 200:
-        log.warning("The hub could not be told that logins of %s are over (%s): it will ask by itself", name, status)
+        log.warning("The hub could not be told that logins may be over (%s): it asks by itself within its refresh age", status)
 
 
 private_handlers = [

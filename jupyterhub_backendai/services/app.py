@@ -210,6 +210,7 @@ class Service:
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         parts = {
             "hub": self.hub,
+            "hub_auth": make_hub_auth(settings),
             "figures": self.figures,
             "groups": self.groups,
             "nodes": NodesReader(self.db, self.backends),
@@ -225,7 +226,7 @@ class Service:
             "health": self.health,
             "identities": {},
         }
-        public = make_app(settings, self.db, hub_auth=make_hub_auth(settings), **parts)
+        public = make_app(settings, self.db, **parts)
         private = make_private_app(settings, self.db, **parts)
         self._pid_file = PidFile(Path(settings.state_dir, f"service-{urlsplit(self.url).port}.pid"))
         self._public = HTTPServer(public, xheaders=True, max_body_size=MAX_BODY, max_buffer_size=2 * MAX_BODY)

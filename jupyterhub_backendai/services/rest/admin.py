@@ -19,6 +19,7 @@ from ...core.nouns.values import parse_value
 from ...errors import N_, InvalidParameters, NotFound, Violation
 from ...store.records import RECORDS, Records
 from .. import csv_files
+from ..active_logins import look_anew
 from ..auth import administrative
 from ..base import ApiHandler, JSONHandler, PrivateHandler, WrongMethod
 from ..termination import end_session
@@ -217,6 +218,7 @@ async def forget(settings: dict[str, Any], noun: Noun) -> None:
     """Read anew what is kept in memory and depends on this noun."""
     if noun.name in _PEOPLE:
         settings.get("identities", {}).clear()
+        await look_anew(settings)
     if noun.name in _GROUPS:
         await settings["groups"].refresh()
 
@@ -224,6 +226,7 @@ async def forget(settings: dict[str, Any], noun: Noun) -> None:
 async def forget_all(settings: dict[str, Any]) -> None:
     """Read everything anew that is kept in memory."""
     settings.get("identities", {}).clear()
+    await look_anew(settings)
     await settings["groups"].refresh()
 
 
