@@ -24,7 +24,16 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 def list_problems(settings: BackendAI) -> list[str]:
     """One sentence per problem; empty when there is none."""
-    checks = (_check_names, _check_secrets, _check_queues, _check_environments, _check_directory, _check_mapping, _check_slurm)
+    checks = (
+        _check_names,
+        _check_secrets,
+        _check_queues,
+        _check_environments,
+        _check_directory,
+        _check_codes,
+        _check_mapping,
+        _check_slurm,
+    )
     return [problem for check in checks for problem in check(settings)]
 
 

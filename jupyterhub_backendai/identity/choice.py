@@ -47,6 +47,8 @@ def _connect(settings: BackendAI, people: Directory | None) -> SecondFactor:
 
 def _read_secret(settings: BackendAI) -> str:
     path = Path(settings.otp_secret_file)
+    if not settings.otp_secret_file:
+        raise InvalidParameters("c.BackendAI.otp_secret_file is needed with otp_backend = %(name)s.", name=settings.otp_backend)
     try:
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise InvalidParameters("%(path)s can be read by others; chmod 600 it.", path=str(path))
