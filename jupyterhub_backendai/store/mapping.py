@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from ..core.identity import Identity, Person
@@ -148,7 +148,7 @@ def _sync(db: Session, user: User, person: Person, mapped: Mapped, managed: set[
     db.flush()
     if user.domain == mapped.domain:  # whom an administrator moved elsewhere has the projects that they were given there
         _sync_projects(db, user, mapped.projects, managed, at, changes)
-    _sync_keypair(db, user, mapped, changes)
+    _sync_keypairs(db, user, mapped, changes)
     db.flush()
     return changes
 
@@ -208,35 +208,33 @@ def _add_first_keypair(db: Session, user: User, keypair: tuple[str, str], at: da
         db.flush()
 
 
-def _sync_keypair(db: Session, user: User, mapped: Mapped, changes: _Changes) -> None:
-    """The main keypair's policy where a rule gives one, and the resource groups that rules give. Unknown names give nothing."""
-    main = db.scalars(select(Keypair).where(Keypair.user_id == user.id, Keypair.is_main).order_by(Keypair.created_at)).first()
-    if main is None:
-        return
+def _sync_keypairs(db: Session, user: User, mapped: Mapped, changes: _Changes) -> None:
+    """The main keypair's policy where a rule gives one, and every keypair's resource groups. Unknown names give nothing."""
+    keypairs = db.scalars(select(Keypair).where(Keypair.user_id == user.id).order_by(Keypair.created_at)).all()
+    main = next((keypair for keypair in keypairs if keypair.is_main), None)
     policy = mapped.keypair_resource_policy
-    if policy and main.resource_policy != policy:
+    if main is not None and policy and main.resource_policy != policy:
         if db.get(KeypairResourcePolicy, policy):
             changes["keypair_resource_policy"] = (main.resource_policy, policy)
             main.resource_policy = policy
         else:
             log.warning("A rule gives %s the keypair policy %s, which does not exist", user.name, policy)
-    _sync_resource_groups(db, user, main.access_key, mapped.resource_groups, changes)
+    _sync_resource_groups(db, [keypair.access_key for keypair in keypairs], mapped.resource_groups, changes)
 
 
-def _sync_resource_groups(db: Session, user: User, access_key: str, names: Sequence[str], changes: _Changes) -> None:
-    query = select(ResourceGroupKeypair).join(Keypair, Keypair.access_key == ResourceGroupKeypair.access_key)
-    query = query.where(Keypair.user_id == user.id)
-    links = db.scalars(query.where(or_(ResourceGroupKeypair.source == DIRECTORY, ResourceGroupKeypair.access_key == access_key))).all()
+def _sync_resource_groups(db: Session, access_keys: Sequence[str], names: Sequence[str], changes: _Changes) -> None:
+    links = db.scalars(select(ResourceGroupKeypair).where(ResourceGroupKeypair.access_key.in_(access_keys))).all()
     wanted = set(db.scalars(select(ResourceGroup.name).where(ResourceGroup.name.in_(names)))) if names else set()
-    given = {link.resource_group for link in links if link.access_key == access_key}
-    ended = [link for link in links if link.source == DIRECTORY and (link.access_key != access_key or link.resource_group not in wanted)]
+    ended = [link for link in links if link.source == DIRECTORY and link.resource_group not in wanted]
+    there = {(link.resource_group, link.access_key) for link in links}
+    added = [(name, access_key) for name in sorted(wanted) for access_key in access_keys if (name, access_key) not in there]
     for link in ended:
         db.delete(link)
-    for name in sorted(wanted - given):
+    for name, access_key in added:
         db.add(ResourceGroupKeypair(resource_group=name, access_key=access_key, source=DIRECTORY))
-    if ended or wanted - given:
-        after = (given | wanted) - {link.resource_group for link in ended if link.resource_group not in wanted}
-        changes["resource_groups"] = (sorted(given), sorted(after))
+    if ended or added:
+        left = there - {(link.resource_group, link.access_key) for link in ended} | set(added)
+        changes["resource_groups"] = (sorted({name for name, _ in there}), sorted({name for name, _ in left}))
 
 
 def _record(db: Session, user_name: str, changes: _Changes) -> None:

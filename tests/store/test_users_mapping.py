@@ -162,7 +162,7 @@ async def test_policy_and_resource_groups_of_the_main_keypair(database):
     assert await database.run(lambda db: db.scalar(select(models.Keypair.resource_policy))) == "large"
 
 
-async def test_groups_go_with_the_main_keypair(database):
+async def test_every_keypair_has_the_groups(database):
     await database.run(lambda db: db.add(models.ResourceGroup(name="a", engine="local")))
     rights = mapped(resource_groups=("a",))
     await database.run_exclusive(login, rights)
@@ -175,7 +175,9 @@ async def test_groups_go_with_the_main_keypair(database):
 
     await database.run(another_is_main)
     await database.run_exclusive(login, rights)
-    assert await database.run(links) == [("a", "AKIAother", "directory")]
+    assert await database.run(links) == [("a", "AKIAkim01", "directory"), ("a", "AKIAother", "directory")]
+    await database.run_exclusive(login, mapped())
+    assert await database.run(links) == []
 
 
 async def test_a_preview_changes_nothing(database):

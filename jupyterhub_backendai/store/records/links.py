@@ -56,6 +56,10 @@ def set_links(db: Session, group: str, values: Mapping[str, Any]) -> None:
         ids = dict.fromkeys(find_projects(db, values["projects"]).values())
         db.add_all(ResourceGroupProject(resource_group=group, project_id=project_id) for project_id in ids)
     if "keypairs" in values:
-        db.execute(delete(ResourceGroupKeypair).where(ResourceGroupKeypair.resource_group == group))
-        db.add_all(ResourceGroupKeypair(resource_group=group, access_key=key) for key in values["keypairs"])
+        # Those that stay keep who gave them: what a login gave, a later one takes away.
+        there = set(db.scalars(select(ResourceGroupKeypair.access_key).where(ResourceGroupKeypair.resource_group == group)))
+        ended = there - set(values["keypairs"])
+        gone = (ResourceGroupKeypair.resource_group == group, ResourceGroupKeypair.access_key.in_(ended))
+        db.execute(delete(ResourceGroupKeypair).where(*gone))
+        db.add_all(ResourceGroupKeypair(resource_group=group, access_key=key) for key in values["keypairs"] if key not in there)
     db.flush()

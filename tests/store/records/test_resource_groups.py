@@ -127,3 +127,19 @@ async def test_who_sees_what(database):
         await database.run(GROUPS.list_page, SOMEBODY, Query())
     page = await database.run(GROUPS.list_page, ROOT, Query(sort="-session_count", filters={"is_public": "false"}))
     assert [record.key for record in page.records] == ["hidden"]
+
+
+async def test_keypairs_that_stay_keep_who_gave_them(database):
+    def fill(db):
+        user_id = add_user(db, "kim01")
+        db.add(models.ResourceGroup(name="v100", engine="slurm"))
+        db.add_all(models.Keypair(access_key=key, user_id=user_id, secret_key="x") for key in ("AKIA1", "AKIA2", "AKIA3"))
+        db.flush()
+        db.add_all(models.ResourceGroupKeypair(resource_group="v100", access_key=key, source="directory") for key in ("AKIA1", "AKIA2"))
+
+    await database.run(fill)
+    await database.run(GROUPS.update, ROOT, "v100", {"keypairs": ["AKIA1", "AKIA3"]})
+    rows = await database.run(
+        lambda db: [(row.access_key, row.source) for row in db.query(models.ResourceGroupKeypair).order_by("access_key")]
+    )
+    assert rows == [("AKIA1", "directory"), ("AKIA3", "site")]
