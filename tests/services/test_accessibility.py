@@ -29,6 +29,7 @@ OTHER_PAGES = [
     "admin/statistics",
     "admin/settings",
     "admin/maintenance",
+    "admin/maintenance/rescan",
     "admin/domains/import",
 ]
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from ...errors import N_
 from ..auth import administrative
 from ..rescan import is_running
-from ..rest.rescan import COUNTS, describe
+from ..rest.rescan import describe
 from .base import AdminHandler
+
+# What a look came to, in the order of the columns.
+COUNTS = {
+    "added": N_("added"),
+    "updated": N_("changed"),
+    "unchanged": N_("as before"),
+    "gone": N_("gone"),
+    "failed": N_("unreadable"),
+    "skipped": N_("not for us"),
+}
 
 
 class RescanHandler(AdminHandler):
