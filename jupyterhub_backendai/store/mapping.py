@@ -124,7 +124,7 @@ def _add_missing(db: Session, person: Person, mapped: Mapped, at: datetime) -> b
 
 def _lock(db: Session, name: str, mapped: Mapped) -> User:
     """Somebody's row, until the end of this transaction; before it all superadmins', in one order, where one may cease to be one."""
-    role = db.scalar(select(User.role).where(User.name == name))
+    role = db.scalar(select(User.role).where(User.name == name, User.role_source == DIRECTORY))
     if role is Role.SUPERADMIN and mapped.role is not Role.SUPERADMIN:
         _list_superadmins(db)
     return db.scalars(select(User).where(User.name == name).with_for_update().execution_options(populate_existing=True)).one()
