@@ -18,189 +18,218 @@ from .core.mapping import MappingRules, parse_rules
 from .core.names import fold_name
 from .core.queues import Queue, check_queue, queue_from_json
 from .core.slots import ResourceSlots
-from .errors import InvalidParameters
+from .errors import N_, InvalidParameters
 
 
 class BackendAI(Configurable):
     """The platform. ``c.BackendAI.<name> = …`` in ``jupyterhub_config.py``."""
 
     # -- where things are
-    state_dir = Unicode("/var/lib/jupyterhub-backendai", config=True, help="Directory of the database, the sockets and the secrets.")
-    secrets_file = Unicode(config=True, help="JSON file (mode 0600) with the secrets; `script/run` makes it once.")
-    database_url = Unicode(config=True, help="SQLAlchemy URL of our own database; default: SQLite in state_dir.")
-    private_url = Unicode(config=True, help="Where the service listens for the hub: unix:///path or http://127.0.0.1:port.")
-    hub_id = Unicode("hub", config=True, help="Tells two hubs on one cluster apart; part of the job name.")
-    site_name = Unicode("Backend.AI on JupyterHub", config=True, help="Name of the site, on pages and in authenticator apps.")
+    state_dir = Unicode("/var/lib/jupyterhub-backendai", config=True, help=N_("Directory of the database, the sockets and the secrets."))
+    secrets_file = Unicode(config=True, help=N_("JSON file (mode 0600) with the secrets; `script/run` makes it once."))
+    database_url = Unicode(config=True, help=N_("SQLAlchemy URL of our own database; default: SQLite in state_dir."))
+    private_url = Unicode(config=True, help=N_("Where the service listens for the hub: unix:///path or http://127.0.0.1:port."))
+    hub_id = Unicode("hub", config=True, help=N_("Tells two hubs on one cluster apart; part of the job name."))
+    site_name = Unicode("Backend.AI on JupyterHub", config=True, help=N_("Name of the site, on pages and in authenticator apps."))
 
     # -- logging in
-    directory = Unicode("local", config=True, help="Who knows the passwords: `local` (hashes in our database) or `ldap`.")
-    otp_required = Bool(True, config=True, help="Ask everybody for a one-time password; who has no token yet enrols while logging in.")
-    otp_form = Unicode("one-page", config=True, help="Where the code is typed: `one-page`, or `two-step` for a page of its own after it.")
+    directory = Unicode("local", config=True, help=N_("Who knows the passwords: `local` (hashes in our database) or `ldap`."))
+    otp_required = Bool(True, config=True, help=N_("Ask everybody for a one-time password; who has no token yet enrols while logging in."))
+    otp_form = Unicode(
+        "one-page", config=True, help=N_("Where the code is typed: `one-page`, or `two-step` for a page of its own after it.")
+    )
     otp_forced_from = List(
         Dict(),
         config=True,
-        help="From when people need a one-time password, such as {'from': '2027-01-01', 'project': 'hpc'}: `from` and any of `domain`, "
-        "`project` and `role`; the first entry that fits counts, and whom none fits needs none. Empty: everybody, now.",
+        help=N_(
+            "From when people need a one-time password, such as {'from': '2027-01-01', 'project': 'hpc'}: `from` and any of `domain`, "
+            "`project` and `role`; the first entry that fits counts, and whom none fits needs none. Empty: everybody, now."
+        ),
     )
     trusted_proxies = List(
         Unicode(),
         ["127.0.0.0/8", "::1/128"],
         config=True,
-        help="Addresses and networks of proxies whose `X-Forwarded-For` says where a request comes from.",
+        help=N_("Addresses and networks of proxies whose `X-Forwarded-For` says where a request comes from."),
     )
     directory_locks_after = Integer(
-        0, config=True, help="After how many wrong passwords the directory locks an account; we stay below. 0: it does not."
+        0, config=True, help=N_("After how many wrong passwords the directory locks an account; we stay below. 0: it does not.")
     )
-    directory_locks_within_s = Float(300.0, config=True, help="Seconds after which the directory forgets wrong passwords.")
+    directory_locks_within_s = Float(300.0, config=True, help=N_("Seconds after which the directory forgets wrong passwords."))
     login_pace_s = Float(
-        0.5, config=True, help="Refusals are answered at multiples of this many seconds, so that the time taken says nothing; 0: at once."
+        0.5,
+        config=True,
+        help=N_("Refusals are answered at multiples of this many seconds, so that the time taken says nothing; 0: at once."),
     )
     otp_backend = Unicode(
         "local",
         config=True,
-        help="Who knows the one-time passwords: `local` (our own database), `ldap-append` (the directory, behind the password), `radius`, "
-        "`privacyidea` or `pam`; see docs/howto-otp.md.",
+        help=N_(
+            "Who knows the one-time passwords: `local` (our own database), `ldap-append` (the directory, behind the password), `radius`, "
+            "`privacyidea` or `pam`; see docs/howto-otp.md."
+        ),
     )
-    otp_servers = List(Unicode(), config=True, help="In order: host or host:port with `radius`, https://… with `privacyidea`.")
+    otp_servers = List(Unicode(), config=True, help=N_("In order: host or host:port with `radius`, https://… with `privacyidea`."))
     otp_secret_file = Unicode(
-        "", config=True, help="File (mode 0600) with the secret shared with the RADIUS servers, or privacyIDEA's API key."
+        "", config=True, help=N_("File (mode 0600) with the secret shared with the RADIUS servers, or privacyIDEA's API key.")
     )
     otp_sends = Unicode(
         "code",
         config=True,
-        help="What `radius`, `privacyidea` and `pam` are sent: `code`; `password+code` in one field; or `password`, and the code when the "
-        "server asks for it.",
+        help=N_(
+            "What `radius`, `privacyidea` and `pam` are sent: `code`; `password+code` in one field; or `password`, and the code when the "
+            "server asks for it."
+        ),
     )
-    otp_name = Unicode("{name}", config=True, help="A person's name as the server of the one-time passwords knows it.")
-    otp_timeout_s = Float(4.0, config=True, help="Seconds to wait for one answer of that server.")
-    otp_nas_identifier = Unicode("jupyterhub", config=True, help="Who asks, for the RADIUS servers' rules and logs.")
-    otp_realm = Unicode("", config=True, help="privacyIDEA's realm; empty: its default.")
-    otp_ca_file = Unicode("", config=True, help="CA certificates that sign the privacyIDEA servers'; default: the system's.")
-    otp_pam_service = Unicode("jupyterhub-backendai", config=True, help="PAM's service, a file in /etc/pam.d.")
-    admin_users = List(Unicode(), config=True, help="Names of the platform's administrators.")
+    otp_name = Unicode("{name}", config=True, help=N_("A person's name as the server of the one-time passwords knows it."))
+    otp_timeout_s = Float(4.0, config=True, help=N_("Seconds to wait for one answer of that server."))
+    otp_nas_identifier = Unicode("jupyterhub", config=True, help=N_("Who asks, for the RADIUS servers' rules and logs."))
+    otp_realm = Unicode("", config=True, help=N_("privacyIDEA's realm; empty: its default."))
+    otp_ca_file = Unicode("", config=True, help=N_("CA certificates that sign the privacyIDEA servers'; default: the system's."))
+    otp_pam_service = Unicode("jupyterhub-backendai", config=True, help=N_("PAM's service, a file in /etc/pam.d."))
+    admin_users = List(Unicode(), config=True, help=N_("Names of the platform's administrators."))
     emergency_admin_file = Unicode(
         "",
         config=True,
-        help="File (mode 0600) with one line `name:hash` of an administrator who may log in while the service does not answer; "
-        "the hash is argon2's or scrypt's. Empty: nobody may.",
+        help=N_(
+            "File (mode 0600) with one line `name:hash` of an administrator who may log in while the service does not answer; "
+            "the hash is argon2's or scrypt's. Empty: nobody may."
+        ),
     )
-    admin_groups = List(Unicode(), config=True, help="Directory groups whose members are administrators.")
-    allowed_groups = List(Unicode(), config=True, help="Directory groups that may log in; empty: everybody with a password.")
+    admin_groups = List(Unicode(), config=True, help=N_("Directory groups whose members are administrators."))
+    allowed_groups = List(Unicode(), config=True, help=N_("Directory groups that may log in; empty: everybody with a password."))
     project_groups = Dict(
-        config=True, help="Directory group → project name. Members join the project; who has none joins `default_project`."
+        config=True, help=N_("Directory group → project name. Members join the project; who has none joins `default_project`.")
     )
-    default_project = Unicode("default", config=True, help="Project of people whom no rule gives one.")
-    default_domain = Unicode("default", config=True, help="Domain of people whom no rule gives one.")
+    default_project = Unicode("default", config=True, help=N_("Project of people whom no rule gives one."))
+    default_domain = Unicode("default", config=True, help=N_("Domain of people whom no rule gives one."))
     mapping_rules = List(
         Dict(),
         config=True,
-        help="Ordered rules from the directory's groups and attributes to domain, projects, role, keypair policy, resource groups and "
-        "Unix account; see docs/howto-mapping.md.",
+        help=N_(
+            "Ordered rules from the directory's groups and attributes to domain, projects, role, keypair policy, resource groups and "
+            "Unix account; see docs/howto-mapping.md."
+        ),
     )
-    ldap_servers = List(Unicode(), config=True, help="Servers in order: ldap://host:port or ldaps://host:port.")
-    ldap_tls = Unicode("starttls", config=True, help="For ldap://: `starttls`, or `none` to send passwords in clear (do not).")
-    ldap_ca_file = Unicode("", config=True, help="CA certificates (a file or a directory) that sign the servers'; default: the system's.")
-    ldap_verify = Bool(True, config=True, help="Check the servers' certificates and names.")
-    ldap_tls_name = Unicode("", config=True, help="Name in the servers' certificates, where it is not the one in `ldap_servers`.")
-    ldap_tls_minimum = Unicode("1.2", config=True, help="Oldest version of TLS: 1.0, 1.1, 1.2 or 1.3.")
-    ldap_ciphers = Unicode("", config=True, help="OpenSSL's list of ciphers; default: Python's.")
-    ldap_client_cert_file = Unicode("", config=True, help="Our own certificate, for servers that ask for one.")
-    ldap_client_key_file = Unicode("", config=True, help="Its key, where it is not in the same file.")
-    ldap_bind_dn = Unicode("", config=True, help="Service account that looks people up; empty: anonymous.")
-    ldap_bind_password_file = Unicode("", config=True, help="File with the service account's password.")
-    ldap_bind_password_env = Unicode("", config=True, help="Environment variable with it instead.")
-    ldap_bind_external = Bool(False, config=True, help="The service account is who our certificate names (SASL EXTERNAL).")
+    ldap_servers = List(Unicode(), config=True, help=N_("Servers in order: ldap://host:port or ldaps://host:port."))
+    ldap_tls = Unicode("starttls", config=True, help=N_("For ldap://: `starttls`, or `none` to send passwords in clear (do not)."))
+    ldap_ca_file = Unicode(
+        "", config=True, help=N_("CA certificates (a file or a directory) that sign the servers'; default: the system's.")
+    )
+    ldap_verify = Bool(True, config=True, help=N_("Check the servers' certificates and names."))
+    ldap_tls_name = Unicode("", config=True, help=N_("Name in the servers' certificates, where it is not the one in `ldap_servers`."))
+    ldap_tls_minimum = Unicode("1.2", config=True, help=N_("Oldest version of TLS: 1.0, 1.1, 1.2 or 1.3."))
+    ldap_ciphers = Unicode("", config=True, help=N_("OpenSSL's list of ciphers; default: Python's."))
+    ldap_client_cert_file = Unicode("", config=True, help=N_("Our own certificate, for servers that ask for one."))
+    ldap_client_key_file = Unicode("", config=True, help=N_("Its key, where it is not in the same file."))
+    ldap_bind_dn = Unicode("", config=True, help=N_("Service account that looks people up; empty: anonymous."))
+    ldap_bind_password_file = Unicode("", config=True, help=N_("File with the service account's password."))
+    ldap_bind_password_env = Unicode("", config=True, help=N_("Environment variable with it instead."))
+    ldap_bind_external = Bool(False, config=True, help=N_("The service account is who our certificate names (SASL EXTERNAL)."))
     ldap_bind_templates = List(
-        Unicode(), config=True, help="Bind as these, tried in order, without looking for the person first: uid={name},ou=people,dc=example."
+        Unicode(),
+        config=True,
+        help=N_("Bind as these, tried in order, without looking for the person first: uid={name},ou=people,dc=example."),
     )
     ldap_bind_attribute = Unicode(
-        "", config=True, help="Bind as this attribute's value (in the templates, if any) and not as the entry's DN."
+        "", config=True, help=N_("Bind as this attribute's value (in the templates, if any) and not as the entry's DN.")
     )
-    ldap_user_base = Unicode("", config=True, help="Where people are, such as ou=people,dc=example.")
-    ldap_user_filter = Unicode("(uid={name})", config=True, help="Filter that finds one person; {name} is escaped.")
-    ldap_name_attribute = Unicode("uid", config=True, help="Attribute that is the person's name here.")
-    ldap_attributes = List(Unicode(), config=True, help="More attributes to read, for the rules of mapping.")
-    ldap_group_base = Unicode("", config=True, help="Where groups are; empty: no groups are looked for.")
+    ldap_user_base = Unicode("", config=True, help=N_("Where people are, such as ou=people,dc=example."))
+    ldap_user_filter = Unicode("(uid={name})", config=True, help=N_("Filter that finds one person; {name} is escaped."))
+    ldap_name_attribute = Unicode("uid", config=True, help=N_("Attribute that is the person's name here."))
+    ldap_name_pattern = Unicode(
+        "", config=True, help=N_("Regular expression that a whole name must match, in small letters; empty: any name.")
+    )
+    ldap_attributes = List(Unicode(), config=True, help=N_("More attributes to read, for the rules of mapping."))
+    ldap_group_base = Unicode("", config=True, help=N_("Where groups are; empty: no groups are looked for."))
     ldap_group_filter = Unicode(
         "(|(&(|(objectClass=groupOfNames)(objectClass=groupOfMembers)(objectClass=group))(member={dn}))"
         "(&(objectClass=groupOfUniqueNames)(uniqueMember={dn}))(&(objectClass=posixGroup)(|(memberUid={name})(gidNumber={gid}))))",
         config=True,
-        help="Filter that finds a person's groups; {gid} is the primary group, {primary_sid} Active Directory's.",
+        help=N_("Filter that finds a person's groups; {gid} is the primary group, {primary_sid} Active Directory's."),
     )
-    ldap_group_name_attribute = Unicode("cn", config=True, help="Attribute that is a group's short name.")
-    ldap_member_of_attribute = Unicode("", config=True, help="Attribute of people with their groups' DNs, such as memberOf.")
-    ldap_nested_groups = Unicode("no", config=True, help="Groups in groups: `no`, `follow`, or `in-chain` (Active Directory does it).")
+    ldap_group_name_attribute = Unicode("cn", config=True, help=N_("Attribute that is a group's short name."))
+    ldap_member_of_attribute = Unicode("", config=True, help=N_("Attribute of people with their groups' DNs, such as memberOf."))
+    ldap_nested_groups = Unicode("no", config=True, help=N_("Groups in groups: `no`, `follow`, or `in-chain` (Active Directory does it)."))
     ldap_password_change = Unicode(
-        "exop", config=True, help="How passwords are changed: `exop` (Password Modify), `ad` (Active Directory) or `off`."
+        "exop", config=True, help=N_("How passwords are changed: `exop` (Password Modify), `ad` (Active Directory) or `off`.")
     )
-    ldap_password_dn = Unicode("", config=True, help="Account that may set a password that has expired and lets nobody in any more.")
-    ldap_password_file = Unicode("", config=True, help="File with that account's password.")
-    ldap_connect_timeout_s = Float(4.0, config=True, help="Seconds to wait for a connection.")
-    ldap_receive_timeout_s = Float(5.0, config=True, help="Seconds to wait for an answer.")
-    keypairs_per_user = Integer(5, config=True, help="How many API keypairs a person may have; 0: only administrators make them.")
-    local_posix = Bool(True, config=True, help="Give people without a Unix account in the directory the system's account of that name.")
+    ldap_password_dn = Unicode("", config=True, help=N_("Account that may set a password that has expired and lets nobody in any more."))
+    ldap_password_file = Unicode("", config=True, help=N_("File with that account's password."))
+    ldap_connect_timeout_s = Float(4.0, config=True, help=N_("Seconds to wait for a connection."))
+    ldap_receive_timeout_s = Float(5.0, config=True, help=N_("Seconds to wait for an answer."))
+    keypairs_per_user = Integer(5, config=True, help=N_("How many API keypairs a person may have; 0: only administrators make them."))
+    local_posix = Bool(True, config=True, help=N_("Give people without a Unix account in the directory the system's account of that name."))
 
     # -- mail
-    mail_server = Unicode("", config=True, help="Mail server as host:port; empty: this site sends no mail.")
-    mail_tls = Unicode("starttls", config=True, help="`starttls`, `ssl` (from the first byte on) or `none` (only on this machine).")
-    mail_ca_file = Unicode("", config=True, help="CA certificates that sign the mail server's; default: the system's.")
-    mail_verify = Bool(True, config=True, help="Check the mail server's certificate and name.")
-    mail_user = Unicode("", config=True, help="Account at the mail server; empty: none is needed.")
-    mail_password_file = Unicode("", config=True, help="File with that account's password.")
-    mail_from = Unicode("", config=True, help="Address that mail comes from, such as hub@example.org.")
-    mail_timeout_s = Float(15.0, config=True, help="Seconds to wait for the mail server.")
+    mail_server = Unicode("", config=True, help=N_("Mail server as host:port; empty: this site sends no mail."))
+    mail_tls = Unicode("starttls", config=True, help=N_("`starttls`, `ssl` (from the first byte on) or `none` (only on this machine)."))
+    mail_ca_file = Unicode("", config=True, help=N_("CA certificates that sign the mail server's; default: the system's."))
+    mail_verify = Bool(True, config=True, help=N_("Check the mail server's certificate and name."))
+    mail_user = Unicode("", config=True, help=N_("Account at the mail server; empty: none is needed."))
+    mail_password_file = Unicode("", config=True, help=N_("File with that account's password."))
+    mail_from = Unicode("", config=True, help=N_("Address that mail comes from, such as hub@example.org."))
+    mail_timeout_s = Float(15.0, config=True, help=N_("Seconds to wait for the mail server."))
     public_hub_url = Unicode(
         config=True,
-        help="Address of the hub as browsers reach it, for links in mail: https://hub.example.org/hub/. Default: what "
-        "`c.JupyterHub.public_url` makes the hub tell us. Never taken from a request.",
+        help=N_(
+            "Address of the hub as browsers reach it, for links in mail: https://hub.example.org/hub/. Default: what "
+            "`c.JupyterHub.public_url` makes the hub tell us. Never taken from a request."
+        ),
     )
 
     # -- accounts that people make themselves, and the way back into one (embedded directory only); each is off until a site turns it on
-    sign_up = Bool(False, config=True, help="People may make themselves an account; only with `directory = 'local'`.")
-    sign_up_invitation_required = Bool(False, config=True, help="Only with the word of an invitation (Administration → Invitations).")
-    sign_up_approval_required = Bool(False, config=True, help="Only after an administrator made the new user active.")
-    sign_up_verification_required = Bool(False, config=True, help="Only after a link that was mailed to the address; needs mail_server.")
-    sign_up_terms = Dict(config=True, help="Language → terms of use that one has to agree to; empty: there are none.")
-    sign_up_privacy_policy = Dict(config=True, help="Language → privacy policy that one has to agree to; empty: there is none.")
-    sign_up_groups = List(Unicode(), config=True, help="Groups of the embedded directory that new accounts are in.")
-    sign_up_notify = List(Unicode(), config=True, help="Mail addresses that are told when somebody waits for approval.")
-    forgotten_password = Bool(False, config=True, help="Who forgot the password gets a link by mail; needs mail_server.")
-    password_lock_after = Integer(
-        10, config=True, help="Wrong passwords in a row from one network after which it is not listened to for that name; 0: never."
+    sign_up = Bool(False, config=True, help=N_("People may make themselves an account; only with `directory = 'local'`."))
+    sign_up_invitation_required = Bool(False, config=True, help=N_("Only with the word of an invitation (Administration → Invitations)."))
+    sign_up_approval_required = Bool(False, config=True, help=N_("Only after an administrator made the new user active."))
+    sign_up_verification_required = Bool(
+        False, config=True, help=N_("Only after a link that was mailed to the address; needs mail_server.")
     )
-    password_lock_s = Float(1200.0, config=True, help="For how long. Other networks are listened to, so nobody locks somebody else out.")
+    sign_up_terms = Dict(config=True, help=N_("Language → terms of use that one has to agree to; empty: there are none."))
+    sign_up_privacy_policy = Dict(config=True, help=N_("Language → privacy policy that one has to agree to; empty: there is none."))
+    sign_up_groups = List(Unicode(), config=True, help=N_("Groups of the embedded directory that new accounts are in."))
+    sign_up_notify = List(Unicode(), config=True, help=N_("Mail addresses that are told when somebody waits for approval."))
+    forgotten_password = Bool(False, config=True, help=N_("Who forgot the password gets a link by mail; needs mail_server."))
+    password_lock_after = Integer(
+        10, config=True, help=N_("Wrong passwords in a row from one network after which it is not listened to for that name; 0: never.")
+    )
+    password_lock_s = Float(
+        1200.0, config=True, help=N_("For how long. Other networks are listened to, so nobody locks somebody else out.")
+    )
 
     # -- what can be launched
-    queues = List(Dict(), config=True, help="The queues, in the order of the table; see docs/queues.md.")
+    queues = List(Dict(), config=True, help=N_("The queues, in the order of the table; see docs/queues.md."))
     environments = List(
         Dict(),
         config=True,
-        help="name, labels {en, ko}, command (argument list that runs a Python interpreter with jupyterhub and jupyterlab).",
+        help=N_("name, labels {en, ko}, command (argument list that runs a Python interpreter with jupyterhub and jupyterlab)."),
     )
-    user_root = Unicode("/scratch/{user}", config=True, help="Directory of a user's logs and work; {user} is the Unix name.")
-    log_dir = Unicode("log", config=True, help="Job logs, beneath user_root: <log_dir>/<job id>.log.")
-    workspace_dir = Unicode("workspace", config=True, help="Working directory of sessions, beneath user_root.")
+    user_root = Unicode("/scratch/{user}", config=True, help=N_("Directory of a user's logs and work; {user} is the Unix name."))
+    log_dir = Unicode("log", config=True, help=N_("Job logs, beneath user_root: <log_dir>/<job id>.log."))
+    workspace_dir = Unicode("workspace", config=True, help=N_("Working directory of sessions, beneath user_root."))
 
     # -- what the platform itself fetches
     fetch_allowed_networks = List(
         Unicode(),
         config=True,
-        help="Networks of the site that registries may be in, such as 10.20.0.0/16; else only public addresses are connected to.",
+        help=N_("Networks of the site that registries may be in, such as 10.20.0.0/16; else only public addresses are connected to."),
     )
     fetch_denied_networks = List(
-        Unicode(), config=True, help="Networks that are never connected to, such as the cluster's own public addresses."
+        Unicode(), config=True, help=N_("Networks that are never connected to, such as the cluster's own public addresses.")
     )
 
     # -- Slurm
-    helper_socket = Unicode(config=True, help="Unix socket of the helper.")
-    slurm_bin = Unicode("/usr/bin", config=True, help="Directory of sbatch, squeue, scontrol and scancel.")
-    node_addresses = Dict(config=True, help="Node name → address, where Slurm's NodeAddr is not what the proxy can reach.")
-    hub_address = Unicode("", config=True, help="The hub's API address as nodes reach it (http://host:8081/hub/api); default: the hub's.")
-    command_timeout_s = Float(20.0, config=True, help="Seconds that an engine's command may take.")
-    starting_interval_s = Float(2.0, config=True, help="How often the hub asks Slurm while a session starts.")
-    steady_interval_s = Float(10.0, config=True, help="How often it asks otherwise.")
-    figures_interval_s = Float(10.0, config=True, help="How often the queue table is read while somebody looks.")
-    figures_idle_interval_s = Float(60.0, config=True, help="How often it is read when nobody does.")
+    helper_socket = Unicode(config=True, help=N_("Unix socket of the helper."))
+    slurm_bin = Unicode("/usr/bin", config=True, help=N_("Directory of sbatch, squeue, scontrol and scancel."))
+    node_addresses = Dict(config=True, help=N_("Node name → address, where Slurm's NodeAddr is not what the proxy can reach."))
+    hub_address = Unicode(
+        "", config=True, help=N_("The hub's API address as nodes reach it (http://host:8081/hub/api); default: the hub's.")
+    )
+    command_timeout_s = Float(20.0, config=True, help=N_("Seconds that an engine's command may take."))
+    starting_interval_s = Float(2.0, config=True, help=N_("How often the hub asks Slurm while a session starts."))
+    steady_interval_s = Float(10.0, config=True, help=N_("How often it asks otherwise."))
+    figures_interval_s = Float(10.0, config=True, help=N_("How often the queue table is read while somebody looks."))
+    figures_idle_interval_s = Float(60.0, config=True, help=N_("How often it is read when nobody does."))
 
     @default("secrets_file")
     def _secrets_file(self) -> str:

@@ -93,6 +93,14 @@ async def test_a_filter_that_finds_several_lets_nobody_in(make_directory: Make) 
 
 
 @needs_ldap
+async def test_names_that_the_site_does_not_want(make_directory: Make) -> None:
+    directory = make_directory(ldap_name_pattern="[a-z]+0[1-2]")
+    assert (await directory.check("kim01", lab.password("kim01"))).reason == ""
+    assert (await directory.check("kim03", lab.password("kim03"))).reason == "unknown"
+    assert (await directory.find("kim03")).state == "removed"
+
+
+@needs_ldap
 async def test_twenty_at_once(make_directory: Make) -> None:
     directory = make_directory()
     names = [("kang01", lab.password("kang01")), ("nobody", "x"), ("kang02", lab.password("kang02"))] * 7
@@ -241,6 +249,7 @@ async def test_a_service_account_that_may_not_is_our_trouble(make_directory: Mak
         {"ldap_bind_password_file": "/nowhere"},
         {"ldap_bind_password_env": "THERE_IS_NO_SUCH_VARIABLE"},
         {"ldap_nested_groups": "yes"},
+        {"ldap_name_pattern": "("},
         {"ldap_password_change": "maybe"},
     ],
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -73,6 +74,7 @@ class LdapDirectory:
         self._links = Connections(settings)
         self._can_change = settings.ldap_password_change != CHANGES[2]
         self._is_windows = settings.ldap_password_change == CHANGES[1]
+        self._pattern = _compile(settings.ldap_name_pattern)
         self._has_service = bool(settings.ldap_bind_dn or settings.ldap_bind_external or not settings.ldap_bind_templates)
         names = [settings.ldap_name_attribute, settings.ldap_bind_attribute, settings.ldap_member_of_attribute, *settings.ldap_attributes]
         mapped = settings.make_mapping().list_attributes()
@@ -217,7 +219,7 @@ class LdapDirectory:
         """Bind as a person. An unknown one's bind is made all the same, as somebody who cannot exist."""
         templates = self._settings.ldap_bind_templates
         if templates and not self._settings.ldap_bind_attribute:
-            return self._bind_by_templates(own, name if is_name(name) else secrets.token_hex(8), password)
+            return self._bind_by_templates(own, name if self._is_name(name) else secrets.token_hex(8), password)
         with self._links.service(server) as link:
             entry, reason = self._look_up(link, name)
         attribute = self._settings.ldap_bind_attribute
@@ -252,6 +254,9 @@ class LdapDirectory:
 
     # -- reading
 
+    def _is_name(self, name: str) -> bool:
+        return is_name(name) and self._pattern.fullmatch(name) is not None
+
     @contextlib.contextmanager
     def _reading(self, server: Server, own: Link) -> Iterator[Link]:
         """Who reads entries and groups: the service account, or the person where the site has none."""
@@ -273,7 +278,7 @@ class LdapDirectory:
     def _look_up(self, link: Link, name: str, dn: str = "") -> tuple[Entry | None, str]:
         """The one entry of a name, or why there is none. With a ``dn``, that entry alone."""
         settings = self._settings
-        asked = name if is_name(name) else secrets.token_hex(8)
+        asked = name if self._is_name(name) else secrets.token_hex(8)
         wanted = settings.ldap_user_filter.replace("{name}", escape_filter_chars(asked))
         base = dn or settings.ldap_user_base
         found = link.search(base, wanted, self._attributes, limit=2, time_limit_s=self._links.receive_s, only_base=bool(dn))
@@ -304,6 +309,13 @@ class LdapDirectory:
             posix=entries.posix_account(entry) or (system_account(hub_name) if settings.local_posix else None),
             attributes=attributes,
         )
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern or ".*")
+    except re.error as exc:
+        raise InvalidParameters("c.BackendAI.ldap_name_pattern: %(reason)s", reason=str(exc)) from exc
 
 
 def _changed(result: dict[str, object]) -> PasswordChange:
