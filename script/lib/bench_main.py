@@ -12,6 +12,7 @@ from pathlib import Path
 import bench_admin
 import bench_admission
 import bench_drf
+import bench_login
 import bench_poll
 import bench_spawn
 from bench_rows import Row, format_table, save
@@ -22,6 +23,7 @@ BENCHES = {
     "admission": bench_admission.run,
     "drf": bench_drf.run,
     "admin": bench_admin.run,
+    "login": bench_login.run,
 }
 RESULTS = Path(os.environ.get("BENCH_RESULTS", "bench/results.jsonl"))
 
