@@ -100,6 +100,13 @@ class Guarded:
         await self._factor.close()
 
 
+def field_to_send(question: FactorQuestion, sends: str) -> str:
+    """What goes into a server's one field, by the setting ``otp_sends``; the answer to a challenge is the code alone."""
+    if question.state or sends == "code":
+        return question.code
+    return question.password + (question.code if sends == "password+code" else "")
+
+
 def plain_code(typed: str) -> str | None:
     """A typed code without blanks and in ordinary letters and digits; None for what no code is."""
     code = "".join(unicodedata.normalize("NFKC", typed[: 4 * LONGEST_CODE]).split())

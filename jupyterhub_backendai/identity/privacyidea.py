@@ -13,7 +13,7 @@ import aiohttp
 
 from ..config import BackendAI
 from ..errors import FactorUnavailable, InvalidParameters
-from .factors import FactorAnswer, FactorQuestion, plain_message
+from .factors import FactorAnswer, FactorQuestion, field_to_send, plain_message
 from .servers import Servers
 
 log = logging.getLogger(__name__)
@@ -70,10 +70,8 @@ class PrivacyIdea:
             await self._http.close()
 
     def _fields(self, question: FactorQuestion) -> dict[str, str]:
-        typed = question.code
-        if not question.state and self._settings.otp_sends != "code":
-            typed = question.password + (question.code if self._settings.otp_sends == "password+code" else "")
-        typed.encode()
+        typed = field_to_send(question, self._settings.otp_sends)
+        typed.encode()  # half a character pair cannot be sent
         fields = {"user": self._settings.otp_name.replace("{name}", question.name), "pass": typed}
         if self._settings.otp_realm:
             fields["realm"] = self._settings.otp_realm

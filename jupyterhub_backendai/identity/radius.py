@@ -19,14 +19,14 @@ from pyrad.packet import AuthPacket, PacketError
 
 from ..config import BackendAI
 from ..errors import FactorUnavailable, InvalidParameters
-from .factors import FactorAnswer, FactorQuestion, plain_message
+from .factors import FactorAnswer, FactorQuestion, field_to_send, plain_message
 from .servers import Servers
 
 log = logging.getLogger(__name__)
 
 PORT = 1812
 TRIES = 2
-MAX_PASSWORD = 128
+MAX_PASSWORD, MAX_ATTRIBUTE = 128, 253
 _AUTHENTICATE_ONLY = (8).to_bytes(4, "big")
 # attributes by number: the names would need a dictionary file
 _USER_NAME, _USER_PASSWORD, _SERVICE_TYPE, _REPLY_MESSAGE, _STATE = 1, 2, 6, 18, 24
@@ -59,22 +59,21 @@ class Radius:
 
     async def verify(self, question: FactorQuestion) -> FactorAnswer:
         """One exchange; see :class:`identity.factors.SecondFactor`."""
-        typed = question.code
-        if not question.state and self._settings.otp_sends != "code":
-            typed = question.password + (question.code if self._settings.otp_sends == "password+code" else "")
         if not question.code and not question.state and not self.asks_first:
             return FactorAnswer("refused", "no-code")
-        secret = typed.encode("utf-8", "surrogatepass")
-        if len(secret) > MAX_PASSWORD or b"\0" in secret:
+        name = self._settings.otp_name.replace("{name}", question.name).encode()
+        secret = field_to_send(question, self._settings.otp_sends).encode("utf-8", "surrogatepass")
+        if len(secret) > MAX_PASSWORD or b"\0" in secret or len(name) > MAX_ATTRIBUTE:
             return FactorAnswer("refused", "wrong-password")
-        server, state = self._of_state(question.state)
-        for one in [server] if server else self._servers.usable():
-            request = self._build(question, secret, state)
-            reply = await self._exchange(one, request)
-            self._servers.mark(one, is_good=reply is not None)
+        asked, state = self._of_state(question.state)
+        if question.state and asked is None:
+            return FactorAnswer("refused", "challenge-over")
+        for server in [asked] if asked else self._servers.usable():
+            reply = await self._exchange(server, self._build(name, secret, question.source, state))
+            self._servers.mark(server, is_good=reply is not None)
             if reply is not None:
-                return self._answer(one, reply)
-            log.warning("The RADIUS server %s does not answer, or does not know our secret", one)
+                return self._answer(server, reply)
+            log.warning("The RADIUS server %s does not answer, or does not know our secret", server)
         raise FactorUnavailable
 
     async def close(self) -> None:
@@ -89,16 +88,15 @@ class Radius:
         except binascii.Error:
             return None, b""
 
-    def _build(self, question: FactorQuestion, password: bytes, state: bytes) -> AuthPacket:
+    def _build(self, name: bytes, password: bytes, source: str, state: bytes) -> AuthPacket:
         request = AuthPacket(id=secrets.randbelow(256), secret=self._secret, authenticator=secrets.token_bytes(16))
         request.add_message_authenticator()
-        name = self._settings.otp_name.replace("{name}", question.name)
-        request[_USER_NAME] = [name.encode()]
+        request[_USER_NAME] = [name]
         request[_USER_PASSWORD] = [request.PwCrypt(password)]
         request[_SERVICE_TYPE] = [_AUTHENTICATE_ONLY]
-        request[_NAS_IDENTIFIER] = [self._settings.otp_nas_identifier.encode()]
-        if question.source:
-            request[_CALLING_STATION] = [question.source.encode()[:253]]
+        request[_NAS_IDENTIFIER] = [self._settings.otp_nas_identifier.encode()[:MAX_ATTRIBUTE]]
+        if source:
+            request[_CALLING_STATION] = [source.encode()[:MAX_ATTRIBUTE]]
         if state:
             request[_STATE] = [state]
         return request
@@ -107,8 +105,9 @@ class Radius:
         """The server's answer to a request, sent again as it is when nothing comes; None for silence."""
         loop = asyncio.get_running_loop()
         try:
-            transport, waiting = await loop.create_datagram_endpoint(lambda: _Waiting(request), remote_addr=(server.host, server.port))
-        except OSError:
+            async with asyncio.timeout(self._settings.otp_timeout_s):  # names are looked up here
+                transport, waiting = await loop.create_datagram_endpoint(lambda: _Waiting(request), remote_addr=(server.host, server.port))
+        except (OSError, UnicodeError):
             return None
         try:
             for _ in range(TRIES):

@@ -138,7 +138,8 @@ async def test_a_challenge_is_nobody_elses(make_radius: Make) -> None:
     radius = make_radius(otp_sends="password")
     asked = await ask(radius, "lim02")
     assert (await ask(radius, "kang02", lambda: lab.code("kang02"), state=asked.state)).outcome == "refused"
-    assert (await ask(radius, "lim02", lambda: lab.code("lim02"), state=f"{lab.RADIUS_SERVER} bm9uZQ==")).outcome != "ok"
+    for state in (f"{lab.RADIUS_SERVER} bm9uZQ==", f"{lab.RADIUS_SERVER} ?", "127.0.0.1:9 bm9uZQ==", "none"):
+        assert (await ask(radius, "lim02", lambda: lab.code("lim02"), state=state)).outcome == "refused"
 
 
 @needs_radius
@@ -201,6 +202,12 @@ async def test_what_a_server_is_told(make_radius: Make, serve: Any) -> None:
 async def test_what_is_not_sent(make_radius: Make, serve: Any, code: str, password: str, reason: str) -> None:
     server = serve(accept)
     assert (await ask(make_radius(server.address, otp_sends="password+code"), "kim01", code, password=password)).reason == reason
+    assert not server.requests
+
+
+async def test_a_name_that_is_too_long_is_nobodys(make_radius: Make, serve: Any) -> None:
+    server = serve(accept)
+    assert (await ask(make_radius(server.address), "\U00020000" * 64, "123456", password="x")).outcome == "refused"
     assert not server.requests
 
 

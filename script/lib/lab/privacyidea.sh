@@ -25,7 +25,7 @@ privacyidea_up() {
   privacyidea_do fill >"$PRIVACYIDEA/run/fill.log" 2>&1 || { tail -n 5 "$PRIVACYIDEA/run/fill.log"; return 1; }
   privacyidea_do serve </dev/null >"$PRIVACYIDEA/run/log" 2>&1 9>&- &
   echo $! >"$PRIVACYIDEA/run/pid"
-  wait_for 30 privacyidea_answers || { tail -n 5 "$PRIVACYIDEA/run/log"; return 1; }
+  wait_for 60 privacyidea_answers || { tail -n 5 "$PRIVACYIDEA/run/log"; return 1; }
 }
 
 privacyidea_install() {
