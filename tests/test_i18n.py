@@ -9,6 +9,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 import jupyterhub_backendai
+from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.errors import InvalidParameters, NotFound, Violation
 from jupyterhub_backendai.i18n import choose_language, explain, format_span, translate
 
@@ -103,3 +104,10 @@ def test_things_are_called_as_in_their_tables():
     assert explain("en", missing) == "There is no resource group v100."
     assert "resource group" not in explain("ko", missing)
     assert "자원 그룹" in explain("ko", missing)
+
+
+def test_the_help_of_every_setting_is_marked_for_translation():
+    helps = {
+        trait.help: name for name, trait in BackendAI.class_traits(config=True).items() if trait.help and trait.this_class is BackendAI
+    }
+    assert {name for text, name in helps.items() if text not in list_messages()} == set()
