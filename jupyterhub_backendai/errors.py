@@ -116,6 +116,13 @@ class TooManyRequests(BackendAIError):
     default_message = N_("Too many attempts. Wait a minute and try again.")
 
 
+class RateLimitExceeded(TooManyRequests):
+    """More calls than the keypair's rate limit; ``params["seconds"]`` is how long to wait."""
+
+    code = "backendai_api_rate-limit-exceeded"
+    default_message = N_("You have made all of the %(limit)s calls that you may make in 15 minutes. Try again in %(seconds)s seconds.")
+
+
 class BackendUnavailable(BackendAIError):
     """A server that we need does not answer, or answers that it cannot."""
 

@@ -40,6 +40,7 @@ from .idle import IdleChecker
 from .nodes import NodesReader
 from .process import PidFile, close_private, die_with_parent, open_private, open_public, socket_inode
 from .queues import FiguresReader
+from .rate import RateLimiter
 from .reconcile import Reconciler
 from .rescan import Rescanner
 from .schedule import Scheduler
@@ -124,6 +125,7 @@ def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
     parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
     parts.setdefault("rescanner", Rescanner(settings, db))
+    parts.setdefault("rate_limiter", RateLimiter(db))
     hub_auth = parts["hub_auth"]
     prefix = hub_auth.base_url
     routes = [(prefix + path, *rest) for path, *rest in join_handlers("default_handlers")]

@@ -110,6 +110,7 @@ def authenticated(method: Callable[..., Awaitable[None]]) -> Callable[..., Await
             self.redirect(self.get_login_url())
             return
         self.identity = await find_identity(self)
+        await self.count_call()
         await method(self, *args, **kwargs)
 
     return wrapper

@@ -21,6 +21,7 @@ from .. import i18n
 from ..config import BackendAI
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, NotFound, TooManyRequests, Unauthenticated
 from ..identity.mail import NoMailer
+from ..store.calls import WINDOW_S
 from ..templating import new_nonce, page_policy
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ class BaseHandler(Parts, RequestHandler):
         self.set_status(error.status, http.client.responses.get(error.status, "Error"))
         if error.status == 503:
             self.set_header("Retry-After", "5")
+        elif error.status == 429 and "seconds" in error.params:
+            self.set_header("Retry-After", str(error.params["seconds"]))
         self.write_problem(error)
 
     def write_problem(self, error: BackendAIError) -> None:
@@ -217,6 +220,9 @@ class HubUserHandler(HubOAuthenticated, BaseHandler):
     identity: Identity
     actor: Actor
 
+    async def count_call(self) -> None:
+        """Called once who calls is known."""
+
     def initialize(self) -> None:
         self._hub_auth = self.application.settings["hub_auth"]
 
@@ -262,6 +268,13 @@ class ApiHandler(HubUserHandler, JSONHandler):
 
     def get_login_url(self) -> str:
         raise Unauthenticated
+
+    async def count_call(self) -> None:
+        """Raises RateLimitExceeded for somebody whose keypair allows no more calls now."""
+        pack = await self.application.settings["rate_limiter"].take(self.identity.name)
+        self.set_header("X-RateLimit-Limit", str(pack.grant.limit))
+        self.set_header("X-RateLimit-Remaining", str(pack.remaining))
+        self.set_header("X-RateLimit-Window", str(WINDOW_S))
 
     def write_problem(self, error: BackendAIError) -> None:
         self.set_header("Content-Type", "application/problem+json; charset=utf-8")
