@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -72,8 +73,10 @@ class Pam:
 
 async def _converse(request: bytes) -> int:
     """PAM's number for a request; -1 when the process died."""
+    pipe = asyncio.subprocess.PIPE
+    # Our environment holds the hub's token, and some modules hand theirs on to programs.
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", str(_CHILD), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-I", str(_CHILD), stdin=pipe, stdout=pipe, stderr=pipe, env={"PATH": os.defpath, "LANG": "C.UTF-8"}
     )
     try:
         output, errors = await process.communicate(request)
