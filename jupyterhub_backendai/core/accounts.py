@@ -107,6 +107,11 @@ def check_new_password(password: str, again: str) -> list[Violation]:
     return found
 
 
+def hash_word(word: str) -> str:
+    """What is kept of the word of an invitation or a link."""
+    return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def hash_terms(*texts: Mapping[str, str]) -> str:
     """Which texts somebody agreed to: a digest of all of them in all languages, "" when there are none."""
     if not any(texts):

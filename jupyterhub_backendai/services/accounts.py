@@ -6,7 +6,6 @@ The hub's pages (``authenticator/accounts.py``) ask here over the private listen
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import secrets
 from collections.abc import Coroutine, Mapping
@@ -28,6 +27,7 @@ from ..core.accounts import (
     check_sign_up,
     fold_email,
     hash_terms,
+    hash_word,
     read_sign_up,
 )
 from ..core.names import fold_name
@@ -86,7 +86,7 @@ class AccountDesk:
         new = NewAccount(
             form=form,
             password_hash=await _hash(form.password),
-            invitation_hash=_digest(form.invitation) if asks_invitation else "",
+            invitation_hash=hash_word(form.invitation) if asks_invitation else "",
             groups=tuple(settings.sign_up_groups),
             domain=settings.default_domain,
             agreed_terms=terms,
@@ -122,7 +122,7 @@ class AccountDesk:
         """The mailed link was opened: ``outcome`` is ``done`` or ``approval``. Raises NotFound."""
         await self._hold_back("guess", source, GUESSES, only_look=True)
         needs_approval = self._settings.sign_up_approval_required
-        person = await self._guessed(source, self._db.run_exclusive(accounts.verify_email, _digest(token), needs_approval, source, now()))
+        person = await self._guessed(source, self._db.run_exclusive(accounts.verify_email, hash_word(token), needs_approval, source, now()))
         if person.kind == "approval":
             self._notify(person)
         return {"outcome": person.kind, "name": person.name}
@@ -152,14 +152,14 @@ class AccountDesk:
     async def show_link(self, token: str, kind: str, source: str) -> dict[str, Any]:
         """Whose link this is; nothing is used up. Raises NotFound."""
         await self._hold_back("guess", source, GUESSES, only_look=True)
-        return {"name": await self._guessed(source, self._db.run(accounts.find_link, _digest(token), kind, now()))}
+        return {"name": await self._guessed(source, self._db.run(accounts.find_link, hash_word(token), kind, now()))}
 
     async def reset_password(self, token: str, password: str, again: str, source: str) -> str:
         """Keep a new password, and tell its owner; whose it is. Raises NotFound and InvalidParameters."""
         await self.show_link(token, RESET, source)
         if found := check_new_password(password, again):
             raise InvalidParameters(violations=found)
-        person = await self._db.run_exclusive(accounts.reset_password, _digest(token), await _hash(password), source, now())
+        person = await self._db.run_exclusive(accounts.reset_password, hash_word(token), await _hash(password), source, now())
         self._mail.post(write_mail(CHANGED, person.language, self._settings.site_name, person.name, person.email))
         return person.name
 
@@ -186,7 +186,7 @@ class AccountDesk:
 
     async def _send_link(self, kind: str, person: Addressee) -> None:
         token = secrets.token_urlsafe(32)
-        if not await self._db.run_exclusive(accounts.add_link, _digest(token), kind, person.name, person.email, now()):
+        if not await self._db.run_exclusive(accounts.add_link, hash_word(token), kind, person.name, person.email, now()):
             log.info("%s gets no more mail (%s) for now", person.name, kind)
             return
         page = {VERIFY: "account/verify", RESET: "account/reset"}.get(kind)
@@ -228,10 +228,6 @@ async def _log_faults(work: Coroutine[Any, Any, None]) -> None:
 
 async def _hash(password: str) -> str:
     return await asyncio.get_running_loop().run_in_executor(_hashing, hash_password, password)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # -- the hub's calls

@@ -64,6 +64,7 @@ def sign_up(db: Session, new: NewAccount, at: datetime) -> None:
         raise InvalidParameters(violations=[Violation(TAKEN, {}, "username", "taken")])
     users.insert_missing(db, Domain, name=domain, description="", is_active=True, created_at=at)
     user = User(name=form.name, display_name=form.display_name, email=form.email, domain=domain, language=new.language, created_at=at)
+    user.domain_source = "site" if new.invitation_hash else "directory"
     user.role, user.status = Role.USER, UserStatus.ACTIVE if new.is_open else UserStatus.BEFORE_VERIFICATION
     db.add(user)
     db.flush()

@@ -17,13 +17,14 @@ import pytest_asyncio
 from sqlalchemy import select, update
 
 from jupyterhub_backendai.config import BackendAI
+from jupyterhub_backendai.core.accounts import hash_word
 from jupyterhub_backendai.core.identity import Person, Role, UserStatus
 from jupyterhub_backendai.core.mapping import Mapped
 from jupyterhub_backendai.errors import BackendAIError, Forbidden, InvalidParameters, NotFound, TooManyRequests
 from jupyterhub_backendai.identity.local import verify
 from jupyterhub_backendai.identity.mail import make_mailer
-from jupyterhub_backendai.services import accounts as service
 from jupyterhub_backendai.services.accounts import AccountDesk, check_settings
+from jupyterhub_backendai.services.app import end_tasks
 from jupyterhub_backendai.store import accounts, mapping, models, users
 from jupyterhub_backendai.store.database import Database
 from jupyterhub_backendai.store.models import now
@@ -260,9 +261,7 @@ async def test_approval_is_asked_for_and_told(database: Database) -> None:  # no
         # as many services as there are tell it once
         running = [asyncio.create_task(at.desk.run()) for _ in range(3)]
         await at.mail.mails(2)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await end_tasks(running)
         told = (await at.mail.mails(2))[1:]
         assert [mail["To"] for mail in told] == ["ada@example.org"]
         assert "https://hub.example.org/hub/login" in text_of(told[0])
@@ -279,7 +278,7 @@ async def test_link_and_approval_both(database: Database) -> None:  # noqa: F811
 
 
 async def invite(db: Database, word: str = "WORD", **fields: Any) -> None:
-    values = {"token_hash": service._digest(word), "domain": "default", **fields}
+    values = {"token_hash": hash_word(word), "domain": "default", "name": word, **fields}
     await db.run(users.insert_missing, models.Domain, name=values["domain"], description="", is_active=True, created_at=now())
     await db.run(lambda db: db.add(models.SignUpInvitation(**values)))
 

@@ -13,6 +13,7 @@ from .projects import PROJECTS
 from .resource_groups import RESOURCE_GROUPS
 from .resource_presets import RESOURCE_PRESETS
 from .sessions import SESSIONS
+from .sign_up_invitations import SIGN_UP_INVITATIONS
 from .slot_types import RESOURCE_SLOT_TYPES
 from .storage import STORAGE_HOSTS
 from .users import USERS
@@ -26,6 +27,7 @@ NOUNS: dict[str, Noun] = {
         DOMAINS,
         PROJECTS,
         USERS,
+        SIGN_UP_INVITATIONS,
         KEYPAIRS,
         KEYPAIR_RESOURCE_POLICIES,
         USER_RESOURCE_POLICIES,

@@ -26,7 +26,7 @@ PAGES = {
 # A noun's name in an address: those of the other pages are left to their own handlers, in whatever order the routes come.
 NOUN_PATH = rf"(?!(?:{'|'.join(PAGES)})(?:/|$))([a-z_]+)"
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (N_("People"), ("users", "keypairs", "projects", "domains")),
+    (N_("People"), ("users", "sign_up_invitations", "keypairs", "projects", "domains")),
     (N_("Rules"), ("keypair_resource_policies", "user_resource_policies", "project_resource_policies", "resource_presets")),
     (N_("Resources"), ("resource_groups", "nodes", "images", "container_registries", "storage_hosts", "resource_slot_types")),
     (N_("Use"), ("sessions", "statistics", "audit_log")),

@@ -100,12 +100,12 @@ def load_names(db: Session, actor: Actor, noun: str) -> tuple[str, ...]:
 def reference_of(noun: Noun, values: Mapping[str, Any], key: str, within: str) -> str:
     """How a thing of the noun ``within`` names another: by its key, or by its name where the key says nothing.
 
-    People are of one domain, so that the names of projects suffice; whatever else names projects says ``domain/name``.
+    People and invitations are of one domain, so that the names of projects suffice; whatever else names projects says ``domain/name``.
     """
     if noun.key != "id":
         return key
     name = title_of(noun, values, key)
-    return name if within in {"users", "sessions"} or "domain" not in values else f"{values['domain']}/{name}"
+    return name if within in {"users", "sessions", "sign_up_invitations"} or "domain" not in values else f"{values['domain']}/{name}"
 
 
 def name_of(noun: Noun, values: Mapping[str, Any], key: str) -> str:

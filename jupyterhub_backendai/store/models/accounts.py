@@ -31,7 +31,7 @@ class SignUpInvitation(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    note: Mapped[str] = mapped_column(String(512), default="")
+    name: Mapped[str] = mapped_column(String(64))
     email: Mapped[str] = mapped_column(String(255), default="")
     domain: Mapped[str] = mapped_column(String(64), ForeignKey("domains.name", onupdate="CASCADE"), index=True)
     projects: Mapped[list[str]] = mapped_column(default=list)

@@ -13,6 +13,7 @@ from .projects import ProjectRecords
 from .resource_groups import ResourceGroupRecords
 from .resource_presets import PresetRecords
 from .sessions import SessionRecords
+from .sign_up_invitations import SignUpInvitationRecords
 from .slot_types import SlotTypeRecords
 from .storage import StorageHostRecords
 from .users import UserRecords
@@ -25,6 +26,7 @@ RECORDS: dict[str, Records] = {
         DomainRecords(),
         ProjectRecords(),
         UserRecords(),
+        SignUpInvitationRecords(),
         KeypairRecords(),
         KeypairPolicyRecords(),
         UserPolicyRecords(),

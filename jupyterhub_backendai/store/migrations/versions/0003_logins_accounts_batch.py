@@ -141,7 +141,7 @@ def _upgrade_local_accounts() -> None:
         "sign_up_invitations",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("token_hash", sa.String(length=64), nullable=False),
-        sa.Column("note", sa.String(length=512), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("email", sa.String(length=255), nullable=False),
         sa.Column("domain", sa.String(length=64), nullable=False),
         sa.Column("projects", sa.JSON(), nullable=False),
