@@ -57,6 +57,7 @@ class ActiveLogins:
             handler.log.warning("The login of %s could not be written down: %s", name, exc)
             return
         self.forget(handler, name, ended)
+        self._keep(name, hash_session(session), time.monotonic())
 
     async def refresh(self, service: ServiceClient, user: Any, handler: Any, refresh: Refresh) -> bool | dict[str, Any]:
         """The hub's ``refresh_user`` for every request: ask about a login whose answer is too old; False when it is over."""

@@ -9,7 +9,7 @@ from ..core.accounts import EXISTS, RESET, VERIFY
 from ..errors import N_
 from ..identity.mail import Mail
 
-APPROVAL, WELCOME, CHANGED, OTP_RESET = "approval", "welcome", "changed", "otp-reset"
+APPROVAL, WELCOME, CHANGED, OTP_RESET, MOVED = "approval", "welcome", "changed", "otp-reset", "moved"
 _GREETING = N_("Hello %(name)s,")
 _FOOT = N_("This mail was sent by %(site)s. Nobody reads answers to it.")
 _IGNORE = N_("If you did not ask for this, you need not do anything.")
@@ -43,6 +43,10 @@ _WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     CHANGED: (
         N_("Your password was changed"),
         (N_("the password of your account %(name)s was changed, and every login with the old one was ended."), _ASK),
+    ),
+    MOVED: (
+        N_("Your mail address was changed"),
+        (N_("the account %(name)s has another mail address from now on; this one gets no more mail about it."), _ASK),
     ),
     OTP_RESET: (
         N_("Your one-time password was reset"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from ..errors import N_, Conflict, NotFound
+from ..core.accounts import REGISTERED
+from ..errors import N_, Conflict, InvalidParameters, NotFound, Violation
 from . import audit, models
 from .models import Keypair, User
 from .safe import find_safe
@@ -51,19 +53,32 @@ def find_account(db: Session, name: str) -> Account:
     return Account(row.name, row.display_name, row.email, row.language, row.domain, row.role.value, row.ssh_public_key, row.last_login_at)
 
 
-def update_profile(db: Session, name: str, changes: dict[str, str], source: str) -> bool:
-    """Change ``display_name``, ``email`` or ``language``; whether anything was other. The embedded directory has the first two too."""
+def update_profile(db: Session, name: str, changes: Mapping[str, str], source: str, *, is_unique: bool = False) -> bool:
+    """Change ``display_name``, ``email`` or ``language``; whether anything was other. The embedded directory has the first two too.
+
+    ``is_unique``: two accounts of the embedded directory never share an address. Raises InvalidParameters. Run it with ``run_exclusive``.
+    """
     row = _find(db, name, lock=True)
     before = {key: getattr(row, key) for key, value in changes.items() if getattr(row, key) != value}
     if not before:
         return False
+    if is_unique and before.get("email") is not None and changes["email"]:
+        _check_address(db, name, changes["email"])
     account = db.get(models.LocalAccount, name)
     for key in before:
         setattr(row, key, changes[key])
         if account is not None and key in ("display_name", "email"):
             setattr(account, key, changes[key])
+    if account is not None and "email" in before:
+        account.email_verified_at = None
     _record(db, name, "profile.update", name, source, before=before, after={key: changes[key] for key in before})
     return True
+
+
+def _check_address(db: Session, name: str, email: str) -> None:
+    table = models.LocalAccount
+    if db.scalar(select(table.name).where(func.lower(table.email) == email, table.name != name).limit(1)):
+        raise InvalidParameters(violations=[Violation(REGISTERED, {}, "email", "taken")])
 
 
 def set_ssh_key(db: Session, name: str, line: str, fingerprint: str, source: str) -> None:

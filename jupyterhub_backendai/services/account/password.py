@@ -16,13 +16,14 @@ from ...errors import N_, BackendUnavailable, Conflict, InvalidParameters, TooMa
 from ...identity.local import hash_password
 from ...store import audit, logins, users
 from ...store.models import now
+from ..account_mails import CHANGED, write_mail
 from ..active_logins import end_other_logins
 from ..base import HubUserHandler
 from ..login.attempts import WAIT
 from .base import AccountPage
 from .logins import this_login
 
-CHANGED = N_("Somebody changed the password at the same time. Log in again.")
+AT_ONCE = N_("Somebody changed the password at the same time. Log in again.")
 _hashing = ThreadPoolExecutor(1, thread_name_prefix="own-password")
 
 
@@ -49,6 +50,8 @@ async def change_password(handler: HubUserHandler, fields: Mapping[str, str]) ->
     hashed = await asyncio.get_running_loop().run_in_executor(_hashing, hash_password, new) if known else ""
     await handler.db.run(_keep, name, source, known, hashed)
     await end_other_logins(handler, name, this_login(handler), source=source)
+    if handler.identity.email:
+        handler.mail.post(write_mail(CHANGED, handler.language, handler.config.site_name, name, handler.identity.email))
 
 
 async def _refuse(handler: HubUserHandler, name: str, source: str, reason: str) -> None:
@@ -60,7 +63,7 @@ async def _refuse(handler: HubUserHandler, name: str, source: str, reason: str) 
 
 def _keep(db: Session, name: str, source: str, known: LocalAccount | None, hashed: str) -> None:
     if known is not None and not users.set_password_hash(db, name, hashed, before=known.password_hash):
-        raise Conflict(CHANGED)
+        raise Conflict(AT_ONCE)
     logins.clear_failures(db, f"prove:{name}")
     audit.record(db, actor=name, action="change-password", object=name, source=source)
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ... import i18n
+from ...core.accounts import fold_email
 from ...errors import N_, InvalidParameters, Violation
 from ...store import account
+from ..account_mails import MOVED, write_mail
 from ..base import HubUserHandler
 from .base import AccountPage
 from .proof import prove
@@ -25,13 +27,18 @@ async def change_profile(handler: HubUserHandler, fields: Mapping[str, str]) -> 
     """
     name, before = handler.identity.name, await handler.db.run(account.find_account, handler.identity.name)
     changes = {key: fields[key].strip() for key in ("display_name", "email", "language") if key in fields}
+    if "email" in changes:
+        changes["email"] = fold_email(changes["email"])
     changes = {key: value for key, value in changes.items() if value != getattr(before, key)}
     if found := _check(changes, is_ours=is_ours(handler)):
         raise InvalidParameters(violations=found)
     if "email" in changes:
         await prove(handler, fields.get("password", ""), fields.get("code", ""))
-    if await handler.db.run(account.update_profile, name, changes, handler.request.remote_ip or ""):
+    source, is_unique = handler.request.remote_ip or "", handler.config.sign_up
+    if await handler.db.run_exclusive(account.update_profile, name, changes, source, is_unique=is_unique):
         handler.application.settings.get("identities", {}).pop(name, None)
+    if "email" in changes and before.email:
+        handler.mail.post(write_mail(MOVED, handler.language, handler.config.site_name, name, before.email))
 
 
 def is_ours(handler: HubUserHandler) -> bool:

@@ -1,6 +1,7 @@
 """``account``: everybody's own, and nobody else's."""
 
 import aiohttp
+import pytest
 import pytest_asyncio
 
 from jupyterhub_backendai.core import otp
@@ -21,6 +22,20 @@ ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWF
 async def owner(admin_site):
     await give_password(admin_site.site)
     return admin_site.owner
+
+
+class Postbox(list):
+    post = list.append
+
+    def __bool__(self):
+        return True
+
+
+@pytest.fixture
+def posted(site):
+    """Mail that the service sent."""
+    site.application.settings["mail"] = Postbox()
+    return site.application.settings["mail"]
 
 
 async def fields_of(caller, method, path, body):
@@ -69,11 +84,17 @@ async def test_name_and_language(admin_site, owner):
     assert account == "김철수"
 
 
-async def test_another_mail_address_is_proven(admin_site, owner):
+async def test_another_mail_address_is_proven(admin_site, owner, posted):
     assert await fields_of(owner, "PATCH", "account", {"email": "kim@example.net"}) == (400, ["proof"])
     assert await fields_of(owner, "PATCH", "account", {"email": "kim@example.net", "password": "wrong"}) == (400, ["proof"])
-    status, answer, _ = await owner.ask("PATCH", "account", {"email": "kim@example.net", "password": PASSWORD})
+    status, answer, _ = await owner.ask("PATCH", "account", {"email": "Kim@example.net", "password": PASSWORD})
     assert (status, answer["email"]) == (200, "kim@example.net")
+    assert [mail.to for mail in posted] == [], "there was none before"
+    status, answer, _ = await owner.ask("PATCH", "account", {"email": "kim01@example.net", "password": PASSWORD})
+    assert [mail.to for mail in posted] == ["kim@example.net"]
+    await give_password(admin_site.site, "jung03")
+    admin_site.site.settings.sign_up = True
+    assert await fields_of(owner, "PATCH", "account", {"email": "JUNG03@example.org", "password": PASSWORD}) == (400, ["email"])
 
 
 async def test_what_is_no_profile(owner):
