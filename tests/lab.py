@@ -19,6 +19,7 @@ BASE = Path(os.environ.get("BACKENDAI_LAB") or "/var/tmp/backendai-lab")
 
 LDAP_URL, LDAPS_URL = "ldap://127.0.0.1:3890", "ldaps://127.0.0.1:3891"
 BIG_LDAPS_URL = "ldaps://127.0.0.1:3893"
+AD_LDAPS_URL, AD_ADMIN_PASSWORD = "ldaps://127.0.0.2:636", "Adm1n-Pass!x"
 LDAP_CA = BASE / "ldap" / "tls" / "ca.pem"
 LDAP_BIND_DN, LDAP_BIND_PASSWORD = "cn=hub,ou=services,dc=cm,dc=cluster", "hub-secret"
 LDAP_USER_BASE, LDAP_GROUP_BASE = "ou=people,dc=cm,dc=cluster", "ou=project,dc=cm,dc=cluster"
@@ -61,10 +62,10 @@ def missing(part: str) -> str:
     return _PROBES[part]()
 
 
-def _listens(port: int) -> bool:
+def _listens(port: int, host: str = "127.0.0.1") -> bool:
     with socket.socket() as probe:
         probe.settimeout(3)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def _slurm() -> str:
@@ -106,6 +107,10 @@ def _bigldap() -> str:
     return "" if LDAP_CA.is_file() and _listens(3893) else "the large LDAP is down (script/lab up bigldap)"
 
 
+def _ad() -> str:
+    return "" if LDAP_CA.is_file() and _listens(636, "127.0.0.2") else "Active Directory is down (script/lab up ad)"
+
+
 def _postgres() -> str:
     return "" if _listens(54329) else "PostgreSQL is down (script/lab up postgres)"
 
@@ -126,6 +131,7 @@ _PROBES = {
     "slurm": _slurm,
     "ldap": _ldap,
     "bigldap": _bigldap,
+    "ad": _ad,
     "radius": _radius,
     "pam": _pam,
     "privacyidea": _privacyidea,
