@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from ... import i18n
 from ...config import BackendAI
 from ...core.nouns.settings import STATUS
 from ...store import settings as store
@@ -31,7 +32,7 @@ class Line:
     is_default: bool
 
 
-def list_lines(settings: BackendAI) -> list[Line]:
+def list_lines(settings: BackendAI, language: str) -> list[Line]:
     """Every setting with its value in effect; whatever could be a secret is hidden."""
     found = []
     for name, trait in sorted(type(settings).class_traits(config=True).items()):
@@ -39,7 +40,7 @@ def list_lines(settings: BackendAI) -> list[Line]:
         if name == "config":
             continue
         is_default = name not in settings.config.get(type(settings).__name__, {})
-        found.append(Line(name, write(name, value), str(trait.help or ""), is_default))
+        found.append(Line(name, write(name, value), i18n.translate(language, str(trait.help or "")), is_default))
     return found
 
 
@@ -74,7 +75,7 @@ class SettingsHandler(AdminHandler):
     async def get(self) -> None:
         self.require_superadmin()
         is_frozen = await self.db.run(store.is_frozen)
-        self.render_admin("admin/settings.html", "settings", is_frozen=is_frozen, lines=list_lines(self.config))
+        self.render_admin("admin/settings.html", "settings", is_frozen=is_frozen, lines=list_lines(self.config, self.language))
 
 
 class StatusHandler(AdminHandler):
