@@ -56,6 +56,12 @@ USERS = Noun(
             N_("Password"),
             N_("At least 8 characters, with a letter, a digit and a special character. Empty leaves it as it is."),
         ),
+        Field(
+            "must_change_password",
+            Kind.BOOLEAN,
+            N_("Must choose a new password"),
+            N_("Nobody gets in with the old one before a new one was chosen, which the next login asks for."),
+        ),
         Field("main_access_key", Kind.REFERENCE, N_("Main keypair"), is_computed=True, of="keypairs"),
         Field("keypair_resource_policy", Kind.REFERENCE, N_("Keypair policy"), is_computed=True, of="keypair_resource_policies"),
         Field("has_otp", Kind.BOOLEAN, N_("One-time password"), is_computed=True),
@@ -113,6 +119,9 @@ def check_person(actor: Actor, before: Mapping[str, Any] | None, values: Mapping
     if password := values.get("password"):
         refused = Violation(N_("Passwords are kept by the directory, not here."), {}, "password", "no-passwords")
         found += check_password(password) if around.keeps_passwords else [refused]
+    if values.get("must_change_password") and not around.keeps_passwords:
+        message = N_("Passwords are kept by the directory, not here.")
+        found.append(Violation(message, {}, "must_change_password", "no-passwords"))
     return found
 
 

@@ -14,13 +14,13 @@ from ...core.nouns import Change
 from ...core.nouns.users import USERS, Surroundings, check_person, last_superadmin, leaves_superadmins
 from ...errors import N_, Violation
 from .. import active_logins, users
-from ..models import Domain, Keypair, LocalAccount, OTPToken, Project, ProjectMember, User, UserResourcePolicy
+from ..models import Domain, Keypair, LocalAccount, OTPToken, Project, ProjectMember, User, UserResourcePolicy, now
 from ..safe import find_safe, get_safe
 from .base import Records, in_order
 
 _CHECKED = ("name", "domain", "domain_source", "role", "role_source", "status", "resource_policy")
 # What the embedded directory would say at the next login.
-_TOLD = ("display_name", "email")
+_TOLD = ("display_name", "email", "must_change_password")
 
 
 class UserRecords(Records):
@@ -44,14 +44,17 @@ class UserRecords(Records):
         keys = select(Keypair.user_id, Keypair.access_key, Keypair.resource_policy).where(Keypair.user_id.in_(ids), Keypair.is_main)
         # Of several the oldest comes last and stays.
         main = {row.user_id: row for row in db.execute(keys.order_by(Keypair.created_at.desc()))}
-        tokens = set(db.scalars(select(OTPToken.user_name).where(OTPToken.user_name.in_([row.name for row in rows]))))
+        login = select(User.id, OTPToken.user_name.label("token"), LocalAccount.must_change_password).where(User.id.in_(ids))
+        login = login.outerjoin(OTPToken, OTPToken.user_name == User.name).outerjoin(LocalAccount, LocalAccount.name == User.name)
+        logins = {row.id: row for row in db.execute(login)}
         return [
             {
                 **values,
                 "projects": tuple(projects.get(row.id, ())),
                 "main_access_key": main[row.id].access_key if row.id in main else "",
                 "keypair_resource_policy": main[row.id].resource_policy if row.id in main else "",
-                "has_otp": row.name in tokens,
+                "must_change_password": bool(logins[row.id].must_change_password),
+                "has_otp": logins[row.id].token is not None,
             }
             for row, values in zip(rows, super().values_of(db, rows), strict=True)
         ]
@@ -163,11 +166,11 @@ def _set_account(db: Session, row: User, values: Mapping[str, Any]) -> None:
         return
     password = values.get("password")
     account = db.get(LocalAccount, row.name) if password or any(name in values for name in _TOLD) else None
-    if account is None:
-        if password:
-            users.set_local_account(db, row.name, safe.hash_password(password), row.display_name, row.email)
-        return
-    account.display_name, account.email = row.display_name, row.email
-    if password:
-        account.password_hash = safe.hash_password(password)
+    if account is None and password:
+        users.set_local_account(db, row.name, safe.hash_password(password), row.display_name, row.email)
+    elif account is not None and password:
+        account.password_hash, account.password_changed_at = safe.hash_password(password), now()
+    if account := account or db.get(LocalAccount, row.name):
+        account.display_name, account.email = row.display_name, row.email
+        account.must_change_password = values.get("must_change_password", account.must_change_password)
     db.flush()

@@ -89,6 +89,21 @@ async def test_a_password_makes_and_changes_the_account_of_the_embedded_director
     assert not any("horse" in text for text in entries)
 
 
+async def test_who_must_choose_a_new_password_is_held_up_at_the_next_login(people):
+    await people.run(USERS.add, ROOT, {"name": "choi05", "password": PASSWORD, "must_change_password": True})
+    assert (await people.run(users.get_local_account, "choi05")).must_change_password
+    assert (await people.run(USERS.find, ROOT, "choi05")).values["must_change_password"]
+    await people.run(USERS.update, ROOT, "choi05", {"description": "new"})
+    assert (await people.run(users.get_local_account, "choi05")).must_change_password
+    await people.run(users.set_password_hash, "choi05", "hash:new")
+    assert not (await people.run(USERS.find, ROOT, "choi05")).values["must_change_password"]
+    await people.run(USERS.update, ROOT, "choi05", {"must_change_password": True})
+    assert (await people.run(users.get_local_account, "choi05")).must_change_password
+    # of who has no password here, nothing is asked
+    await people.run(USERS.update, ROOT, "kim01", {"must_change_password": True})
+    assert not (await people.run(USERS.find, ROOT, "kim01")).values["must_change_password"]
+
+
 @pytest.mark.parametrize("password", ["short-1", "no-digits-here", "1234567-", "nospecial1"])
 async def test_a_weak_password_is_refused(people, password):
     assert await refused(people, USERS.update, ROOT, "kim01", {"password": password}) == {("password", "weak-password")}
@@ -97,6 +112,8 @@ async def test_a_weak_password_is_refused(people, password):
 async def test_where_a_directory_keeps_passwords_none_is_set_here(people, crypt):
     people.info["safe"] = Safe(crypt)
     assert await refused(people, USERS.update, ROOT, "kim01", {"password": PASSWORD}) == {("password", "no-passwords")}
+    held_up = {"must_change_password": True}
+    assert await refused(people, USERS.update, ROOT, "kim01", held_up) == {("must_change_password", "no-passwords")}
 
 
 async def test_everything_that_is_wrong_is_said_at_once(people):
