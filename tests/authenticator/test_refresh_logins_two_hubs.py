@@ -65,7 +65,9 @@ async def test_the_same_browser_at_both(browser: Browser, other: SecondBrowser, 
 async def test_who_is_closed_is_out_at_both(browser: Browser, other: SecondBrowser, service: Service) -> None:
     secret = await service.add_person("olga")
     await browser.login("olga", PASSWORD, code_of(secret))
+    assert browser.status == 302, browser.error
     await other.log_in("olga", code_of(secret, 1))
+    assert other.status == 302, other.error
     assert await browser.is_logged_in()
     assert await other.is_logged_in()
     await service.db.run(users.set_status, "olga", UserStatus.INACTIVE)
