@@ -11,13 +11,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ..core.accounts import REGISTERED
-from ..errors import N_, Conflict, InvalidParameters, NotFound, Violation
+from ..errors import N_, Conflict, Forbidden, InvalidParameters, NotFound, Violation
 from . import audit, models
 from .models import Keypair, User
 from .safe import find_safe
 
 _TOO_MANY = N_("You have %(count)s keypairs, and may have %(most)s. Make a new secret for one that you have.")
 _IS_MAIN = N_("This is your main keypair: your sessions are counted under it. Make a new secret for it instead.")
+_SWITCHED_OFF = N_("An administrator made this keypair inactive. Ask your centre's help desk.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class OwnKeypair:
 
     access_key: str
     is_active: bool
+    is_off_by_owner: bool
     is_main: bool
     resource_policy: str
     rate_limit: int
@@ -135,17 +137,28 @@ def rotate_keypair(db: Session, name: str, access_key: str, source: str) -> str:
 
 
 def set_keypair_active(db: Session, name: str, access_key: str, source: str, *, is_active: bool) -> None:
-    """Switch a keypair off or on. Raises Conflict for the main one, which sessions need."""
+    """Switch a keypair off, or on again what was so. Raises Conflict for the main one, which sessions need; Forbidden for the others."""
     row = _find_keypair(db, name, access_key)
     if row.is_main and not is_active:
         raise Conflict(_IS_MAIN)
+    if is_active and not row.is_active and not row.is_off_by_owner:
+        raise Forbidden(_SWITCHED_OFF)
     if row.is_active != is_active:
-        row.is_active = is_active
+        row.is_active, row.is_off_by_owner = is_active, not is_active
         _record(db, name, "keypair.update", access_key, source, before={"is_active": not is_active}, after={"is_active": is_active})
 
 
 def _keypair(row: Keypair) -> OwnKeypair:
-    return OwnKeypair(row.access_key, row.is_active, row.is_main, row.resource_policy, row.rate_limit, row.created_at, row.last_used_at)
+    return OwnKeypair(
+        access_key=row.access_key,
+        is_active=row.is_active,
+        is_off_by_owner=row.is_off_by_owner,
+        is_main=row.is_main,
+        resource_policy=row.resource_policy,
+        rate_limit=row.rate_limit,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+    )
 
 
 def _find(db: Session, name: str, *, lock: bool = False) -> User:

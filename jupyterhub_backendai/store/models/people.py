@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...core.identity import Role, UserStatus
@@ -98,6 +98,8 @@ class Keypair(Base):
     user_id: Mapped[str] = mapped_column(String(32), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     secret_key: Mapped[str] = mapped_column(Text)
     is_active: Mapped[bool] = mapped_column(default=True)
+    # Only the owner's own word may be taken back by the owner.
+    is_off_by_owner: Mapped[bool] = mapped_column(default=False, server_default=false())
     is_main: Mapped[bool] = mapped_column(default=False)
     rate_limit: Mapped[int] = mapped_column(default=DEFAULT_RATE_LIMIT)  # calls in 15 minutes
     resource_policy: Mapped[str] = mapped_column(

@@ -68,6 +68,11 @@ class KeypairRecords(Records):
         vars(row)["extras"] = {"secret_key": secret_key}
         return row
 
+    def assign(self, db: Session, row: Any, values: Mapping[str, Any]) -> None:
+        if values.get("is_active", row.is_active) != row.is_active:
+            row.is_off_by_owner = False
+        super().assign(db, row, values)
+
     def list_extras(self, row: Any) -> Mapping[str, Any]:
         return dict(getattr(row, "extras", {}))
 

@@ -219,8 +219,11 @@ async def test_keypairs_are_made_rotated_and_switched(admin_site, owner):
     assert await fields_of(owner, "PATCH", f"account/keypairs/{key}", {"is_active": True}) == (400, ["proof"])
     assert (await owner.ask("PATCH", f"account/keypairs/{key}", {"is_active": True, "password": PASSWORD}))[0] == 200
     assert (await owner.ask("PATCH", f"account/keypairs/{first['access_key']}", {"is_active": False}))[0] == 409
+    # what an administrator switched off stays off
+    assert (await admin_site.root.ask("PATCH", f"admin/keypairs/{key}", {"is_active": False}))[0] == 200
+    assert (await owner.ask("PATCH", f"account/keypairs/{key}", {"is_active": True, "password": PASSWORD}))[0] == 403
     actions = [row[1] for row in await list_audit(site) if row[1].startswith("keypair.")]
-    assert actions == ["keypair.create", "keypair.create", "keypair.rotate", "keypair.update", "keypair.update"]
+    assert actions == ["keypair.create"] * 2 + ["keypair.rotate"] + ["keypair.update"] * 3
 
 
 async def test_there_is_a_most(admin_site, owner):

@@ -44,6 +44,8 @@ def _upgrade_batch() -> None:
     op.add_column("sessions", sa.Column("session_type", sa.String(length=16), nullable=False, server_default="interactive"))
     op.add_column("sessions", sa.Column("command", sa.Text(), nullable=False, server_default=""))
     op.add_column("sessions", sa.Column("exit_code", sa.Integer(), nullable=True))
+    op.drop_index("ix_sessions_created_at", table_name="sessions")
+    op.create_index("ix_sessions_created_at_id", "sessions", ["created_at", "id"])
     op.create_table(
         "call_windows",
         sa.Column("owner", sa.String(length=64), nullable=False),
@@ -102,6 +104,7 @@ def _upgrade_account_pages() -> None:
     op.create_index("ix_active_logins_user_name", "active_logins", ["user_name"])
     op.create_index("ix_active_logins_expires_at", "active_logins", ["expires_at"])
     op.add_column("users", sa.Column("ssh_public_key", sa.Text(), nullable=False, server_default=""))
+    op.add_column("keypairs", sa.Column("is_off_by_owner", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def _upgrade_used_codes() -> None:
