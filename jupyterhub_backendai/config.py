@@ -191,7 +191,7 @@ class BackendAI(Configurable):
     sign_up_notify = List(Unicode(), config=True, help=N_("Mail addresses that are told when somebody waits for approval."))
     forgotten_password = Bool(False, config=True, help=N_("Who forgot the password gets a link by mail; needs mail_server."))
     password_lock_after = Integer(
-        10, config=True, help=N_("Wrong passwords in a row from one network after which it is not listened to for that name; 0: never.")
+        10, config=True, help=N_("More wrong passwords in a row than these, and a network is not listened to for that name; 0: never.")
     )
     password_lock_s = Float(
         1200.0, config=True, help=N_("For how long. Other networks are listened to, so nobody locks somebody else out.")

@@ -115,3 +115,29 @@ async def test_old_rows_are_removed(counter: Counter) -> None:
     await counter.db.run(logins.remember_source, "kim01", "10.0.1.0/24", models.now())
     await counter.db.run(logins.remove_stale, models.now())
     assert await counter.db.run(lambda db: list(db.scalars(select(models.LoginSource.net)))) == ["10.0.1.0/24"]
+
+
+async def test_more_than_ten_wrong_passwords_lock_the_network_out_and_nobody_else(database: Database) -> None:  # noqa: F811
+    counter = Counter(database)
+    counter.settings.directory = "local"
+    await counter.add("kim01")
+    for _ in range(10):
+        assert "throttled" not in await counter.log_in("kim01", password="wrong", source=CAFE)
+        await counter.forgive()
+    assert (await counter.log_in("kim01", code(), source=CAFE))["outcome"] == "ok"  # in a row: the right one begins anew
+    for _ in range(11):
+        assert "throttled" not in await counter.log_in("kim01", password="wrong", source=CAFE)
+        await counter.db.run(logins.clear_failures, f"user:kim01@{throttle.source_net(CAFE)}")
+    answer = await counter.log_in("kim01", code(1), source=CAFE)
+    assert answer["throttled"]
+    assert 1190 <= answer["params"]["seconds"] <= 1200
+    assert (await counter.log_in("kim01", code(1), source=HOME))["outcome"] == "ok"
+
+
+async def test_a_wrong_code_locks_nothing(database: Database) -> None:  # noqa: F811
+    counter = Counter(database)
+    counter.settings.directory, counter.settings.password_lock_after = "local", 1
+    await counter.add("kim01")
+    for _ in range(3):
+        assert "throttled" not in await counter.log_in("kim01", "000000", source=CAFE)
+        await counter.db.run(logins.clear_failures, f"user:kim01@{throttle.source_net(CAFE)}")

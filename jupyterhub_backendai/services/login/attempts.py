@@ -99,6 +99,11 @@ class Keys:
         return f"{self.who}@{self.net}"
 
     @property
+    def lock(self) -> str:
+        """Wrong passwords in a row of this name from this network."""
+        return f"lock:{self.person}"
+
+    @property
     def network(self) -> str:
         """All names from this network."""
         return f"source:{self.net}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from ...config import BackendAI
 from ...core import throttle
+from ...core.enrolment import OTP_FORMS
 from ...core.identity import MUST_CHANGE
 from ...core.mapping import Mapped, map_person
 from ...errors import BackendUnavailable, Forbidden, InvalidParameters, NotFound
@@ -35,14 +36,13 @@ from .steps import Step, make_steps
 log = logging.getLogger("backendai")
 
 CLEAN_EVERY_S = 3600
-FORMS = ("one-page", "two-step")
 
 
 class Desk:
     """Where logins are decided. One per process; it keeps nothing but the parts it works with."""
 
     def __init__(self, settings: BackendAI, db: Database, people: Directory, crypt: Crypt, factor: SecondFactor | None = None) -> None:
-        if settings.otp_form not in FORMS:
+        if settings.otp_form not in OTP_FORMS:
             raise InvalidParameters("c.BackendAI.otp_form: %(name)s is neither `one-page` nor `two-step`.", name=settings.otp_form)
         self._settings, self._db, self._people, self._crypt = settings, db, people, crypt
         self._rules = make_rules(settings)
@@ -55,7 +55,7 @@ class Desk:
     async def login(self, attempt: Attempt) -> dict[str, Any]:
         """Decide about a name, a password and a code: the answers of ``client.ServiceClient.login``."""
         started = time.monotonic()
-        known = await self._db.run_exclusive(records.begin, attempt, self._budgets, now())
+        known = await self._db.run_exclusive(records.begin, attempt, self._budgets, self._lock, now())
         if known.wait_s > 0:
             metrics.LOGINS.labels("throttled").inc()
             return Throttled(known.wait_s).to_answer()
@@ -79,6 +79,13 @@ class Desk:
     def _budgets(self, is_known: bool) -> throttle.Budget | None:
         after, within_s = self._settings.directory_locks_after, self._settings.directory_locks_within_s
         return throttle.share_budget(after, within_s, is_known=is_known)
+
+    @property
+    def _lock(self) -> throttle.Budget | None:
+        """Where we keep the passwords, we lock; for the network that guesses, so that nobody keeps somebody else out."""
+        after = self._settings.password_lock_after
+        is_ours = self._settings.directory == "local" and after > 0
+        return throttle.Budget(after + 1, self._settings.password_lock_s) if is_ours else None
 
     async def _check_password(self, flow: Flow, password: str) -> None:
         if self._codes.joins_password:
@@ -110,7 +117,7 @@ class Desk:
 
     async def _take_back(self, flow: Flow) -> None:
         try:
-            for key in (flow.keys.person, flow.keys.budget(is_known=flow.known.is_known_source)):
+            for key in (flow.keys.person, flow.keys.lock, flow.keys.budget(is_known=flow.known.is_known_source)):
                 await self._db.run(logins.take_back_failure, key)
         except BackendUnavailable:
             log.warning("A failure that was none stays counted: the database is away")

@@ -38,7 +38,7 @@ class Entry:
     keypair: tuple[str, str]
 
 
-def begin(db: Session, attempt: Attempt, budgets: Budgets, at: datetime) -> Known:
+def begin(db: Session, attempt: Attempt, budgets: Budgets, lock: throttle.Budget | None, at: datetime) -> Known:
     """Who has to wait, and what is known. The attempt counts as failed until it is not, so that many at once gain nothing."""
     keys = Keys(attempt.name, attempt.source)
     is_known = is_name(attempt.name) and logins.is_known_source(db, attempt.name, keys.net)
@@ -46,6 +46,8 @@ def begin(db: Session, attempt: Attempt, budgets: Budgets, at: datetime) -> Know
     wait_s = wait_s or logins.try_attempt(db, keys.person, throttle.PERSON, at)
     if wait_s <= 0 and (budget := budgets(is_known)):
         wait_s = logins.try_attempt(db, keys.budget(is_known=is_known), budget, at)
+    if wait_s <= 0 and lock:
+        wait_s = logins.try_attempt(db, keys.lock, lock, at)
     if wait_s > 0:
         return Known(wait_s)
     delay_s = 0.0
@@ -100,6 +102,7 @@ def _count(db: Session, flow: Flow, at: datetime) -> None:
         logins.count_failure(db, EVERYBODY, throttle.OVERALL, at)
     if flow.person is not None:  # the directory has nothing to count
         logins.take_back_failure(db, flow.keys.budget(is_known=flow.known.is_known_source))
+        logins.take_back_failure(db, flow.keys.lock)
 
 
 def refuse_step(db: Session, flow: Flow, reason: str, is_final: bool, at: datetime) -> bool:
@@ -141,7 +144,7 @@ def finish(db: Session, flow: Flow, entry: Entry, work: Work | None, at: datetim
 
 def _forgive(db: Session, flow: Flow) -> None:
     keys = flow.keys
-    logins.clear_failures(db, keys.person, keys.budget(is_known=True), keys.budget(is_known=False))
+    logins.clear_failures(db, keys.person, keys.lock, keys.budget(is_known=True), keys.budget(is_known=False))
 
 
 def _end_step(db: Session, flow: Flow, work: Work | None, at: datetime) -> None:
