@@ -12,8 +12,10 @@ from typing import Any
 from cryptography.fernet import Fernet
 
 from ..config import BackendAI
+from ..core.enrolment import OTP_FORMS, parse_deadlines
 from ..core.queues import Queue
 from ..core.slots import CPU, ResourceSlots
+from ..core.throttle import find_source
 from ..errors import BackendAIError, InvalidParameters
 from ..identity import make_factor
 
@@ -31,6 +33,7 @@ def list_problems(settings: BackendAI) -> list[str]:
         _check_environments,
         _check_directory,
         _check_codes,
+        _check_login,
         _check_mapping,
         _check_slurm,
     )
@@ -44,6 +47,21 @@ def _check_names(settings: BackendAI) -> Iterator[str]:
             yield f"c.BackendAI.{name} is no setting. See docs/configuration.md."
     if not _WORD.fullmatch(settings.hub_id):
         yield "c.BackendAI.hub_id must be letters, digits, dots, dashes and underscores: it is part of the job name."
+
+
+def _check_login(settings: BackendAI) -> Iterator[str]:
+    if settings.otp_form not in OTP_FORMS:
+        yield f"c.BackendAI.otp_form: {settings.otp_form!r} is none of {', '.join(OTP_FORMS)}."
+    try:
+        parse_deadlines(settings.otp_forced_from)
+    except InvalidParameters as exc:
+        yield str(exc)
+    try:
+        find_source("192.0.2.1", "", settings.trusted_proxies)
+    except ValueError as exc:
+        yield f"c.BackendAI.trusted_proxies: {exc}"
+    if settings.directory_locks_after in (1, 2):
+        yield "c.BackendAI.directory_locks_after: below 3 nobody could mistype a password even once."
 
 
 def _check_secrets(settings: BackendAI) -> Iterator[str]:

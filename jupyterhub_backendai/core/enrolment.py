@@ -1,4 +1,4 @@
-"""From when whom a one-time password is forced upon, without clock."""
+"""Where one-time passwords are typed, and from when whom they are forced upon. Without clock."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import InvalidParameters
 
+OTP_FORMS = ("one-page", "two-step")
 _NAMES = ("domain", "project", "role")
 
 

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyterhub_backendai.core.throttle import PERSON, SOURCE, Allowance, source_net
+from jupyterhub_backendai.core.throttle import (
+    LONGEST_DELAY_S,
+    PERSON,
+    SOURCE,
+    STRANGERS,
+    Allowance,
+    Budget,
+    find_source,
+    share_budget,
+    source_net,
+)
 
 
 def test_waits_double_up_to_a_minute() -> None:
@@ -43,3 +53,47 @@ def test_failures_are_forgiven_with_time() -> None:
 )
 def test_sources(address: str, net: str) -> None:
     assert source_net(address) == net
+
+
+@given(st.integers(0, 1000), st.floats(0, 1e6))
+def test_strangers_are_slowed_down_and_never_kept_out(failures: int, quiet_s: float) -> None:
+    assert 0 <= STRANGERS.delay_s(STRANGERS.left(failures, quiet_s)) <= LONGEST_DELAY_S
+    assert STRANGERS.delay_s(STRANGERS.free - 1) == 0
+
+
+@pytest.mark.parametrize(("locks_after", "own", "strangers"), [(3, 1, 1), (4, 2, 1), (5, 2, 2), (6, 3, 2), (10, 5, 4)])
+def test_the_budget_stays_below_the_directorys_lock(locks_after: int, own: int, strangers: int) -> None:
+    budgets = [share_budget(locks_after, 300, is_known=is_known) for is_known in (True, False)]
+    assert budgets == [Budget(own, 300), Budget(strangers, 300)]
+    assert own + strangers < locks_after
+
+
+def test_without_a_lock_there_is_no_budget() -> None:
+    assert share_budget(0, 300, is_known=True) is None
+
+
+def test_a_budget_is_for_a_window() -> None:
+    budget = Budget(2, 300)
+    assert [budget.wait_s(count) for count in (0, 1, 2, 3)] == [0, 0, 300, 300]
+    assert (budget.count(2, 299), budget.count(2, 300)) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "source"),
+    [
+        ("192.0.2.9", "", "192.0.2.9"),
+        ("192.0.2.9", "10.0.0.1", "192.0.2.9"),  # a stranger says so
+        ("127.0.0.1", "192.0.2.9", "192.0.2.9"),
+        ("127.0.0.1", "10.0.0.1, 192.0.2.9", "192.0.2.9"),  # its beginning is whatever the browser sent
+        ("127.0.0.1", "10.0.0.1, 192.0.2.9, 127.0.0.1", "192.0.2.9"),
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "nonsense", "nonsense"),
+        ("127.0.0.1", "10.0.0.1, nonsense", "nonsense"),
+        ("::1", "2001:db8::7", "2001:db8::7"),
+        ("", "192.0.2.9", "192.0.2.9"),
+        ("", "", ""),
+    ],
+)
+def test_only_proxies_of_the_site_say_where_a_request_comes_from(peer: str, forwarded: str, source: str) -> None:
+    assert find_source(peer, forwarded, ["127.0.0.0/8", "::1/128"]) == source
