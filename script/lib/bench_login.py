@@ -208,11 +208,11 @@ async def _play_hub(url: str, names: list[str], many: int, codes: Callable[[str]
 
 
 async def _measure_codes(ours: OurLogin, peer: PeerLogin) -> list[Row]:
-    """Each person has one code in thirty seconds, so every login is somebody else's; the peer has no codes."""
-    codes = ours.add_tokens(_names(0, LOGINS * (ROUNDS + 1)))
+    """The peer has no codes. Everybody's key is set anew before each round, so that a code of the same thirty seconds is good again."""
+    names = _names(0, LOGINS)
     found: dict[str, list[_Round]] = {"ours": [], "peer": []}
-    for number in range(ROUNDS + 1):
-        names = _names(number, LOGINS)
+    for _ in range(ROUNDS + 1):
+        codes = await asyncio.to_thread(ours.add_tokens, names)
         found["ours"].append(await _play_hub(ours.url, names, 10, codes))
         found["peer"].append(await _play_hub(peer.url, names, 10))
     rounds = found["ours"][1:], found["peer"][1:]

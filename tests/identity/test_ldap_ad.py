@@ -113,3 +113,13 @@ async def test_a_change(make_ad: Make, set_password: Callable[..., None], old: s
     answer = await directory.change_password("lee01", old, new)
     assert (answer.ok, answer.reason) == (not reason, reason)
     assert (await directory.check("lee01", FIRST if reason else new)).reason == ""
+
+
+async def test_a_change_without_a_service_account(make_ad: Make, set_password: Callable[..., None]) -> None:
+    directory = make_ad(ldap_bind_templates=["{name}@ad.example"], ldap_bind_dn="", ldap_bind_password_file="")
+    set_password("lee01", FIRST)
+    assert await directory.change_password("lee01", FIRST, SECOND) == PasswordChange(True)
+    set_password("lee01", FIRST, must_change=True)
+    # nobody is bound who could say that it may be changed
+    assert await directory.change_password("lee01", FIRST, SECOND) == PasswordChange(False, "must-change")
+    set_password("lee01", FIRST)

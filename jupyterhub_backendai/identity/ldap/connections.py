@@ -93,13 +93,19 @@ class Link:
         return [(item["dn"], item["raw_attributes"]) for item in response or () if item.get("type") == "searchResEntry"]
 
     def modify_password(self, dn: str, old: bytes | None, new: bytes) -> dict[str, Any]:
-        """The Password Modify operation (RFC 3062) on an entry: the result, with the policy's control."""
+        """The Password Modify operation (RFC 3062) on an entry, or without a DN on who is bound: the result, with the policy's control."""
         value = PasswdModifyRequestValue()
-        value["userIdentity"], value["newPasswd"] = dn, new
+        value["newPasswd"] = new
+        if dn:
+            value["userIdentity"] = dn
         if old is not None:
             value["oldPasswd"] = old
         _, result, *_ = self.connection.extended(_PASSWORD_MODIFY, value, controls=CONTROLS)
         return dict(result)
+
+    def clear_reset(self, dn: str) -> None:
+        """Take the mark away that an administrator's change of a password leaves; nothing where there is none or it is not ours to take."""
+        self.connection.modify(dn, {"pwdReset": [(ldap3.MODIFY_DELETE, [])]})
 
     def replace_windows_password(self, dn: str, old: str, new: str) -> dict[str, Any]:
         """Active Directory's change: the old value is taken away and the new one added, both quoted and in UTF-16."""

@@ -40,6 +40,7 @@ THREADS = 8
 MAX_PASSWORD = 1024
 CHANGES = ("exop", "ad", "off")
 _WITH_PERSON = frozenset({MUST_CHANGE, "grace"})
+_MUST_CHANGE_FIRST = frozenset({MUST_CHANGE, EXPIRED})
 Answer = TypeVar("Answer")
 _NO_POLICY = Policy()
 
@@ -56,7 +57,7 @@ class _Bound:
 
     @property
     def is_right(self) -> bool:
-        return self.is_bound or self.reason in {MUST_CHANGE, EXPIRED}
+        return self.is_bound or self.reason in _MUST_CHANGE_FIRST
 
 
 class LdapDirectory:
@@ -171,9 +172,9 @@ class LdapDirectory:
         policy = bound.policy
         entry, reason = (bound.entry, "") if bound.entry else self._read_bound(link, name, bound)
         if entry is None:
-            if bound.reason == MUST_CHANGE and not self._has_service:
+            if bound.reason in _MUST_CHANGE_FIRST and not self._has_service:
                 # Who has to change the password may not even read the own entry: all that is known is the name.
-                return PasswordCheck(Person(name), MUST_CHANGE)
+                return PasswordCheck(Person(name), bound.reason)
             return PasswordCheck(None, reason)
         at = datetime.now(UTC)
         state = entries.standing_of(entry.attributes, at)
@@ -187,19 +188,18 @@ class LdapDirectory:
             bound = self._bind(server, own, name, old.encode())
             if not bound.is_right:
                 return PasswordChange(False, bound.reason)
+            if not bound.is_bound and not (self._can_replace and self._has_service):
+                return PasswordChange(False, bound.reason)
             if self._is_windows:
                 with self._reading(server, own) as link:
-                    return _changed(link.replace_windows_password(bound.dn, old, new))
+                    return _changed(link.replace_windows_password(self._dn_of(link, name, bound), old, new))
             if bound.is_bound:
-                # Without the old one, which may have had a one-time password at its end; some servers insist on it.
-                answer = _changed(own.modify_password(bound.dn, None, new.encode()))
-                if answer.reason == ppolicy.MUST_GIVE_OLD:
-                    answer = _changed(own.modify_password(bound.dn, old.encode(), new.encode()))
-                return answer
-            if not self._can_replace:
-                return PasswordChange(False, bound.reason)
+                return _change_own(own, bound.dn, old, new)
             with self._links.password_account(server) as link:
-                return _changed(link.modify_password(bound.dn, None, new.encode()))
+                answer = _changed(link.modify_password(bound.dn, None, new.encode()))
+                if answer.ok:
+                    link.clear_reset(bound.dn)  # the person chose it, and need not choose once more
+                return answer
 
     def _find(self, server: Server, name: str) -> Standing:
         with self._links.service(server) as link:
@@ -271,9 +271,18 @@ class LdapDirectory:
         try:
             return self._look_up(link, name, bound.dn if "=" in bound.dn else "")
         except LDAPException:
-            if bound.reason == MUST_CHANGE and not self._has_service:
-                return None, MUST_CHANGE
+            if bound.reason in _MUST_CHANGE_FIRST and not self._has_service:
+                return None, bound.reason
             raise
+
+    def _dn_of(self, link: Link, name: str, bound: _Bound) -> str:
+        """The entry of somebody who may have been bound by another name than a DN."""
+        if "=" in bound.dn:
+            return bound.dn
+        entry, reason = self._look_up(link, name)
+        if entry is None:
+            raise LDAPException(f"{name} was bound and is {reason}")
+        return entry.dn
 
     def _look_up(self, link: Link, name: str, dn: str = "") -> tuple[Entry | None, str]:
         """The one entry of a name, or why there is none. With a ``dn``, that entry alone."""
@@ -316,6 +325,15 @@ def _compile(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern or ".*")
     except re.error as exc:
         raise InvalidParameters("c.BackendAI.ldap_name_pattern: %(reason)s", reason=str(exc)) from exc
+
+
+def _change_own(own: Link, dn: str, old: str, new: str) -> PasswordChange:
+    # Without the old one, which may have had a one-time password at its end; some servers insist on it.
+    whose = dn if "=" in dn else ""
+    answer = _changed(own.modify_password(whose, None, new.encode()))
+    if answer.reason == ppolicy.MUST_GIVE_OLD:
+        answer = _changed(own.modify_password(whose, old.encode(), new.encode()))
+    return answer
 
 
 def _changed(result: dict[str, object]) -> PasswordChange:

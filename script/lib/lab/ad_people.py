@@ -1,4 +1,7 @@
-"""The people of the lab's Active Directory. ``ad_people.py SMB_CONF SAM_DATABASE``; run by the system's Python, which has Samba's modules."""
+"""The people of the lab's Active Directory: ``ad_people.py SMB_CONF SAM_DATABASE``.
+
+Run by the system's Python, which has Samba's modules.
+"""
 
 import sys
 
