@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, inspect, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
@@ -21,6 +21,7 @@ from ...core.slots import KNOWN_SLOTS, SlotKind
 from ...errors import N_, AlreadyExists, Conflict, Forbidden, InvalidParameters, NotFound, Violation
 from .. import audit
 from ..models import Base, ResourceSlotType
+from .like import like
 
 Act = TypeVar("Act", bound=Callable[..., Change])
 
@@ -114,8 +115,7 @@ class Records:
         """One page. Raises NotFound for somebody who may not list these."""
         found = self._filter(self.select(actor), query)
         total = db.scalar(found.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)) or 0
-        rows = db.scalars(self._sort(found, query).limit(query.page_size).offset((query.page - 1) * query.page_size)).all()
-        return Page(self._records(db, rows), total, query)
+        return Page(self._records(db, self._read_page(db, found, query)), total, query)
 
     def find(self, db: Session, actor: Actor, key: str) -> Record:
         """One record. Raises NotFound, also for what this person may not see."""
@@ -175,6 +175,17 @@ class Records:
 
     # -- inside
 
+    def _read_page(self, db: Session, found: Select[Any], query: Query) -> Sequence[Any]:
+        """The rows of one page. Which they are is decided by keys alone, so that rows of the pages before it are not read."""
+        begin = (query.page - 1) * query.page_size
+        if not begin:
+            return db.scalars(self._sort(found, query).limit(query.page_size)).all()
+        key = inspect(self.model).primary_key[0]
+        keys = self._sort(found.with_only_columns(key, maintain_column_froms=True), query)
+        wanted = db.scalars(keys.limit(query.page_size).offset(begin)).all()
+        rows = {getattr(row, key.name): row for row in db.scalars(select(self.model).where(key.in_(wanted)))}
+        return [rows[name] for name in wanted]
+
     def _require(self, actor: Actor, verb: str) -> None:
         if self.noun.may(actor, verb):
             return
@@ -199,7 +210,7 @@ class Records:
 
     def search(self, name: str, pattern: str) -> ColumnElement[bool]:
         r"""The condition of one field that is searched; ``\`` in the pattern takes a character as it is."""
-        return self.column(name).ilike(pattern, escape="\\")  # type: ignore[no-any-return]
+        return like(self.column(name), pattern)
 
     def filter(self, name: str, text: str) -> ColumnElement[bool]:
         """The condition of one filter, from the text of an address."""

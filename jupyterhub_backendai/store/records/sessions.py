@@ -13,6 +13,7 @@ from ...core.nouns import Query
 from ...core.nouns.sessions import SESSIONS
 from ..models import ComputeSession, User
 from .base import Records
+from .like import like
 
 # The wire's words for the table's.
 _COLUMNS: Mapping[str, Any] = {"resource_group": ComputeSession.queue, "user": User.name}
@@ -45,7 +46,7 @@ class SessionRecords(Records):
 
     def search(self, name: str, pattern: str) -> ColumnElement[bool]:
         if name == "user":
-            return ComputeSession.user_id.in_(select(User.id).where(User.name.ilike(pattern, escape="\\")))
+            return ComputeSession.user_id.in_(select(User.id).where(like(User.name, pattern)))
         return super().search(name, pattern)
 
     def filter(self, name: str, text: str) -> ColumnElement[bool]:
