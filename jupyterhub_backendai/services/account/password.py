@@ -13,6 +13,7 @@ from ...core import throttle
 from ...core.identity import LocalAccount
 from ...core.password_change import DIFFERENT, MISSING, explain_refusal
 from ...errors import N_, BackendUnavailable, Conflict, InvalidParameters, TooManyRequests, Violation
+from ...identity.factors import plain_code
 from ...identity.local import hash_password
 from ...store import audit, logins, users
 from ...store.models import now
@@ -28,7 +29,10 @@ _hashing = ThreadPoolExecutor(1, thread_name_prefix="own-password")
 
 
 async def change_password(handler: HubUserHandler, fields: Mapping[str, str]) -> None:
-    """``old``, ``new`` and ``again``. Every other login ends. Raises InvalidParameters, TooManyRequests, BackendUnavailable."""
+    """``old``, ``new`` and ``again``, and ``code`` where it belongs to the password. Every other login ends.
+
+    Raises InvalidParameters, TooManyRequests, BackendUnavailable.
+    """
     old, new, again = (fields.get(name, "") for name in ("old", "new", "again"))
     if not old or not new:
         raise _wrong("new" if old else "old", MISSING)
@@ -38,6 +42,8 @@ async def change_password(handler: HubUserHandler, fields: Mapping[str, str]) ->
     wait_s = await handler.db.run_exclusive(logins.try_attempt, f"prove:{name}", throttle.PERSON, now())
     if wait_s > 0:
         raise TooManyRequests(WAIT, seconds=max(1, round(wait_s)))
+    if asks_code(handler):
+        old += plain_code(fields.get("code", "")) or ""
     known = await handler.db.run(users.get_local_account, name) if handler.config.directory == "local" else None
     try:
         change = await handler.people.change_password(name, old, new, known)
@@ -52,6 +58,11 @@ async def change_password(handler: HubUserHandler, fields: Mapping[str, str]) ->
     await end_other_logins(handler, name, this_login(handler), source=source)
     if handler.identity.email:
         handler.mail.post(write_mail(CHANGED, handler.language, handler.config.site_name, name, handler.identity.email))
+
+
+def asks_code(handler: HubUserHandler) -> bool:
+    """Whether the directory wants a code behind the current password, as at each login."""
+    return handler.config.otp_required and handler.config.otp_backend == "ldap-append"
 
 
 async def _refuse(handler: HubUserHandler, name: str, source: str, reason: str) -> None:
@@ -82,7 +93,7 @@ class PasswordPage(AccountPage):
     part = "password"
 
     async def load(self) -> dict[str, Any]:
-        return {"is_ours": self.config.directory == "local"}
+        return {"is_ours": self.config.directory == "local", "asks_code": asks_code(self)}
 
     async def act(self, fields: Mapping[str, str]) -> str:
         await change_password(self, fields)
