@@ -39,11 +39,6 @@ class Decided:
 class LoginPage(LoginHandler):
     """User name and password, and with the one-page form the one-time password."""
 
-    async def prepare(self) -> None:
-        """From here on ``remote_ip`` is what can be believed."""
-        self.request.remote_ip = source_of(self)
-        await super().prepare()
-
     def set_default_headers(self) -> None:
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
@@ -69,7 +64,7 @@ class LoginPage(LoginHandler):
                 username,
                 password,
                 self.get_body_argument("otp", "", strip=True) or self.get_body_argument("recovery", "", strip=True),
-                source=self.request.remote_ip or "",
+                source=source_of(self),
                 next_url=self._validate_next_url(self.get_argument("next", "")),
             )
         except BackendUnavailable as exc:

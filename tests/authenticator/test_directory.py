@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from ldap3 import MODIFY_REPLACE
 
 from jupyterhub_backendai import identity
 from jupyterhub_backendai.config import BackendAI
@@ -18,6 +20,7 @@ from jupyterhub_backendai.store.crypt import Crypt
 from jupyterhub_backendai.store.database import Database
 from tests import lab
 from tests.identity.conftest import StandIn, stand_in  # noqa: F401 - a fixture
+from tests.slapo_otp import connect_as_root
 
 from .conftest import Browser, Hub, Service, code_of, hub_api
 
@@ -102,6 +105,35 @@ async def test_who_must_change_the_password_hears_what_the_directory_wants(
     assert (browser.status, "The current password is not right." in browser.error) == (403, True), browser.error
     assert await hub_api(hub, "/users/jang05") is None
     assert not await browser.is_logged_in()
+
+
+@pytest.fixture
+def reset_person() -> Iterator[str]:
+    """Somebody of the lab's directory whose password an administrator reset."""
+    root, name = connect_as_root(), f"reset{secrets.token_hex(3)}"
+    dn = f"uid={name},{lab.LDAP_USER_BASE}"
+    root.add(dn, "inetOrgPerson", {"cn": name, "sn": name, "userPassword": lab.password(name)})
+    root.modify(dn, {"pwdReset": [(MODIFY_REPLACE, ["TRUE"])]})
+    yield name
+    root.delete(dn)
+    root.unbind()
+
+
+async def test_a_changed_password_leads_on_to_where_one_was_going(
+    browser: Browser, make_service: Callable[..., Service], reset_person: str
+) -> None:
+    make_service(otp_required=False)
+    await browser.login(reset_person, lab.password(reset_person), query="?next=%2Fhub%2Ftoken")
+    await browser.open(browser.location)
+    new = "a wholly new Passw0rd!"
+    await browser.submit("new", old=lab.password(reset_person), new=new, again=new)
+    assert (browser.status, browser.location) == (302, "/hub/token"), browser.error
+    assert await browser.is_logged_in()
+    await browser.open("/hub/logout")
+    await browser.login(reset_person, lab.password(reset_person))
+    assert browser.status == 403
+    await browser.login(reset_person, new)
+    assert browser.status == 302
 
 
 async def test_a_silent_directory_stops_nobody_else(

@@ -249,6 +249,35 @@ async def test_who_fails_again_and_again_waits(browser: Browser, service: Servic
     assert not await browser.is_logged_in()
 
 
+async def test_the_code_on_a_page_of_its_own(browser: Browser, service: Service) -> None:
+    service.settings.otp_form = "two-step"
+    secret = await service.add_person("nora")
+    pages = []
+    for name, password, code in [("nora", "wrong", code_of(secret)), ("nobody", PASSWORD, "123456"), ("nora", PASSWORD, "")]:
+        await browser.login(name, password, query="?next=%2Fhub%2Ftoken")
+        assert (browser.status, browser.location) == (302, "/hub/login/step")
+        page = await browser.open("/hub/login/step")
+        await browser.submit("otp", otp=code)
+        pages.append((page.title.text, page.select_one("form.card").get_text().split(), browser.status, browser.error))
+        assert not await browser.is_logged_in()
+    assert [page == pages[0] for page in pages] == [True] * 3
+    assert pages[0][2:] == (403, REFUSED)
+    await browser.open("/hub/login/step")
+    await browser.submit("otp", otp=code_of(secret))
+    assert (browser.status, browser.location) == (302, "/hub/token")
+    assert await browser.is_logged_in()
+
+
+async def test_nobody_says_where_they_are_but_proxies_of_the_site(browser: Browser, service: Service) -> None:
+    headers = {"X-Real-Ip": "203.0.113.1", "X-Forwarded-For": "203.0.113.2, 198.51.100.7"}
+    page = await browser.open("/hub/login", headers=headers)
+    fields = {"_xsrf": page.select_one("[name=_xsrf]")["value"], "username": "olaf", "password": "wrong"}
+    await browser.open("/hub/login", "POST", data=fields, headers=headers)
+    assert browser.status == 403
+    sources = await service.db.run(lambda db: list(db.scalars(select(models.AuditEntry.source).where(models.AuditEntry.actor == "olaf"))))
+    assert sources == ["198.51.100.7"]
+
+
 async def test_the_hubs_rest_interface_asks_for_the_code_too(browser: Browser, service: Service) -> None:
     secret = await service.add_person("kate")
     await service.add_person("liam", with_token=False)
