@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -40,12 +40,14 @@ T = TypeVar("T")
 PAGE_SIZE = 500
 MAX_PAGES = 400
 MAX_REDIRECTS = 3
+HARBOR, HARBOR_PAGE = frozenset({"harbor", "harbor2"}), 100
 MAX_PAGE, MAX_MANIFEST, MAX_CONFIG, MAX_TOKEN = 8 * 2**20, 4 * 2**20, 8 * 2**20, 2**18
 TOKEN_S = 60.0  # how long a token lasts whose registry does not say
 TOKEN_SPARE_S = 10.0
 _TYPES = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 _NO_IMAGE = N_("The registry answers something that is no image.")
 _NO_REGISTRY = N_("What answers at %(host)s is no registry.")
+_TOO_MANY = N_("The registry has more pages than we read.")
 _NO_CATALOG = N_("The registry does not list its repositories to us. Name them in its field for projects.")
 
 
@@ -58,10 +60,21 @@ class Answer:
     body: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Names of repositories; not ``is_complete``: the registry may have others that it does not list to us."""
+
+    names: tuple[str, ...]
+    is_complete: bool = True
+
+
 class RegistryClient:
     """One registry; use it in ``async with``. Raises RegistryUnavailable, RegistryRefused and AddressRefused."""
 
-    def __init__(self, url: str, *, user_name: str = "", password: str = "", rules: AddressRules | None = None) -> None:
+    def __init__(
+        self, url: str, *, kind: str = "docker", user_name: str = "", password: str = "", rules: AddressRules | None = None
+    ) -> None:
+        self._kind = kind
         self._base = url.rstrip("/").removesuffix("/v2")
         self._host = urlsplit(self._base).netloc
         self._is_here = is_own_machine(urlsplit(self._base).hostname or "")
@@ -85,18 +98,40 @@ class RegistryClient:
         if answer.status != 200:
             raise RegistryRefused(_NO_REGISTRY, host=self._host)
 
-    async def list_repositories(self, projects: tuple[str, ...]) -> list[str]:
+    async def list_repositories(self, projects: tuple[str, ...]) -> Catalog:
         """The names of the repositories of these projects, of all without any.
 
         A registry that lists nothing to us still has the repositories that the projects name.
         """
         try:
-            found = [name async for name in self._names("/v2/_catalog", "registry:catalog:*", "repositories")]
+            if self._kind in HARBOR:
+                found = [name for part in projects or ("",) for name in await self._list_harbor(part)]
+            else:
+                found = [name async for name in self._names("/v2/_catalog", "registry:catalog:*", "repositories")]
         except (NotFound, RegistryRefused):
             if projects:
-                return list(projects)
+                return Catalog(projects, is_complete=False)
             raise RegistryRefused(_NO_CATALOG) from None
-        return [name for name in dict.fromkeys(found) if is_wanted(name, projects)]
+        return Catalog(tuple(name for name in dict.fromkeys(found) if is_wanted(name, projects)))
+
+    async def _list_harbor(self, project: str) -> list[str]:
+        """The repositories of one of Harbor's projects, of all that we may see without one: its catalog is for its administrators."""
+        part, _, _ = project.partition("/")
+        path = f"/api/v2.0/projects/{quote(part, safe='')}/repositories" if part else "/api/v2.0/repositories"
+        headers = {"Authorization": self._basic()} if self._login else {}
+        found: list[str] = []
+        for page in range(1, MAX_PAGES + 1):
+            url = f"{self._base}{path}?{urlencode({'page': page, 'page_size': HARBOR_PAGE})}"
+            answer = await self._follow("GET", url, MAX_PAGE, headers)
+            if answer.status != 200:
+                raise RegistryUnavailable(host=self._host) if answer.status >= 500 else RegistryRefused(_NO_CATALOG)
+            entries = _parse(json.loads, answer.body)
+            if not isinstance(entries, list):
+                raise RegistryRefused(_NO_REGISTRY, host=self._host)
+            found += parse_names({"repositories": [entry.get("name") for entry in entries if isinstance(entry, dict)]}, "repositories")
+            if len(entries) < HARBOR_PAGE:
+                return found
+        raise RegistryRefused(_TOO_MANY)
 
     async def list_tags(self, repository: str) -> list[str]:
         """The tags of a repository; none when it is gone."""
@@ -152,7 +187,7 @@ class RegistryClient:
             if not following or f"{path}?{urlsplit(following).query}" == url:
                 return
             url = f"{path}?{urlsplit(following).query}"
-        raise RegistryRefused(N_("The registry has more pages than we read."))
+        raise RegistryRefused(_TOO_MANY)
 
     # -- asking
 

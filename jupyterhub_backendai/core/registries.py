@@ -78,7 +78,8 @@ class Finding:
     """What one look through a registry came to, before it is kept. Names are ``repository:tag``.
 
     ``images`` were read anew; ``unchanged`` still have the digest that we know; ``skipped`` are not for us; ``failed`` could not
-    be read. ``projects`` are those that were looked through; what is beneath ``unread`` repositories is unknown.
+    be read. ``projects`` are those that were looked through; what is beneath ``unread`` repositories is unknown. ``only``: the registry
+    did not list its repositories, so that nothing is known of others than these.
     """
 
     images: tuple[ScannedImage, ...] = ()
@@ -87,13 +88,14 @@ class Finding:
     failed: frozenset[str] = frozenset()
     unread: frozenset[str] = frozenset()
     projects: tuple[str, ...] = ()
+    only: frozenset[str] | None = None
 
     def is_gone(self, path: str) -> bool:
         """Whether ``repository:tag`` would have been found if the registry still had it, and was not. Call it for the absent."""
         repository = path.rpartition(":")[0]
         if path in self.unchanged or path in self.skipped or path in self.failed or repository in self.unread:
             return False
-        return is_wanted(repository, self.projects)
+        return repository in self.only if self.only is not None else is_wanted(repository, self.projects)
 
 
 def parse_challenge(header: str) -> Challenge | None:

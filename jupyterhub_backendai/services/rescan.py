@@ -63,18 +63,18 @@ class Look:
     async def read(self) -> Finding:
         """Everything that the registry has. Raises RegistryUnavailable, RegistryRefused and AddressRefused."""
         await self._client.ping()
-        repositories = await self._client.list_repositories(self._registry.projects)
-        self._scan.repositories = len(repositories)
+        catalog = await self._client.list_repositories(self._registry.projects)
+        self._scan.repositories = len(catalog.names)
         try:
             async with asyncio.TaskGroup() as group:
-                for repository in repositories:
+                for repository in catalog.names:
                     group.create_task(self._read_repository(group, repository))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None  # the one that ended the others
         names = {key: frozenset(found) for key, found in self._names.items()}
-        return Finding(
-            tuple(sorted(self._images, key=lambda image: (image.repository, image.tag))), **names, projects=self._registry.projects
-        )
+        only = None if catalog.is_complete else frozenset(catalog.names)
+        images = tuple(sorted(self._images, key=lambda image: (image.repository, image.tag)))
+        return Finding(images, **names, projects=self._registry.projects, only=only)
 
     async def _read_repository(self, group: asyncio.TaskGroup, repository: str) -> None:
         async with self._turns:
@@ -188,10 +188,10 @@ class Rescanner:
             error = exc if isinstance(exc, BackendAIError) else BackendAIError()
             level = logging.WARNING if isinstance(exc, BackendAIError) else logging.ERROR
             log.log(level, "The registry %s cannot be looked through: %s", scan.registry, exc, exc_info=error is not exc)
-            scan.result = {"state": FAILED, "message": error.message, "params": dict(error.params)}
-            scan.state = FAILED
             with contextlib.suppress(BackendAIError):
                 await self._db.run(registries.keep_failure, actor, scan.registry, error)
+            # only now: whoever hears that it is over finds what it came to
+            scan.result, scan.state = {"message": error.message, "params": dict(error.params)}, FAILED
 
     async def _look(self, actor: Actor, scan: Scan) -> dict[str, int]:
         lease = f"rescan:{scan.registry}"[:64]
@@ -201,7 +201,8 @@ class Rescanner:
         try:
             registry = await self._db.run(registries.find_registry, scan.registry)
             rules = self._settings.address_rules()
-            async with RegistryClient(registry.url, user_name=registry.user_name, password=registry.password, rules=rules) as client:
+            login = {"user_name": registry.user_name, "password": registry.password}
+            async with RegistryClient(registry.url, kind=registry.type, rules=rules, **login) as client:
                 finding = await Look(client, registry, scan).read()
             outcome = await self._db.run_exclusive(registries.keep_finding, actor, registry, finding)
         finally:

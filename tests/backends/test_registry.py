@@ -6,11 +6,11 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from jupyterhub_backendai.backends.registry import RegistryClient
+from jupyterhub_backendai.backends.registry import Catalog, RegistryClient
 from jupyterhub_backendai.core.addresses import AddressRules, parse_networks
 from jupyterhub_backendai.errors import AddressRefused, NotFound, RegistryRefused, RegistryUnavailable
 from tests.lab import REGISTRY_LOGIN, REGISTRY_URL
-from tests.pushing import DOCKER, DOCKER_LIST, KERNEL, Pusher
+from tests.pushing import DOCKER, DOCKER_LIST, KERNEL, Pusher, basic
 
 USER, PASSWORD = REGISTRY_LOGIN
 
@@ -30,7 +30,7 @@ async def test_what_a_registry_has(pusher, kind, list_kind):
     index = await pusher.push_index("many", "1", parts, *([list_kind] if list_kind else []))
     async with RegistryClient(REGISTRY_URL, user_name=USER, password=PASSWORD) as client:
         await client.ping()
-        assert await client.list_repositories((pusher.project,)) == [f"{pusher.project}/many", f"{pusher.project}/python"]
+        assert (await client.list_repositories((pusher.project,))).names == (f"{pusher.project}/many", f"{pusher.project}/python")
         assert sorted(await client.list_tags(f"{pusher.project}/many")) == ["1", "1-amd64", "1-arm64"]
         assert await client.get_digest(f"{pusher.project}/python", "3.12") == plain
         image = await client.read_image(f"{pusher.project}/python", "3.12")
@@ -59,7 +59,7 @@ async def test_a_list_of_many_pages(pusher, monkeypatch):
     for number in range(5):
         await pusher.push(f"many{number}")
     async with RegistryClient(REGISTRY_URL + "/v2/", user_name=USER, password=PASSWORD) as client:
-        assert len(await client.list_repositories((pusher.project,))) == 5
+        assert len((await client.list_repositories((pusher.project,))).names) == 5
 
 
 class Bad:
@@ -123,7 +123,7 @@ async def test_a_redirect_is_checked_and_takes_no_password_along(bad):
     async with RegistryClient(bad.url, user_name="robot", password="secret") as client:
         with pytest.raises(RegistryRefused):
             await client.ping()
-        assert await client.list_repositories(()) == ["a"]
+        assert (await client.list_repositories(())).names == ("a",)
         assert [login[:5] for path, login in bad.asked if path in ("/v2/_catalog", "/elsewhere")] == ["Basic", ""]
         with pytest.raises(AddressRefused):
             await client.list_tags("b")
@@ -148,7 +148,7 @@ async def test_a_registry_that_talks_nonsense(bad, path, answer, error):
     bad.answers = {path: answer}
     async with RegistryClient(bad.url) as client:
         if error is None:
-            assert await client.list_repositories(()) == []
+            assert (await client.list_repositories(())).names == ()
             assert {asked for asked, _ in bad.asked} == {path}
             return
         with pytest.raises(error):
@@ -158,7 +158,22 @@ async def test_a_registry_that_talks_nonsense(bad, path, answer, error):
 async def test_a_catalog_that_is_closed_leaves_the_projects_that_were_named(bad):
     bad.answers = {"/v2/_catalog": {"status": 403}}
     async with RegistryClient(bad.url) as client:
-        assert await client.list_repositories(("library/python",)) == ["library/python"]
+        assert await client.list_repositories(("library/python",)) == Catalog(("library/python",), is_complete=False)
+
+
+@pytest.mark.parametrize(("projects", "path"), [(("lab", "lab/sub"), "projects/lab/repositories"), ((), "repositories")])
+async def test_harbor_lists_by_project(bad, monkeypatch, projects, path):
+    monkeypatch.setattr("jupyterhub_backendai.backends.registry.HARBOR_PAGE", 3)
+    bad.answers = {f"/api/v2.0/{path}": {"text": '[{"name": "lab/python"}, {"name": "lab/sub/r"}]'}}
+    async with RegistryClient(bad.url, kind="harbor2", user_name="robot$lab", password="secret") as client:
+        assert (await client.list_repositories(projects)).names == ("lab/python", "lab/sub/r")
+        assert bad.asked[0] == (f"/api/v2.0/{path}", basic("robot$lab", "secret"))
+        bad.answers = {}
+        with pytest.raises(RegistryRefused):
+            await client.list_repositories(())
+        bad.answers = {"/api/v2.0/repositories": {"text": '{"errors": []}'}}
+        with pytest.raises(RegistryRefused):
+            await client.list_repositories(())
 
 
 async def test_bytes_that_are_not_those_of_the_digest_are_refused(bad):

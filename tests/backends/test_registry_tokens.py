@@ -133,7 +133,7 @@ async def test_a_token_for_each_scope(url, tokens):
         repository = f"{pusher.project}/python"
         async with RegistryClient(url, user_name=LOGIN[0], password=LOGIN[1]) as client:
             await client.ping()
-            assert await client.list_repositories(()) == [repository]
+            assert (await client.list_repositories(())).names == (repository,)
             assert await client.list_tags(repository) == ["3.12"]
             assert await client.get_digest(repository, "3.12") == digest
             assert (await client.read_image(repository, "3.12")).digest == digest

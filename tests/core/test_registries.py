@@ -122,6 +122,8 @@ def test_projects_and_hosts():
 def test_what_is_gone_is_what_was_looked_for_and_not_found():
     finding = Finding(unchanged=frozenset({"a:1"}), failed=frozenset({"a:2"}), unread=frozenset({"b"}), projects=("a", "b"))
     assert [finding.is_gone(path) for path in ("a:1", "a:2", "a:3", "b:1", "c:1")] == [False, False, True, False, False]
+    unlisted = Finding(projects=("a",), only=frozenset({"a"}))
+    assert [unlisted.is_gone(path) for path in ("a:1", "a/b:1")] == [True, False]
 
 
 def test_bounds_are_read_from_labels():
