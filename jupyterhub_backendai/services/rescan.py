@@ -182,7 +182,7 @@ class Rescanner:
         try:
             async with self._turns:
                 outcome = await self._look(actor, scan)
-            scan.result, scan.state = {"state": DONE, **outcome}, DONE
+            scan.state = DONE
             log.info("The registry %s was looked through in %.1f s: %s", scan.registry, time.monotonic() - began, outcome)
         except Exception as exc:
             error = exc if isinstance(exc, BackendAIError) else BackendAIError()
@@ -190,8 +190,7 @@ class Rescanner:
             log.log(level, "The registry %s cannot be looked through: %s", scan.registry, exc, exc_info=error is not exc)
             with contextlib.suppress(BackendAIError):
                 await self._db.run(registries.keep_failure, actor, scan.registry, error)
-            # only now: whoever hears that it is over finds what it came to
-            scan.result, scan.state = {"message": error.message, "params": dict(error.params)}, FAILED
+            scan.state = FAILED  # only now: whoever hears that it is over finds what it came to
 
     async def _look(self, actor: Actor, scan: Scan) -> dict[str, int]:
         lease = f"rescan:{scan.registry}"[:64]
