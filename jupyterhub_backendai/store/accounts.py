@@ -192,7 +192,7 @@ def verify_email(db: Session, link_id: str, needs_approval: bool, source: str, a
     link = _use_link(db, link_id, VERIFY, at)
     account = db.get(LocalAccount, link.user_name)
     user = db.scalars(select(User).where(User.name == link.user_name).with_for_update()).one_or_none()
-    if account is None or user is None or account.email != link.email:
+    if account is None or user is None or account.email != link.email or user.status is UserStatus.INACTIVE:
         raise NotFound(LINK_OVER)
     account.email_verified_at = at
     waits = user.status is UserStatus.BEFORE_VERIFICATION and needs_approval

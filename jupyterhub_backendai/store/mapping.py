@@ -34,6 +34,11 @@ from .users import find_identity, insert_missing, posix_columns
 
 log = logging.getLogger("backendai")
 DIRECTORY = "directory"
+REFUSALS: Mapping[UserStatus, str] = {
+    UserStatus.BEFORE_VERIFICATION: N_("Your account here is not verified yet. Ask your centre's help desk."),
+    UserStatus.INACTIVE: N_("Your account here is closed. Ask your centre's help desk."),
+}
+"""What people are told who may not log in, once they proved who they are."""
 _Changes = dict[str, tuple[Any, Any]]
 
 
@@ -52,10 +57,8 @@ def sync_login(
     """
     is_new = _add_missing(db, person, mapped, at)
     user = _lock(db, person.name, mapped)
-    if user.status is UserStatus.BEFORE_VERIFICATION:
-        raise Forbidden(N_("Your account here is not verified yet. Ask your centre's help desk."))
     if user.status is not UserStatus.ACTIVE:
-        raise Forbidden(N_("Your account here is closed. Ask your centre's help desk."))
+        raise Forbidden(REFUSALS[user.status])
     user.last_login_at = at
     _add_first_keypair(db, user, keypair, at)
     changes = _sync(db, user, person, mapped, set(managed_projects), at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -14,8 +15,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from cryptography.fernet import Fernet
 from sqlalchemy import select, update
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_unix_socket
 
+from jupyterhub_backendai.client import ServiceClient
 from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.core.accounts import hash_word
 from jupyterhub_backendai.core.identity import Person, Role, UserStatus
@@ -24,11 +29,15 @@ from jupyterhub_backendai.errors import BackendAIError, Forbidden, InvalidParame
 from jupyterhub_backendai.identity.local import verify
 from jupyterhub_backendai.identity.mail import make_mailer
 from jupyterhub_backendai.services.accounts import AccountDesk, check_settings
-from jupyterhub_backendai.services.app import end_tasks
+from jupyterhub_backendai.services.app import end_tasks, make_private_app
+from jupyterhub_backendai.services.hub import HubClient
+from jupyterhub_backendai.services.login import REFUSED
 from jupyterhub_backendai.store import accounts, mapping, models, users
 from jupyterhub_backendai.store.database import Database
 from jupyterhub_backendai.store.models import now
 from tests.databases import database, database_url, postgres_url, sqlite_template  # noqa: F401 - fixtures
+from tests.fakes import FakeHub
+from tests.services.desk import Counter as LoginCounter
 from tests.smtp import MailServer, mail_server, text_of
 
 PASSWORD = "good-pass1"
@@ -423,3 +432,51 @@ async def test_old_links_are_forgotten(database: Database) -> None:  # noqa: F81
     await database.run_exclusive(accounts.add_link, "x" * 64, "reset", "ada", "a@b.kr", at - timedelta(days=2))
     await database.run(accounts.remove_stale_links, at)
     assert await database.run(lambda db: db.scalar(select(models.AccountLink.id))) is None
+
+
+# -- what the login and the private listener make of it
+
+
+async def test_who_is_not_verified_yet_takes_no_step_that_leads_nowhere(database: Database) -> None:  # noqa: F811
+    at = LoginCounter(database)
+    await at.add("ada", token=False)
+    async with counter(database, sign_up_verification_required=True) as accounts_counter:
+        await accounts_counter.sign_up()
+        answer = await at.log_in("ada")
+        assert (answer["outcome"], answer["message"]) == ("refused", mapping.REFUSALS[UserStatus.BEFORE_VERIFICATION])
+        await at.forgive()
+        assert (await at.log_in("ada", password="wrong"))["message"] == REFUSED
+        await accounts_counter.desk.verify(await accounts_counter.token(1, "verify"), SOURCE)
+        await at.forgive()
+        assert (await at.log_in("ada"))["step"] == "enrol"
+
+
+async def test_over_the_private_listener(sqlite_db: Database, tmp_path: Path) -> None:
+    secrets = {"private": "s" * 32, "cookie": "c" * 32, "crypt": Fernet.generate_key().decode()}
+    (tmp_path / "secrets.json").write_text(json.dumps(secrets))
+    (tmp_path / "secrets.json").chmod(0o600)
+    async with counter(sqlite_db, state_dir=str(tmp_path)) as at:
+        hub = FakeHub()
+        runner = await hub.start()
+        client = HubClient(hub.url, hub.let_in("backendai", "service-token", kind="service"))
+        server = HTTPServer(make_private_app(at.settings, sqlite_db, people=None, mail=None, hub=client, account_desk=at.desk))
+        server.add_socket(bind_unix_socket(str(tmp_path / "private.sock"), 0o600))
+        service = ServiceClient(at.settings.private_url, "s" * 32)
+        assert await service.account("sign-up", **FORM, source=SOURCE, language="en") == {"outcome": "done"}
+        with pytest.raises(InvalidParameters) as caught:
+            await service.account("sign-up", **FORM, source=SOURCE, language="en")
+        assert {violation.field for violation in caught.value.violations} == {"username", "email"}
+        for bad in ({"typed": "x" * 2000}, {"typed": "a\x00b"}, {"typed": ["ada"]}, {"typed": "\ud800"}):
+            with pytest.raises(InvalidParameters):
+                await service.account("forgotten", **bad)
+        assert await service.account("forgotten", typed="ada", source=SOURCE, language="en") == {}
+        token = await at.token(1, "reset")
+        assert await service.account("link", token=token, kind="reset", source=SOURCE) == {"name": "ada"}
+        assert await service.account("reset", token=token, password="other-pass1", again="other-pass1", source=SOURCE) == {"name": "ada"}
+        with pytest.raises(NotFound):
+            await service.account("verify", token=token, source=SOURCE)
+        await service.close()
+        server.stop()
+        await server.close_all_connections()
+        await client.close()
+        await runner.cleanup()

@@ -15,7 +15,7 @@ from typing import Any
 from ...config import BackendAI
 from ...core import throttle
 from ...core.enrolment import OTP_FORMS
-from ...core.identity import MUST_CHANGE
+from ...core.identity import MUST_CHANGE, UserStatus
 from ...core.mapping import Mapped, map_person
 from ...errors import BackendUnavailable, Forbidden, InvalidParameters, NotFound
 from ...identity import Directory
@@ -23,6 +23,7 @@ from ...identity.factors import SecondFactor
 from ...store import logins
 from ...store.crypt import Crypt
 from ...store.database import Database
+from ...store.mapping import REFUSALS
 from ...store.models import now
 from ...store.safe import new_keypair
 from .. import metrics
@@ -172,6 +173,9 @@ class Desk:
         mapped = map_person(flow.find_person(), self._rules)
         if not mapped.is_allowed:
             raise Refused("not-allowed", NOT_ALLOWED, is_final=True)
+        # Again in the transaction that lets somebody in; here, so that nobody takes steps that lead nowhere.
+        if flow.known.status is not UserStatus.ACTIVE:
+            raise Refused("closed-here", REFUSALS[flow.known.status], is_final=True)
         return mapped
 
     async def _hand_ticket(self, flow: Flow, step: Step, work: Work | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ...core import throttle
-from ...core.identity import Identity, Person, Role
+from ...core.identity import Identity, Person, Role, UserStatus
 from ...core.mapping import Mapped
 from ...core.names import is_name
 from ...errors import N_, Forbidden, NotFound
@@ -60,13 +60,15 @@ def look_up(db: Session, name: str, net: str = "") -> Known:
     """What is known of a name, and whether it is known in that network."""
     if not is_name(name):
         return Known()
+    user = db.execute(select(User.role, User.status).where(User.name == name)).first()
     return Known(
         is_known_source=bool(net) and logins.is_known_source(db, name, net),
         account=users.get_local_account(db, name),
         token=tokens.get_token(db, name),
         recovery_salt=recovery.get_salt(db, name),
         notes=tuple(notes.list_notes(db, name)),
-        role=db.scalar(select(User.role).where(User.name == name)) or Role.USER,
+        role=user.role if user else Role.USER,
+        status=user.status if user else UserStatus.ACTIVE,
     )
 
 
@@ -135,7 +137,7 @@ def finish(db: Session, flow: Flow, entry: Entry, work: Work | None, at: datetim
     person = entry.person
     identity = mapping.sync_login(db, person, entry.mapped, entry.managed_projects, entry.keypair, at)
     if not identity.is_active:
-        raise Forbidden(N_("Your account here is closed. Ask your centre's help desk."))
+        raise Forbidden(mapping.REFUSALS[UserStatus.INACTIVE])
     _forgive(db, flow)
     logins.remember_source(db, person.name, flow.keys.net, at)
     _record(db, person.name, flow.source, "login", "ok")
