@@ -32,6 +32,7 @@ from . import accounts, metrics
 from .auth import make_hub_auth
 from .base import JSONHandler, PageHandler, PrivateHandler
 from .batch_runner import BatchRunner
+from .bulk_imports import BulkImporter
 from .factors import connect_factor
 from .groups import ResourceGroups
 from .health import Health
@@ -47,7 +48,7 @@ from .schedule import Scheduler
 from .slot_types import SlotLearner
 
 log = logging.getLogger("backendai")
-MAX_BODY = 1024 * 1024
+MAX_BODY = 4 * 1024 * 1024  # a file of ten thousand people
 RESTART_S = 5
 # Every module with routes; each ends with `default_handlers` (public, beneath the prefix) or `private_handlers`, or both.
 MODULES = (
@@ -126,6 +127,7 @@ def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
     parts.setdefault("rescanner", Rescanner(settings, db))
     parts.setdefault("rate_limiter", RateLimiter(db))
+    parts.setdefault("importer", BulkImporter(db))
     hub_auth = parts["hub_auth"]
     prefix = hub_auth.base_url
     routes = [(prefix + path, *rest) for path, *rest in join_handlers("default_handlers")]
@@ -208,6 +210,7 @@ class Service:
         self.accounts = accounts.AccountDesk(settings, self.db, self.mail)
         self.scheduler = Scheduler(self.db, self.groups)
         self.rescanner = Rescanner(settings, self.db)
+        self.importer = BulkImporter(self.db)
         self.batch_runner = BatchRunner(settings, self.db, self.groups, self.backends, self.scheduler)
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         parts = {
@@ -218,6 +221,7 @@ class Service:
             "nodes": NodesReader(self.db, self.backends),
             "scheduler": self.scheduler,
             "batch_runner": self.batch_runner,
+            "importer": self.importer,
             "reconciler": self.reconciler,
             "rescanner": self.rescanner,
             "backends": self.backends,
@@ -272,6 +276,7 @@ class Service:
             except TimeoutError:
                 log.warning("Requests were cut off")
         await self.rescanner.close()
+        await self.importer.close()
         await self.hub.close()
         if self.factor:
             await self.factor.close()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..identity.mail import Mailer
     from ..store.database import Database
     from .batch_runner import BatchRunner
+    from .bulk_imports import BulkImporter
     from .groups import ResourceGroups
     from .hub import HubClient
     from .nodes import NodesReader
@@ -106,6 +107,10 @@ class Parts:
     @property
     def batch_runner(self) -> BatchRunner:
         return cast("BatchRunner", self.application.settings["batch_runner"])
+
+    @property
+    def importer(self) -> BulkImporter:
+        return cast("BulkImporter", self.application.settings["importer"])
 
     @property
     def nodes(self) -> NodesReader:

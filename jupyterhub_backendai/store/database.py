@@ -70,6 +70,10 @@ class Database:
         """
         return await self._in_thread(lambda: self._transact(True, lambda db: function(db, *args, **kwargs)))
 
+    async def run_long(self, function: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Like :meth:`run_exclusive` for work whose answer nobody waits for: it may take minutes."""
+        return await self._in_thread(lambda: self._transact(True, lambda db: function(db, *args, **kwargs)), None)
+
     async def check(self) -> str:
         """Why the database cannot be used, "" when it can: it does not answer, or has another revision than this program."""
         try:
@@ -82,7 +86,7 @@ class Database:
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         self.engine.dispose()
 
-    async def _in_thread(self, function: Callable[[], T], timeout_s: float = ANSWER_TIMEOUT_S) -> T:
+    async def _in_thread(self, function: Callable[[], T], timeout_s: float | None = ANSWER_TIMEOUT_S) -> T:
         try:
             return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, function), timeout_s)
         except TimeoutError as exc:

@@ -6,57 +6,31 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from ... import i18n
-from ...core.identity import Actor
-from ...core.nouns import Change, Field, Kind, Noun
-from ...core.slots import SlotKind
+from ...core.nouns import Field, Kind, Noun
 from ...errors import N_, BackendAIError, InvalidParameters, NotFound, Violation
-from ...store.records import Records, list_slot_kinds
+from ...store import bulk_imports
+from ...store.bulk_rows import Row, Step, Undone, make
+from ...store.records import Records
 from ..auth import administrative
+from ..bulk_imports import count_passwords, write
 from ..csv_files import FORMULA
 from .base import NOUN_PATH, can_import
 from .forms import RecordPage
 from .settings import HIDDEN
 from .show import show
 
-MAX_ROWS = 2000
-MAX_SIZE = 900_000
+MAX_ROWS = 10_000
+MAX_SIZE = 3_000_000
+# Files of more lines, or with more passwords, are worked on in the background.
+FEW_ROWS, FEW_PASSWORDS = 300, 20
+# So many lines are shown, and of those that are wrong.
+SHOWN = 300
 _JSON = frozenset({Kind.SLOTS, Kind.HOSTS, Kind.LABELS, Kind.OPTIONS})
 _LISTS = frozenset({Kind.CHOICES, Kind.REFERENCES, Kind.WORDS})
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of a file: its number, and the data of the cells that are not empty."""
-
-    line: int
-    data: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a line does: ``create``, ``update`` or "" for nothing; or what is wrong with it."""
-
-    line: int
-    key: str
-    verb: str = ""
-    before: Mapping[str, Any] | None = None
-    after: Mapping[str, Any] | None = None
-    errors: Sequence[Violation] = ()
-
-
-class _Undone(Exception):
-    """Carries the answer out of a transaction that is rolled back."""
-
-    def __init__(self, steps: Sequence[Step]) -> None:
-        super().__init__()
-        self.steps = steps
 
 
 def read_rows(noun: Noun, text: str) -> list[Row]:
@@ -104,48 +78,6 @@ def _refuse(message: str, **params: Any) -> InvalidParameters:
     return InvalidParameters(violations=[Violation(message, params, "document", "invalid")])
 
 
-def make(db: Session, records: Records, actor: Actor, rows: Sequence[Row], *, is_applied: bool) -> list[Step]:
-    """Do what the lines say. Raises with the steps, so that nothing stays, when it is only looked at or when a line is wrong."""
-    kinds = list_slot_kinds(db)
-    steps, seen = [], set()
-    for row in rows:
-        key = str(row.data.get(records.noun.key, ""))
-        if key in seen:
-            steps.append(Step(row.line, key, errors=[Violation(N_("%(name)s comes twice."), {"name": key}, records.noun.key, "twice")]))
-            continue
-        seen.add(key)
-        steps.append(_make_one(db, records, actor, row, key, kinds))
-    if not is_applied or any(step.errors for step in steps):
-        raise _Undone(steps)
-    return steps
-
-
-def _make_one(db: Session, records: Records, actor: Actor, row: Row, key: str, kinds: Mapping[str, SlotKind]) -> Step:
-    noun = records.noun
-    try:
-        with db.begin_nested():
-            try:
-                record = records.find(db, actor, key)
-            except NotFound:
-                change: Change = records.add(db, actor, row.data)
-                return Step(row.line, key, "create", None, _pick(noun, change.after.values if change.after else {}, row.data))
-            data = {name: value for name, value in row.data.items() if not noun.field(name).is_fixed and name != noun.key}
-            values = noun.parse(data, is_new=False, slot_kinds=kinds)
-            data = {name: data[name] for name in values if values[name] != record.values.get(name)}
-            if not data:
-                return Step(row.line, key)
-            change = records.update(db, actor, key, data)
-            after = change.after.values if change.after else {}
-            return Step(row.line, key, "update", _pick(noun, record.values, data), _pick(noun, after, data))
-    except BackendAIError as exc:
-        return Step(row.line, key, errors=exc.violations or [Violation(exc.message, exc.params)])
-
-
-def _pick(noun: Noun, values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of the fields that a line names."""
-    return {name: values.get(name) for name in names if name != noun.key}
-
-
 class ImportHandler(RecordPage):
     """The page: a file or its text, what it would do, and the button that does it."""
 
@@ -159,9 +91,13 @@ class ImportHandler(RecordPage):
         text, is_applied = self._read(), self.get_body_argument("act", "") == "apply"
         try:
             rows = await asyncio.to_thread(read_rows, records.noun, text)
+            if len(rows) > FEW_ROWS or count_passwords(records.noun, rows) > FEW_PASSWORDS:
+                import_id = await self.importer.look(records, self.actor, rows)
+                self.redirect(self.url_of(name, "import", import_id), status=303)
+                return
             try:
-                steps: Sequence[Step] = await self.db.run_exclusive(make, records, self.actor, rows, is_applied=is_applied)
-            except _Undone as undone:
+                steps = await self._make(records, rows, is_applied=is_applied)
+            except Undone as undone:
                 steps, is_applied = undone.steps, False
         except BackendAIError as exc:
             if exc.status >= 500:
@@ -173,6 +109,12 @@ class ImportHandler(RecordPage):
             self.redirect(self.url_of(name, notice="applied"), status=303)
             return
         self._show(records, text, steps=steps, status=400 if any(step.errors for step in steps) else 200)
+
+    async def _make(self, records: Records, rows: Sequence[Row], *, is_applied: bool) -> Sequence[Step]:
+        if not is_applied:
+            return await self.db.run_exclusive(make, records, self.actor, rows, is_applied=False)
+        hashes = await self.importer.hash(records, rows)
+        return await self.db.run_exclusive(write, records, self.actor, rows, hashes)
 
     def _find(self, name: str) -> Records:
         records = self.find_records(name)
@@ -194,7 +136,7 @@ class ImportHandler(RecordPage):
         self, records: Records, text: str, summary: Sequence[tuple[str, str]] = (), *, status: int = 200, steps: Sequence[Step] = ()
     ) -> None:
         noun = records.noun
-        lines = [self._describe(noun, step) for step in steps]
+        lines = [self._describe(noun, step) for step in choose_shown(steps)]
         fields = [item for item in noun.fields if not item.is_computed]
         counts = {verb: sum(step.verb == verb and not step.errors for step in steps) for verb in ("create", "update", "")}
         page = {"document": text, "summary": summary, "lines": lines, "fields": fields, "counts": counts, "noun": noun}
@@ -215,4 +157,46 @@ class ImportHandler(RecordPage):
         return HIDDEN if item.kind is Kind.SECRET else show(self.language, item, value).text
 
 
-default_handlers = [(rf"admin/{NOUN_PATH}/import", ImportHandler)]
+class ImportProgressHandler(ImportHandler):
+    """The page of a large file: how far it is, what it would do, and the button that does it."""
+
+    @administrative
+    async def get(self, name: str, import_id: str = "") -> None:
+        records = self._find(name)
+        progress, steps = await self.importer.find(import_id, records.noun, self.actor)
+        result = progress.result
+        lines = [self._describe(records.noun, step) for step in choose_shown(steps)]
+        message = i18n.translate(self.language, str(result.get("message", "")), result.get("params") or {}) if result.get("message") else ""
+        percent = round(100 * progress.done / progress.total) if progress.total else 0
+        page: dict[str, Any] = {"noun": records.noun, "progress": progress, "lines": lines, "message": message, "percent": percent}
+        self.render_admin("admin/import_progress.html", records.noun.name, rest=len(steps) - len(lines), words=STATES, **page)
+
+    @administrative
+    async def post(self, name: str, import_id: str = "") -> None:
+        records = self._find(name)
+        await self.importer.apply(import_id, records, self.actor, lambda: self.forget(records.noun))
+        self.redirect(self.url_of(name, "import", import_id), status=303)
+
+
+def choose_shown(steps: Sequence[Step]) -> list[Step]:
+    """The lines that a page has room for: those that are wrong before all others, in their order."""
+    if len(steps) <= SHOWN:
+        return list(steps)
+    wrong = [step for step in steps if step.errors][:SHOWN]
+    others = [step for step in steps if not step.errors][: SHOWN - len(wrong)]
+    return sorted([*wrong, *others], key=lambda step: step.line)
+
+
+STATES = {
+    bulk_imports.LOOKING: N_("Looking at what would change"),
+    bulk_imports.LOOKED: N_("What the file would do"),
+    bulk_imports.HASHING: N_("Preparing the passwords"),
+    bulk_imports.WRITING: N_("Writing"),
+    bulk_imports.DONE: N_("Everything was made so"),
+    bulk_imports.FAILED: N_("Nothing was changed."),
+}
+
+default_handlers = [
+    (rf"admin/{NOUN_PATH}/import", ImportHandler),
+    (rf"admin/{NOUN_PATH}/import/([0-9a-f]{{32}})", ImportProgressHandler),
+]

@@ -5,6 +5,7 @@ from .accounts import AccountLink, SignUpInvitation
 from .active_logins import ActiveLogin
 from .base import Base, SlotsText, UTCDateTime, new_id, now
 from .calls import CallWindow
+from .imports import BulkImport
 from .login import LoginFailure, LoginNote, LoginSource, LoginTicket, OTPToken, RecoveryCode
 from .people import DEFAULT_POLICY, DEFAULT_RATE_LIMIT, Domain, Keypair, LocalAccount, Project, ProjectMember, User
 from .platform import Announcement, AuditEntry, Lease, Setting
@@ -31,6 +32,7 @@ __all__ = [
     "Announcement",
     "AuditEntry",
     "Base",
+    "BulkImport",
     "CallWindow",
     "ComputeSession",
     "ContainerRegistry",

@@ -53,6 +53,18 @@ def _upgrade_batch() -> None:
         sa.Column("calls", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("owner", name=op.f("pk_call_windows")),
     )
+    op.create_table(
+        "bulk_imports",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("noun", sa.String(length=64), nullable=False),
+        sa.Column("actor", sa.String(length=255), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("result", sa.JSON(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bulk_imports")),
+    )
 
 
 def _upgrade_login_steps() -> None:
