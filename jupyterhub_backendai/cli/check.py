@@ -18,6 +18,7 @@ from ..core.slots import CPU, ResourceSlots
 from ..core.throttle import find_source
 from ..errors import BackendAIError, InvalidParameters
 from ..identity import make_factor
+from ..identity.mail import make_mailer
 
 SECRETS = ("private", "crypt", "cookie", "proxy", "oauth_state")
 ENGINES = ("local", "slurm")
@@ -32,6 +33,7 @@ def list_problems(settings: BackendAI) -> list[str]:
         _check_queues,
         _check_environments,
         _check_directory,
+        _check_mail,
         _check_codes,
         _check_login,
         _check_mapping,
@@ -159,6 +161,23 @@ def _check_directory(settings: BackendAI) -> Iterator[str]:
     if not settings.ldap_verify:
         yield "c.BackendAI.ldap_verify is off: anybody on the network can be the directory."
     for name in ("ldap_ca_file", "ldap_bind_password_file"):
+        path = getattr(settings, name)
+        if path and not os.access(path, os.R_OK):
+            yield f"c.BackendAI.{name}: {path} cannot be read."
+
+
+def _check_mail(settings: BackendAI) -> Iterator[str]:
+    from ..services.accounts import check_settings
+
+    try:
+        make_mailer(settings)
+        check_settings(settings, knows_address=False)
+    except InvalidParameters as exc:
+        yield str(exc)
+    host = settings.mail_server.rpartition(":")[0]
+    if host and settings.mail_tls == "none" and host not in {"localhost", "127.0.0.1", "[::1]"}:
+        yield f"c.BackendAI.mail_tls is 'none': mail goes to {settings.mail_server} in clear."
+    for name in ("mail_ca_file", "mail_password_file"):
         path = getattr(settings, name)
         if path and not os.access(path, os.R_OK):
             yield f"c.BackendAI.{name}: {path} cannot be read."

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from ..config import BackendAI, load_settings
 from ..core.names import fold_name, is_name
+from ..core.nouns.users import check_password
 from ..errors import BackendAIError, InvalidParameters, NotFound, ServiceUnavailable
 from ..identity.local import MAX_PASSWORD, hash_password
 from ..store import audit, models, otp, users
@@ -262,6 +263,8 @@ def _read_password(file: Path | None) -> str:
         raise InvalidParameters("The password cannot be read: %(reason)s", reason=str(exc)) from exc
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise InvalidParameters("A password has %(least)s to %(most)s characters.", least=MIN_PASSWORD, most=MAX_PASSWORD)
+    if found := check_password(password):
+        raise InvalidParameters(violations=found)
     return password
 
 

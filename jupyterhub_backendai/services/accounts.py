@@ -49,14 +49,14 @@ SERVICE = "services/backendai/"
 _hashing = ThreadPoolExecutor(1, thread_name_prefix="new-accounts")
 
 
-def check_settings(settings: BackendAI) -> None:
-    """Raises InvalidParameters for what is turned on and cannot work."""
+def check_settings(settings: BackendAI, *, knows_address: bool = True) -> None:
+    """Raises InvalidParameters for what is turned on and cannot work. Only the service is told the hub's address by the hub."""
     wants_mail = [name for name in ("sign_up_verification_required", "forgotten_password") if getattr(settings, name)]
     for name in ["sign_up", *wants_mail]:
         if getattr(settings, name) and settings.directory != "local":
             raise InvalidParameters("c.BackendAI.%(name)s needs c.BackendAI.directory = 'local'.", name=name)
     for name in wants_mail:
-        for needed in ("mail_server", "public_hub_url"):
+        for needed in ("mail_server", "public_hub_url") if knows_address else ("mail_server",):
             if not getattr(settings, needed):
                 raise InvalidParameters("c.BackendAI.%(name)s needs c.BackendAI.%(needed)s.", name=name, needed=needed)
 
@@ -82,6 +82,8 @@ class AccountDesk:
         found = check_sign_up(form, asks_agreement=bool(terms), asks_invitation=asks_invitation, reserved=reserved)
         if found:
             raise InvalidParameters(violations=found)
+        if asks_invitation:
+            await self._hold_back("guess", source, GUESSES, only_look=True)
         await self._hold_back("sign-up", source, SIGN_UPS)
         new = NewAccount(
             form=form,
@@ -105,8 +107,11 @@ class AccountDesk:
             rules = {(violation.field, violation.rule) for violation in exc.violations}
             if ("invitation", "unknown") in rules:
                 await self._hold_back("guess", new.source, GUESSES)
-            if not new.needs_verification or rules != {("email", "taken")}:
+            if not new.needs_verification:
                 raise
+            if others := [violation for violation in exc.violations if (violation.field, violation.rule) != ("email", "taken")]:
+                # With a name that is taken, too, nobody learns whether an address is.
+                raise InvalidParameters(violations=others) from exc
             # Whose address it is learns it by mail; who typed it learns nothing.
             self._begin(self._tell_owner(new.form))
             return {"outcome": "verify"}

@@ -47,20 +47,20 @@ def test_a_new_database_is_checked_upgraded_and_checked(run, site):
 
 def test_somebody_is_added_with_the_password_from_standard_input(run, look):
     run("db", "upgrade")
-    status, output = run("user", "add", "Kim01", "--admin", "--groups", "staff, kisti", "--display-name", "김", stdin="correct horse\n")
+    status, output = run("user", "add", "Kim01", "--admin", "--groups", "staff, kisti", "--display-name", "김", stdin="correct horse 1\n")
     assert (status, output.out) == (0, "kim01 can log in.\n")
     account = look(users.get_local_account, "kim01")
     assert (account.groups, account.display_name) == (("admins", "kisti", "staff"), "김")
-    assert verify(account.password_hash, "correct horse")
+    assert verify(account.password_hash, "correct horse 1")
     entry = look(lambda db: [(row.action, row.object, row.result, row.details) for row in db.query(models.AuditEntry)])
     assert entry == [("user.add", "kim01", "ok", {})]
 
 
 def test_the_password_may_come_from_a_file(run, look, tmp_path):
     run("db", "upgrade")
-    (tmp_path / "password").write_text("battery staple\n")
+    (tmp_path / "password").write_text("battery staple 1\n")
     assert run("user", "add", "lee01", "--password-file", str(tmp_path / "password"))[0] == 0
-    assert verify(look(users.get_local_account, "lee01").password_hash, "battery staple")
+    assert verify(look(users.get_local_account, "lee01").password_hash, "battery staple 1")
     assert run("user", "remove", "lee01")[0] == 0
     assert look(users.get_local_account, "lee01") is None
 
@@ -70,8 +70,9 @@ def test_the_password_may_come_from_a_file(run, look, tmp_path):
     [
         (["user", "add", "kim01"], "short\n", "8 to 1024"),
         (["user", "add", "kim01"], "", "8 to 1024"),
-        (["user", "add", "../x"], "correct horse\n", "cannot be a user's name"),
-        (["user", "add", "a b"], "correct horse\n", "cannot be a user's name"),
+        (["user", "add", "kim01"], "without-digits", "a digit and a special character"),
+        (["user", "add", "../x"], "correct horse 1\n", "cannot be a user's name"),
+        (["user", "add", "a b"], "correct horse 1\n", "cannot be a user's name"),
         (["user", "add", "kim01", "--password-file", "/no/such"], "", "cannot be read"),
         (["user", "remove", "nobody"], "", "There is no nobody"),
         (["otp", "reset", "nobody"], "", "nobody"),
@@ -87,7 +88,7 @@ def test_mistakes_are_said_and_change_nothing(run, look, arguments, stdin, word)
 
 def test_a_password_is_never_an_argument(run):
     with pytest.raises(SystemExit):
-        run("user", "add", "kim01", "--password", "correct horse")
+        run("user", "add", "kim01", "--password", "correct horse 1")
 
 
 def test_a_token_is_reset(run, look):
@@ -98,7 +99,7 @@ def test_a_token_is_reset(run, look):
 
 
 def test_before_the_first_upgrade_a_change_says_what_to_run(run):
-    status, output = run("user", "add", "kim01", stdin="correct horse\n")
+    status, output = run("user", "add", "kim01", stdin="correct horse 1\n")
     assert (status, "db upgrade" in output.err) == (1, True)
 
 
@@ -125,6 +126,9 @@ c.BackendAI.ldap_servers = ["ldap://directory", "http://directory"]
 c.BackendAI.ldap_tls = "none"
 c.BackendAI.ldap_verify = False
 c.BackendAI.ldap_ca_file = "/no/such.pem"
+c.BackendAI.sign_up = True
+c.BackendAI.mail_server, c.BackendAI.mail_from, c.BackendAI.mail_tls = "mail.example.org:25", "hub@example.org", "none"
+c.BackendAI.mail_password_file = "/no/such"
 c.BackendAI.user_root = "/scratch"
 c.BackendAI.slurm_bin = "/no/such"
 """
@@ -132,6 +136,7 @@ c.BackendAI.slurm_bin = "/no/such"
     status, output = run("config", "check")
     assert status == 1
     for word in (
+        *("c.BackendAI.sign_up needs", "mail goes to mail.example.org:25 in clear", "mail_password_file"),
         *("no_such_setting", "hub_id", "secret private is too short", "not a Fernet key", "secret proxy", "secret oauth_state"),
         *("Queue x y: the name", "no engine 'pbs'", "Queue l: a local queue", "Queue s: default_time_s"),
         *(

@@ -20,7 +20,7 @@ from tests.e2e.stack import Stack
 from tests.e2e.test_administration import run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
-PASSWORD, NEW = "a long first password", "an0ther longer Passw!"
+PASSWORD, NEW = "a long first passw0rd", "an0ther longer Passw!"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
