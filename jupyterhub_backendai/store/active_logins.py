@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from .models import ActiveLogin
+from .models import ActiveLogin, LoginTicket
 
 MOST = 100
 SEEN_EVERY = timedelta(minutes=1)
@@ -79,7 +79,8 @@ def end_logins(db: Session, user_name: str, ids: Collection[str]) -> list[str]:
 
 
 def end_other_logins(db: Session, user_name: str, but: str = "") -> list[str]:
-    """End all of a person's logins but one (all without it); the ids of those that lived."""
+    """End all of a person's logins but one (all without it), and those under way; the ids of those that lived."""
+    db.execute(delete(LoginTicket).where(LoginTicket.user_name == user_name))
     return _end(db, ActiveLogin.user_name == user_name, ActiveLogin.id != but)
 
 

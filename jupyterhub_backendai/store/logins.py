@@ -153,5 +153,5 @@ def remember_source(db: Session, name: str, net: str, at: datetime) -> None:
 def remove_stale(db: Session, at: datetime) -> None:
     """Remove what nobody needs any longer."""
     db.execute(delete(LoginFailure).where(LoginFailure.updated_at < at - KEEP))
-    db.execute(delete(LoginTicket).where(LoginTicket.expires_at < at - KEEP))
+    db.execute(delete(LoginTicket).where(LoginTicket.expires_at < at))  # a password may be in it, though encrypted
     db.execute(delete(LoginSource).where(LoginSource.last_at < at - KEEP_SOURCE))

@@ -240,6 +240,7 @@ async def test_with_verification_nobody_learns_whose_an_address_is(database: Dat
         assert "ada" in told
         assert "token" not in told
         assert await database.run(users.get_local_account, "eve") is None
+        assert await at.wrong(username="ada") == await at.wrong(username="ada", email="nobody@example.org") == {"username": "taken"}
 
 
 async def test_a_link_that_nobody_opened_gives_name_and_address_back(database: Database) -> None:  # noqa: F811
@@ -323,6 +324,9 @@ async def test_who_guesses_words_waits(database: Database) -> None:  # noqa: F81
             await at.wrong(invitation=f"guess{n}")
         with pytest.raises(TooManyRequests):
             await asyncio.gather(*(at.sign_up(invitation=f"more{n}") for n in range(3)))
+        await invite(database, "RIGHT")
+        with pytest.raises(TooManyRequests):  # nor does the right word say that it is one
+            await at.sign_up(invitation="RIGHT")
 
 
 # -- a forgotten password
