@@ -32,6 +32,10 @@ class SlotTypeRecords(Records):
     noun = RESOURCE_SLOT_TYPES
     model = ResourceSlotType
 
+    def column(self, name: str) -> Any:
+        # JSON has no order on PostgreSQL; its text has.
+        return cast(ResourceSlotType.engines, Text) if name == "engines" else super().column(name)
+
     def check(self, db: Session, actor: Actor, values: Mapping[str, Any], row: Any | None) -> list[Violation]:  # noqa: ARG002
         return check_slot_name(values["name"]) if row is None else []
 
