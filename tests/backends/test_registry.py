@@ -53,15 +53,6 @@ async def test_who_does_not_know_the_password_is_told_so(login):
             await client.ping()
 
 
-@pytest.mark.registry
-async def test_a_list_of_many_pages(pusher, monkeypatch):
-    monkeypatch.setattr("jupyterhub_backendai.backends.registry.PAGE_SIZE", 2)
-    for number in range(5):
-        await pusher.push(f"many{number}")
-    async with RegistryClient(REGISTRY_URL + "/v2/", user_name=USER, password=PASSWORD) as client:
-        assert len((await client.list_repositories((pusher.project,))).names) == 5
-
-
 class Bad:
     """A server that answers as a test says."""
 

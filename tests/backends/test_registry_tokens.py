@@ -146,3 +146,15 @@ async def test_without_the_password_there_is_no_token(url, tokens, login):
         with pytest.raises(RegistryRefused, match="password"):
             await client.ping()
     assert tokens.scopes == []
+
+
+async def test_a_list_of_many_pages(url, tokens, monkeypatch):
+    monkeypatch.setattr("jupyterhub_backendai.backends.registry.PAGE_SIZE", 2)
+    async with TokenPusher(url, tokens) as pusher:
+        names = tuple([f"{pusher.project}/{name}" for name in "abcde" if await pusher.push(name)])
+        async with RegistryClient(f"{url}/v2/", user_name=LOGIN[0], password=LOGIN[1]) as client:
+            assert (await client.list_repositories(())).names == names
+        monkeypatch.setattr("jupyterhub_backendai.backends.registry.MAX_PAGES", 2)
+        async with RegistryClient(url, user_name=LOGIN[0], password=LOGIN[1]) as client:
+            with pytest.raises(RegistryRefused):
+                await client.list_repositories(())
