@@ -27,7 +27,7 @@ from bench_rows import Figure, Row
 PEER = "ldapauthenticator 2.0.2"
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 LOGINS = int(os.environ.get("BENCH_LOGINS", "30"))
-SILENT_S = 8.0
+SILENT_S = 7.0
 PASSWORD = "bigpass"
 
 LogIn = Callable[[str], Awaitable[bool]]
@@ -125,24 +125,32 @@ async def _play(log_in: LogIn, names: list[str], many: int) -> _Round:
 
 
 async def _measure_silent(ours: OurLogin) -> list[Row]:
-    gaps = {}
-    for side in ("ours", "peer"):
-        with _silent_server() as (port, close):
-            if side == "ours":
-                await asyncio.to_thread(ours.restart, server=f"ldaps://127.0.0.1:{port}")
-            log_in = our_authenticator(ours.settings()) if side == "ours" else peer_authenticator(port=port)
-            timer = threading.Timer(SILENT_S, close)
-            timer.start()
-            heart = Heart()
-            await asyncio.sleep(0.05)
-            with suppress(Exception):
-                await log_in("u00001")
-            await asyncio.sleep(0.05)
-            timer.cancel()
-            heart.stop()
-            gaps[side] = Figure((1000 * heart.worst_s,))
+    gaps: dict[str, list[float]] = {"ours": [], "peer": []}
+    for side, samples in gaps.items():
+        for _ in range(3):
+            with _silent_server() as (port, close):
+                if side == "ours":  # each time anew: a server that was silent is not asked again at once
+                    await asyncio.to_thread(ours.restart, server=f"ldaps://127.0.0.1:{port}")
+                    wait_until_quiet(limit_s=10)
+                log_in = our_authenticator(ours.settings()) if side == "ours" else peer_authenticator(port=port)
+                samples.append(await _wait_for_silence(log_in, close))
     await asyncio.to_thread(ours.restart)
-    return [Row("login", f"authenticate(), silent for {SILENT_S:.0f} s: worst gap", gaps["ours"], gaps["peer"], PEER, "ms", "<= 0.01")]
+    figures = Figure(tuple(gaps["ours"])), Figure(tuple(gaps["peer"]))
+    return [Row("login", f"authenticate(), silent for {SILENT_S:.0f} s: worst gap", *figures, PEER, "ms", "<= 0.01")]
+
+
+async def _wait_for_silence(log_in: LogIn, close: Callable[[], None]) -> float:
+    """The worst gap in milliseconds of a login at a server that says nothing and hangs up after a while."""
+    timer = threading.Timer(SILENT_S, close)
+    timer.start()
+    heart = Heart()
+    await asyncio.sleep(0.05)
+    with suppress(Exception):
+        await log_in("u00001")
+    await asyncio.sleep(0.05)
+    timer.cancel()
+    heart.stop()
+    return 1000 * heart.worst_s
 
 
 @contextmanager
