@@ -23,6 +23,7 @@ registry_up() {
 
 registry_start() {
   is_alive "$REGISTRY/pid" docker-registry && return 0
+  rm -rf "$REGISTRY/data" # what tests pushed is of no use to anybody
   setsid "$REGISTRY_BIN" serve "$REGISTRY/config.yml" </dev/null >"$REGISTRY/log" 2>&1 9>&- &
   echo $! >"$REGISTRY/pid"
 }
