@@ -24,6 +24,7 @@ THINGS: list[tuple[str, dict[str, Any]]] = [
     ("announcements", {"title": {"en": "Maintenance", "ko": "점검 안내"}, "body": {"en": "On Sunday.", "ko": "일요일에 점검합니다."}, "level": "warning"}),
     ("users", {"name": "choi05", "display_name": "최민준", "email": "choi05@example.com", "status": "before-verification"}),
     ("keypairs", {"user": "kim01"}),
+    ("sign_up_invitations", {"name": "여름 학교", "max_uses": "40", "domain": "physics"}),
 ]  # fmt: skip
 
 
