@@ -13,11 +13,13 @@ from playwright.async_api import Browser, Page, expect
 from sqlalchemy import update
 
 from jupyterhub_backendai.core import otp
-from jupyterhub_backendai.store import models
+from jupyterhub_backendai.store import models, notes
+from jupyterhub_backendai.store import otp as otp_rows
 from jupyterhub_backendai.store.database import Database
 from tests.e2e.browsing import Visitor, chromium, visit
 from tests.e2e.stack import Stack
 from tests.e2e.test_administration import run
+from tests.services.test_accessibility import AXE, RUN
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 PASSWORD, NEW = "a long first passw0rd", "an0ther longer Passw!"
@@ -61,6 +63,12 @@ async def enrol(page: Page) -> tuple[bytes, list[str]]:
 
 async def go_on(page: Page) -> None:
     await page.click("form.card button.btn-primary")
+
+
+async def check_access(page: Page) -> None:
+    """What axe finds serious on this page: nothing."""
+    await page.evaluate(AXE.read_text())
+    assert await page.evaluate(RUN, []) == [], page.url
 
 
 async def log_out(visitor: Visitor) -> None:
@@ -119,14 +127,17 @@ async def test_a_password_that_must_be_changed(local: Stack, browser: Browser, s
     database = Database(local.read_settings().database_url, threads=1)
     changing = update(models.LocalAccount).where(models.LocalAccount.name == somebody).values(must_change_password=True)
     await database.run(lambda db: db.execute(changing))
-    async with visit(browser, local, "ko") as visitor:
+    await database.run(notes.add_note, somebody, otp_rows.RESET, models.now())
+    async with visit(browser, local, "ko", bypass_csp=True) as visitor:
         page = visitor.page
         await page.goto(f"{local.url}/hub/login?next=%2Fhub%2Ftoken")
+        await check_access(page)
         await page.fill("#username", somebody)
         await page.fill("#password", PASSWORD)
         await page.press("#password", "Enter")
         await page.locator("#new").wait_for()
         await visitor.shoot("login-password")
+        await check_access(page)
         for name, text in {"old": PASSWORD, "new": NEW, "again": NEW[:-1]}.items():
             await page.fill(f"#{name}", text)
         await page.press("#again", "Enter")
@@ -134,7 +145,13 @@ async def test_a_password_that_must_be_changed(local: Stack, browser: Browser, s
         for name, text in {"old": PASSWORD, "new": NEW, "again": NEW}.items():
             await page.fill(f"#{name}", text)
         await page.press("#again", "Enter")
+        await page.locator("#otp-key").wait_for(state="attached")
+        await check_access(page)
         key, _ = await enrol(page)
+        await check_access(page)
+        await go_on(page)
+        await expect(page.locator("main .alert-info")).to_have_count(1)
+        await check_access(page)
         await go_on(page)
         await page.wait_for_url("**/hub/token")
         await log_out(visitor)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import ldap3
 import pytest
 import pytest_asyncio
 from cryptography.fernet import Fernet
@@ -25,7 +26,7 @@ from jupyterhub_backendai.store.crypt import Crypt
 from jupyterhub_backendai.store.database import Database
 from tests import lab
 from tests.databases import database, database_url, postgres_url, sqlite_template  # noqa: F401 - fixtures
-from tests.slapo_otp import otp_person  # noqa: F401 - a fixture
+from tests.slapo_otp import DN, connect_as_root, otp_person  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.ldap
 needs_radius, needs_privacyidea, needs_pam = pytest.mark.radius, pytest.mark.privacyidea, pytest.mark.pam
@@ -202,3 +203,17 @@ async def test_a_code_behind_the_password(make_door: Callable[..., Door], otp_pe
     assert await door.reasons() == ["no-code", "wrong-password", "unknown", "unknown"]
     answer = await door.in_time(lambda: door.log_in(otp_person, lab.code(otp_person)))
     assert (answer["outcome"], answer["identity"]["name"]) == ("ok", otp_person)
+
+
+async def test_a_new_password_where_the_code_stands_behind_it(make_door: Callable[..., Door], otp_person: str) -> None:  # noqa: F811
+    door = make_door("ldap-append")
+    with connect_as_root() as root:
+        root.modify(DN, {"pwdReset": [(ldap3.MODIFY_REPLACE, ["TRUE"])]})
+    answer = await door.in_time(lambda: door.log_in(otp_person, lab.code(otp_person)))
+    assert (answer["outcome"], answer["step"]) == ("step", "password")
+    assert (await door.desk.show_step(answer["ticket"]))["asks_code"]
+    new = {"old": lab.password(otp_person), "new": "An0ther!password", "again": "An0ther!password"}
+    refused = await door.desk.confirm_step(answer["ticket"], new)
+    assert (refused["outcome"], refused["message"]) == ("refused", "The current password is not right.")
+    answer = await door.desk.confirm_step(answer["ticket"], {**new, "otp": lab.code(otp_person, 1)})
+    assert (answer["outcome"], answer.get("said", "")) == ("ok", "")

@@ -116,7 +116,7 @@ async def test_a_new_password_first(counter: Counter, reason: str) -> None:
     answer = await counter.log_in("jang05", code(), next_url="/hub/token")
     assert (answer["outcome"], answer["step"]) == ("step", "password")
     shown = await counter.show(answer)
-    assert (shown["reason"], shown["may_wait"]) == (reason, reason == "grace")
+    assert (shown["reason"], shown["may_wait"], shown["asks_code"]) == (reason, reason == "grace", False)
     for fields, message in [
         ({"old": PASSWORD, "new": "short", "again": "short"}, "The new password is too short."),
         ({"old": PASSWORD, "new": NEW, "again": "other"}, "The new password was not typed the same twice."),

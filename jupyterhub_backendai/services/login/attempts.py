@@ -40,9 +40,13 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the database knows of somebody: before the directory is asked, and again at each step."""
+    """What the database knows of somebody: before the directory is asked, and again at each step.
+
+    ``network_wait_s`` is what the strangers of the same network wait for, and who was there before does not.
+    """
 
     wait_s: float = 0.0
+    network_wait_s: float = 0.0
     delay_s: float = 0.0
     is_known_source: bool = False
     account: LocalAccount | None = None

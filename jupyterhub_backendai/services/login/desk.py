@@ -28,7 +28,7 @@ from ...store.models import now
 from ...store.safe import new_keypair
 from .. import metrics
 from . import records, tickets
-from .attempts import NOT_ALLOWED, TICKET_OVER, Attempt, Refused, Throttled, hash_text
+from .attempts import NOT_ALLOWED, TICKET_OVER, Attempt, Known, Refused, Throttled, hash_text
 from .codes import Codes
 from .flow import Flow, Work
 from .rules import make_rules
@@ -59,9 +59,9 @@ class Desk:
         known = await self._db.run_exclusive(records.begin, attempt, self._budgets, self._lock, now())
         if known.wait_s > 0:
             metrics.LOGINS.labels("throttled").inc()
-            return Throttled(known.wait_s).to_answer()
+            return await self._even_out(Throttled(known.wait_s).to_answer(), started)
         flow = Flow(attempt.name, attempt.source, attempt.next, known=known)
-        if known.delay_s > 0:
+        if not known.is_known_source:
             await asyncio.sleep(known.delay_s)
         try:
             await self._check_password(flow, attempt.password)
@@ -69,13 +69,23 @@ class Desk:
             answer = await self._advance(flow)
         except Refused as refusal:
             await self._db.run_exclusive(records.refuse, flow, refusal.reason, now())
-            answer = _refuse(refusal)
+            answer = await self._veil(known, refusal)
         except BackendUnavailable:
             metrics.LOGINS.labels("unavailable").inc()
             await self._take_back(flow)
             raise
         await self._clean()
         return await self._even_out(answer, started)
+
+    async def _veil(self, known: Known, refusal: Refused) -> dict[str, Any]:
+        """The refusal of somebody who did not have to wait because they were in this network before: as late as, and no other than,
+        what everybody else there is told. Otherwise it would say whose names these are.
+        """
+        answer = _refuse(refusal)
+        if not known.is_known_source:
+            return answer
+        await asyncio.sleep(known.delay_s)
+        return Throttled(known.network_wait_s).to_answer() if known.network_wait_s > 0 and not refusal.is_final else answer
 
     def _budgets(self, is_known: bool) -> throttle.Budget | None:
         after, within_s = self._settings.directory_locks_after, self._settings.directory_locks_within_s
@@ -186,6 +196,9 @@ class Desk:
         return {"outcome": "step", "step": step.name, "ticket": browser}
 
     async def _finish(self, flow: Flow, work: Work | None) -> dict[str, Any]:
+        if self._codes.are_asked(flow) and "enrol" not in flow.done:
+            # Somebody set up a token after this login had passed the step that asks for its code.
+            raise Refused("no-code", TICKET_OVER, is_final=True)
         access_key, secret_key = new_keypair()
         encrypted = self._crypt.encrypt(secret_key, f"keypair:{access_key}")
         mapped = self._check_allowed(flow)

@@ -42,18 +42,17 @@ def begin(db: Session, attempt: Attempt, budgets: Budgets, lock: throttle.Budget
     """Who has to wait, and what is known. The attempt counts as failed until it is not, so that many at once gain nothing."""
     keys = Keys(attempt.name, attempt.source)
     is_known = is_name(attempt.name) and logins.is_known_source(db, attempt.name, keys.net)
-    wait_s = 0.0 if is_known else logins.remaining_wait_s(db, keys.network, at)
+    network_wait_s = logins.remaining_wait_s(db, keys.network, at)
+    wait_s = 0.0 if is_known else network_wait_s
     wait_s = wait_s or logins.try_attempt(db, keys.person, throttle.PERSON, at)
     if wait_s <= 0 and (budget := budgets(is_known)):
         wait_s = logins.try_attempt(db, keys.budget(is_known=is_known), budget, at)
     if wait_s <= 0 and lock:
         wait_s = logins.try_attempt(db, keys.lock, lock, at)
     if wait_s > 0:
-        return Known(wait_s)
-    delay_s = 0.0
-    if not is_known:
-        delay_s = logins.find_delay_s(db, keys.who, throttle.STRANGERS, at) or logins.find_delay_s(db, EVERYBODY, throttle.OVERALL, at)
-    return replace(look_up(db, keys.name, keys.net), delay_s=delay_s)
+        return Known(network_wait_s or wait_s)
+    delay_s = logins.find_delay_s(db, keys.who, throttle.STRANGERS, at) or logins.find_delay_s(db, EVERYBODY, throttle.OVERALL, at)
+    return replace(look_up(db, keys.name, keys.net), delay_s=delay_s, network_wait_s=network_wait_s)
 
 
 def look_up(db: Session, name: str, net: str = "") -> Known:
@@ -97,14 +96,12 @@ def refuse(db: Session, flow: Flow, reason: str, at: datetime) -> None:
 
 
 def _count(db: Session, flow: Flow, at: datetime) -> None:
-    """What a failure adds to, beside what was counted before it was one."""
-    logins.count_failure(db, flow.keys.network, throttle.SOURCE, at)
+    """What a failure adds to, beside what was counted before it was one: the same, whichever part was wrong."""
+    if flow.known.network_wait_s <= 0:  # those who wait add nothing; nor does this one, who would be told apart by it
+        logins.count_failure(db, flow.keys.network, throttle.SOURCE, at)
     if not flow.known.is_known_source:
         logins.count_failure(db, flow.keys.who, throttle.STRANGERS, at)
         logins.count_failure(db, EVERYBODY, throttle.OVERALL, at)
-    if flow.person is not None:  # the directory has nothing to count
-        logins.take_back_failure(db, flow.keys.budget(is_known=flow.known.is_known_source))
-        logins.take_back_failure(db, flow.keys.lock)
 
 
 def refuse_step(db: Session, flow: Flow, reason: str, is_final: bool, at: datetime) -> bool:

@@ -22,7 +22,7 @@ def make_steps(settings: BackendAI, db: Database, people: Directory, crypt: Cryp
     """All steps. Each login takes those that it needs, from the first to the last."""
     return (
         CodeStep(db, codes),
-        PasswordStep(people),
+        PasswordStep(people, codes),
         EnrolStep(settings, crypt, codes, rules),
         RecoveryStep(),
         NotesStep(),

@@ -16,6 +16,7 @@ from ....identity import Directory
 from ....identity.local import hash_password
 from ....store import audit, users
 from ..attempts import Refused
+from ..codes import Codes
 from ..flow import Flow, Work
 
 GRACE = "grace"
@@ -23,12 +24,15 @@ _hashing = ThreadPoolExecutor(1, thread_name_prefix="new-password")
 
 
 class PasswordStep:
-    """The old password is asked for again, so that it is never kept. Who has a grace login may do it later."""
+    """The old password is asked for again, so that it is never kept. Who has a grace login may do it later.
+
+    Where the directory wants the code behind the password, it wants the next one here.
+    """
 
     name = "password"
 
-    def __init__(self, people: Directory) -> None:
-        self._people = people
+    def __init__(self, people: Directory, codes: Codes) -> None:
+        self._people, self._codes = people, codes
 
     async def is_needed(self, flow: Flow) -> bool:
         return flow.reason in MUST_CHANGE and self.name not in flow.done
@@ -37,7 +41,12 @@ class PasswordStep:
         return {}
 
     def show(self, flow: Flow) -> dict[str, Any]:
-        return {"reason": flow.reason, "grace_left": flow.grace_left, "may_wait": flow.reason == GRACE}
+        return {
+            "reason": flow.reason,
+            "grace_left": flow.grace_left,
+            "may_wait": flow.reason == GRACE,
+            "asks_code": self._codes.joins_password,
+        }
 
     async def confirm(self, flow: Flow, fields: Mapping[str, str]) -> Work | None:
         if fields.get("later") and flow.reason == GRACE:
@@ -64,4 +73,5 @@ class PasswordStep:
             raise Refused("empty", MISSING)
         if new != again:
             raise Refused("different", DIFFERENT)
-        return await self._people.change_password(flow.name, old, new, flow.known.account)
+        code = fields.get("otp", "") if self._codes.joins_password else ""
+        return await self._people.change_password(flow.name, old + code, new, flow.known.account)
