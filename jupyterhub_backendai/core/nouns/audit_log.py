@@ -19,7 +19,7 @@ AUDIT_LOG = Noun(
         Field("action", Kind.TEXT, N_("Act"), is_computed=True),
         Field("object", Kind.TEXT, N_("What"), is_computed=True),
         Field("source", Kind.TEXT, N_("From where"), is_computed=True),
-        Field("result", Kind.TEXT, N_("Result"), is_computed=True),
+        Field("result", Kind.TEXT, N_("Result"), is_computed=True, choices=("ok", "refused", "failed", "step", "abandoned")),
         Field("details", Kind.OPTIONS, N_("Details"), is_computed=True),
     ),
     columns=("at", "actor", "action", "object", "source", "result"),

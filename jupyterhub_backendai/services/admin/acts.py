@@ -64,9 +64,3 @@ def name_act(language: str, action: str) -> str:
     if subject in _NOUNS and verb in VERBS:
         return f"{i18n.translate(language, _NOUNS[subject].one)}: {i18n.translate(language, VERBS[verb])}"
     return action
-
-
-def name_result(language: str, result: str) -> str:
-    """What came of an act, in words."""
-    known = RESULTS.get(result)
-    return i18n.translate(language, known) if known else result

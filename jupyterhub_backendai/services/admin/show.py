@@ -14,7 +14,7 @@ from ... import i18n
 from ...core.nouns import Field, Kind
 from ...core.slots import KNOWN_SLOTS, ResourceSlots, SlotKind, format_amount, format_bytes
 from ...errors import N_
-from .acts import name_result, show_act
+from .acts import RESULTS, show_act
 
 NUMBERS = frozenset({Kind.INTEGER, Kind.BYTES, Kind.DURATION})
 UNLIMITED = N_("unlimited")
@@ -121,14 +121,14 @@ def show(language: str, item: Field, value: Any, slot_kinds: Mapping[str, SlotKi
     if item.name == "action":
         return Cell(show_act(language, str(value)))
     if item.name == "result":
-        return Cell(name_result(language, str(value)), mark=MARKS.get(str(value), ""))
+        return Cell(word(language, str(value)))
     text = _TEXTS.get(item.kind, lambda _language, found, _kinds: str(found))(language, value, slot_kinds)
     return Cell(text, is_number=item.kind in NUMBERS, is_long=item.kind in (Kind.OPTIONS, Kind.PARAGRAPH))
 
 
 def word(language: str, text: str) -> str:
     """A word of a choice in the reader's language."""
-    known = WORDS.get(text) or PERMISSIONS.get(text)
+    known = WORDS.get(text) or PERMISSIONS.get(text) or RESULTS.get(text)
     return i18n.translate(language, known) if known else text
 
 

@@ -36,3 +36,6 @@ async def test_the_audit_log_is_read_in_words(root, site):
     row = page.select_one("table.bai-list tbody tr").text
     assert "Domain: made (domain.create)" in row
     assert "refused" in row
+    assert [option.text for option in page.select("#filter-result option")][:3] == ["all", "done", "refused"]
+    _, page = await root.get("admin/audit_log?result=ok&object=physics")
+    assert page.select("table.bai-list tbody tr") == []
