@@ -29,15 +29,17 @@ SERVICE = "backendai"
 TIMEOUT_S = 8.0
 AGAIN_S = 30.0  # after the service did not answer
 MOST_PEOPLE = 20_000
+PERSON = ""  # in the place of a login: when the person was last asked about
 Refresh = Callable[[Any, Any], Awaitable[bool | dict[str, Any]]]
 
 
 class ActiveLogins:
-    """What the hub knows of living logins: when each was last asked about. ``age_s`` is how long an answer is good."""
+    """What the hub knows of living logins and their people: when it last asked about each. ``age_s`` is how long an answer is good."""
 
     def __init__(self, age_s: float) -> None:
         self.age_s = age_s
         self._asked: dict[str, dict[str, float]] = {}
+        self._turn = 0
 
     async def open(self, service: ServiceClient, handler: Any, name: str) -> None:
         """Begin a login on the browser of this request, under a session id of its own. Call it before ``login_user``."""
@@ -57,37 +59,44 @@ class ActiveLogins:
             handler.log.warning("The login of %s could not be written down: %s", name, exc)
             return
         self.forget(handler, name, ended)
-        self._keep(name, hash_session(session), time.monotonic())
+        for key in (hash_session(session), PERSON):
+            self._keep(name, key, time.monotonic(), self._turn)
 
     async def refresh(self, service: ServiceClient, user: Any, handler: Any, refresh: Refresh) -> bool | dict[str, Any]:
-        """The hub's ``refresh_user`` for every request: ask about a login whose answer is too old; False when it is over."""
-        session, at = session_of(user, handler), time.monotonic()
+        """The hub's ``refresh_user`` for every request: ask about login and person where the answer is too old; False when one is over."""
+        session, at, turn = session_of(user, handler), time.monotonic(), self._turn
         login = hash_session(session)
-        asked = self._asked.setdefault(user.name, {})
-        if at - asked.get(login, float("-inf")) < self.age_s:
+        if session and not self._is_fresh(user.name, login, at):
+            try:
+                lives = await asyncio.wait_for(service.look_at_login(user.name, session, self._source(handler)), TIMEOUT_S)
+            except (BackendAIError, TimeoutError):
+                # An outage logs nobody out; nor is every request to wait for it.
+                self._keep(user.name, login, at - self.age_s + min(AGAIN_S, self.age_s), turn)
+                return True
+            if not lives:
+                self.forget(handler, user.name, [login])
+                if _has_token(handler):
+                    raise web.HTTPError(403, "This login was ended.")
+                return False
+            self._keep(user.name, login, at, turn)
+        if self._is_fresh(user.name, PERSON, at):
             return True
-        try:
-            source = source_of(handler) if session and not _has_token(handler) else ""
-            lives = not session or await asyncio.wait_for(service.look_at_login(user.name, session, source), TIMEOUT_S)
-        except (BackendAIError, TimeoutError):
-            # An outage logs nobody out; nor is every request to wait for it.
-            asked[login] = at - self.age_s + min(AGAIN_S, self.age_s)
-            return True
-        if not lives:
-            self.forget(handler, user.name, [login])
-            if _has_token(handler):
-                raise web.HTTPError(403, "This login was ended.")
-            return False
         answer = await refresh(user, handler)
         if answer:
-            self._keep(user.name, login, at)
+            self._keep(user.name, PERSON, at, turn)
         return answer
+
+    @staticmethod
+    def _source(handler: Any) -> str:
+        """Where a browser is; a service that comes with a browser's token is somewhere else."""
+        return "" if _has_token(handler) else source_of(handler)
 
     def forget(self, handler: Any, name: str, ids: Collection[str], *, is_all: bool = False) -> None:
         """Ask anew about a person's logins (everybody's, without a name), and take the tokens back that came of ``ids``.
 
         With ``is_all``, of all of the person's, and the cookies too.
         """
+        self._turn += 1
         if name:
             self._asked.pop(name, None)
         else:
@@ -102,7 +111,13 @@ class ActiveLogins:
             user.cookie_id = new_token()
         handler.db.commit()
 
-    def _keep(self, name: str, login: str, at: float) -> None:
+    def _is_fresh(self, name: str, login: str, at: float) -> bool:
+        return at - self._asked.get(name, {}).get(login, float("-inf")) < self.age_s
+
+    def _keep(self, name: str, login: str, at: float, turn: int) -> None:
+        """Remember an answer, unless something was said to be over since the question."""
+        if turn != self._turn:
+            return
         if len(self._asked) > MOST_PEOPLE:
             self._asked.clear()
         logins = self._asked.setdefault(name, {})
