@@ -74,16 +74,15 @@ CODES = Allowance(free=10, decay_s=30.0)
 TICKET = Allowance(free=10, decay_s=3600.0)
 
 
-def share_budget(locks_after: int, within_s: float, *, is_known: bool) -> Budget | None:
+def share_budget(locks_after: int, within_s: float) -> Budget | None:
     """What may be got wrong below a directory that locks after so many failures (0: never).
 
-    One half is for the networks that the person was in before, the other for strangers: these cannot use up what the owner needs.
+    It is one half: once for the networks that the person was in before, and once for strangers, who cannot use up what the owner
+    needs. The halves are equal, or the number of attempts would say whether the name is somebody's who was here before.
     """
     if locks_after <= 0:
         return None
-    usable = locks_after - 1
-    own = (usable + 1) // 2
-    return Budget(max(1, own if is_known else usable - own), within_s)
+    return Budget(max(1, (locks_after - 1) // 2), within_s)
 
 
 def source_net(address: str) -> str:

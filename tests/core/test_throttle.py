@@ -61,15 +61,14 @@ def test_strangers_are_slowed_down_and_never_kept_out(failures: int, quiet_s: fl
     assert STRANGERS.delay_s(STRANGERS.free - 1) == 0
 
 
-@pytest.mark.parametrize(("locks_after", "own", "strangers"), [(3, 1, 1), (4, 2, 1), (5, 2, 2), (6, 3, 2), (10, 5, 4)])
-def test_the_budget_stays_below_the_directorys_lock(locks_after: int, own: int, strangers: int) -> None:
-    budgets = [share_budget(locks_after, 300, is_known=is_known) for is_known in (True, False)]
-    assert budgets == [Budget(own, 300), Budget(strangers, 300)]
-    assert own + strangers < locks_after
+@pytest.mark.parametrize(("locks_after", "half"), [(3, 1), (4, 1), (5, 2), (6, 2), (10, 4)])
+def test_the_budget_stays_below_the_directorys_lock(locks_after: int, half: int) -> None:
+    assert share_budget(locks_after, 300) == Budget(half, 300)
+    assert 2 * half < locks_after
 
 
 def test_without_a_lock_there_is_no_budget() -> None:
-    assert share_budget(0, 300, is_known=True) is None
+    assert share_budget(0, 300) is None
 
 
 def test_a_budget_is_for_a_window() -> None:

@@ -86,8 +86,9 @@ class Codes:
             case "enrol":
                 raise Refused("no-token", NO_TOKEN, is_final=True)
             case _:
-                # A server takes one answer to what it asked: after a wrong one it must be asked anew, from the password on.
-                raise Refused(answer.reason or "wrong-code", is_final=bool(state))
+                # A server takes one answer to what it asked: after a wrong one it must be asked anew, from the password on. So must
+                # one that is sent both: it counts failures of the password, and so do we, at its form.
+                raise Refused(answer.reason or "wrong-code", is_final=bool(state) or factor.joins_password)
 
     @staticmethod
     def _accept(flow: Flow, answer: FactorAnswer) -> None:

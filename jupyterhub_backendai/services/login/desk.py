@@ -56,7 +56,7 @@ class Desk:
     async def login(self, attempt: Attempt) -> dict[str, Any]:
         """Decide about a name, a password and a code: the answers of ``client.ServiceClient.login``."""
         started = time.monotonic()
-        known = await self._db.run_exclusive(records.begin, attempt, self._budgets, self._lock, now())
+        known = await self._db.run_exclusive(records.begin, attempt, self._budget, self._lock, now())
         if known.wait_s > 0:
             metrics.LOGINS.labels("throttled").inc()
             return await self._even_out(Throttled(known.wait_s).to_answer(), started)
@@ -87,9 +87,9 @@ class Desk:
         await asyncio.sleep(known.delay_s)
         return Throttled(known.network_wait_s).to_answer() if known.network_wait_s > 0 and not refusal.is_final else answer
 
-    def _budgets(self, is_known: bool) -> throttle.Budget | None:
-        after, within_s = self._settings.directory_locks_after, self._settings.directory_locks_within_s
-        return throttle.share_budget(after, within_s, is_known=is_known)
+    @property
+    def _budget(self) -> throttle.Budget | None:
+        return throttle.share_budget(self._settings.directory_locks_after, self._settings.directory_locks_within_s)
 
     @property
     def _lock(self) -> throttle.Budget | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,8 +20,6 @@ from .attempts import EVERYBODY, TICKET_OVER, Attempt, Keys, Known
 from .flow import Flow, Work
 from .tickets import LIFE
 
-Budgets = Callable[[bool], throttle.Budget | None]
-"""What a directory that locks accounts allows, for networks that are known (true) or not."""
 SOMEBODY_TRIES = N_("Somebody gave your password and many wrong one-time passwords. If that was not you, change your password now.")
 WITHOUT_PROOF = frozenset({"code"})
 """Steps that also people see whose password was wrong."""
@@ -38,14 +35,14 @@ class Entry:
     keypair: tuple[str, str]
 
 
-def begin(db: Session, attempt: Attempt, budgets: Budgets, lock: throttle.Budget | None, at: datetime) -> Known:
+def begin(db: Session, attempt: Attempt, budget: throttle.Budget | None, lock: throttle.Budget | None, at: datetime) -> Known:
     """Who has to wait, and what is known. The attempt counts as failed until it is not, so that many at once gain nothing."""
     keys = Keys(attempt.name, attempt.source)
     is_known = is_name(attempt.name) and logins.is_known_source(db, attempt.name, keys.net)
     network_wait_s = logins.remaining_wait_s(db, keys.network, at)
     wait_s = 0.0 if is_known else network_wait_s
     wait_s = wait_s or logins.try_attempt(db, keys.person, throttle.PERSON, at)
-    if wait_s <= 0 and (budget := budgets(is_known)):
+    if wait_s <= 0 and budget:
         wait_s = logins.try_attempt(db, keys.budget(is_known=is_known), budget, at)
     if wait_s <= 0 and lock:
         wait_s = logins.try_attempt(db, keys.lock, lock, at)
