@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -241,6 +242,25 @@ async def test_enrolment_is_forced_from_a_day(database: Database, rules: list, s
     await counter.add("lee01", groups=("ai",))  # who has one is asked, whatever the day
     assert (await counter.log_in("lee01"))["outcome"] == "refused"
     assert (await counter.log_in("lee01", code()))["outcome"] == "ok"
+
+
+async def test_enrolment_is_forced_by_what_an_administrator_gave(database: Database) -> None:  # noqa: F811
+    counter = Counter(database, otp_forced_from=[{"from": "2020-01-01", "project": "by-hand"}, {"from": "2020-01-01", "domain": "moved"}])
+    for name in ("kim01", "lee01"):
+        await counter.add(name, token=False)
+        assert (await counter.log_in(name))["outcome"] == "ok"
+
+    def give(db: Any) -> None:
+        kim, lee = (db.scalars(select(models.User).where(models.User.name == name)).one() for name in ("kim01", "lee01"))
+        project = models.Project(id=models.new_id(), domain="default", name="by-hand")
+        db.add_all([project, models.Domain(name="moved")])
+        db.flush()
+        db.add(models.ProjectMember(user_id=kim.id, project_id=project.id))
+        lee.domain = "moved"
+
+    await counter.db.run(give)
+    for name in ("kim01", "lee01"):
+        assert (await counter.log_in(name))["step"] == "enrol"
 
 
 # -- somebody else who knows the codes

@@ -23,7 +23,7 @@ def make_steps(settings: BackendAI, db: Database, people: Directory, crypt: Cryp
     return (
         CodeStep(db, codes),
         PasswordStep(people, codes),
-        EnrolStep(settings, crypt, codes, rules),
+        EnrolStep(settings, db, crypt, codes, rules),
         RecoveryStep(),
         NotesStep(),
     )

@@ -18,9 +18,10 @@ from ....core.enrolment import find_deadline, parse_deadlines
 from ....core.identity import Role
 from ....core.mapping import MappingRules, map_person
 from ....errors import Conflict
-from ....store import audit, recovery
+from ....store import audit, recovery, users
 from ....store import otp as tokens
 from ....store.crypt import Crypt
+from ....store.database import Database
 from ....store.models import now
 from ..attempts import HAS_TOKEN, WRONG_CODE, Refused
 from ..codes import Codes, make_codes
@@ -32,22 +33,26 @@ class EnrolStep:
 
     name = "enrol"
 
-    def __init__(self, settings: BackendAI, crypt: Crypt, codes: Codes, rules: MappingRules) -> None:
-        self._settings, self._crypt, self._codes, self._rules = settings, crypt, codes, rules
+    def __init__(self, settings: BackendAI, db: Database, crypt: Crypt, codes: Codes, rules: MappingRules) -> None:
+        self._settings, self._db, self._crypt, self._codes, self._rules = settings, db, crypt, codes, rules
         self._deadlines = parse_deadlines(settings.otp_forced_from)
 
     async def is_needed(self, flow: Flow) -> bool:
         if not self._settings.otp_required or not self._codes.are_ours or flow.known.token is not None or self.name in flow.done:
             return False
-        return not self._deadlines or self._deadline(flow) is not None
+        return not self._deadlines or await self._deadline(flow) is not None
 
-    def _deadline(self, flow: Flow) -> datetime | None:
-        mapped = map_person(flow.find_person(), self._rules)
-        role = flow.known.role if mapped.role is Role.USER else mapped.role
-        return find_deadline(self._deadlines, mapped.domain, mapped.projects, role.value)
+    async def _deadline(self, flow: Flow) -> datetime | None:
+        """By what the directory says of somebody, and what an administrator gave them here."""
+        mapped, known = map_person(flow.find_person(), self._rules), await self._db.run(users.get_identity, flow.name)
+        if known is None:
+            return find_deadline(self._deadlines, mapped.domain, mapped.projects, mapped.role.value)
+        domain = mapped.domain if mapped.has_domain else known.domain
+        role = known.role if mapped.role is Role.USER else mapped.role
+        return find_deadline(self._deadlines, domain, (*mapped.projects, *known.projects), role.value)
 
     async def begin(self, flow: Flow) -> dict[str, Any]:
-        deadline = self._deadline(flow) if self._deadlines else None
+        deadline = await self._deadline(flow) if self._deadlines else None
         until = deadline.isoformat() if deadline and deadline > now() else ""
         return {"secret": otp.format_secret(secrets.token_bytes(otp.SECRET_BYTES)), "until": until}
 
