@@ -6,11 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http.cookies import Morsel
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from tornado.httputil import HTTPHeaders
 
+from jupyterhub_backendai.authenticator.active_logins import ActiveLogins
 from jupyterhub_backendai.core.logins import hash_session
 from jupyterhub_backendai.store import active_logins
 from jupyterhub_backendai.store.models import now
@@ -122,3 +125,29 @@ async def test_nobody_but_our_service_says_that_logins_are_over(browser: Browser
             http.post(f"{hub.url}/hub/api/backendai/logins/forget", json=body) as answer,
         ):
             assert answer.status in (403, 404)
+
+
+async def test_an_answer_that_was_overtaken_by_an_end_is_not_kept() -> None:
+    """The service says that a login lives; before the hub reads that, it ends."""
+    user = SimpleNamespace(name="kim01")
+    handler = SimpleNamespace(
+        _jupyterhub_user=user,
+        get_session_cookie=lambda: "a",
+        request=SimpleNamespace(connection=None, remote_ip="127.0.0.1", headers=HTTPHeaders()),
+        authenticator=SimpleNamespace(trusted_proxies=()),
+    )
+    logins, asked = ActiveLogins(300), []
+
+    async def look(name: str, session: str, _source: str) -> bool:
+        asked.append((name, session))
+        if len(asked) == 1:
+            logins.forget(handler, "kim01", [])
+        return True
+
+    async def refresh(*_: object) -> bool:
+        return True
+
+    service = SimpleNamespace(look_at_login=look)
+    for count in (1, 2, 2):
+        assert await logins.refresh(service, user, handler, refresh)
+        assert asked == [("kim01", "a")] * count

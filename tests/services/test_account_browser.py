@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
+from jupyterhub_backendai.store import account
 from tests.databases import sqlite_template
 from tests.services.own_account import PASSWORD, add_login, code_of, give_password, give_token
 from tests.services.public import settings, site
@@ -11,6 +12,7 @@ from tests.services.test_browser import SHOTS, serve_hub_files, watch
 
 __all__ = ["chromium", "settings", "site", "sqlite_template"]
 pytestmark = pytest.mark.browser
+ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f kim01@laptop"
 PAGES = ["account", "account/password", "account/otp", "account/keypairs", "account/ssh-key", "account/logins"]
 
 
@@ -19,6 +21,10 @@ async def secret(site):
     await give_password(site)
     await add_login(site, "one")
     await add_login(site, "two")
+    for _ in range(2):
+        key, _ = await site.db.run(account.add_keypair, "kim01", 5, "")
+    await site.db.run(account.set_keypair_active, "kim01", key, "", is_active=False)
+    await site.db.run(account.set_ssh_key, "kim01", ED25519, "", "")
     return await give_token(site)
 
 
@@ -60,7 +66,7 @@ async def test_by_keyboard_alone(chromium, site, secret):
     page = await open_page(chromium, site, "en")
     complaints = watch(page)
     await page.goto(site.url + "account/keypairs")
-    await tab_to(page, "main summary")
+    await tab_to(page, "main summary:has(~ form input[value=create])")
     await page.keyboard.press("Enter")
     await tab_to(page, "#f-password")
     await page.keyboard.type("wrong")
