@@ -41,7 +41,7 @@ from ..store.models import now
 from .account_mails import APPROVAL, CHANGED, WELCOME, write_mail
 from .active_logins import end_other_logins
 from .base import PrivateHandler
-from .reserved_names import list_reserved
+from .reserved_names import has_rights_by_name
 
 log = logging.getLogger("backendai")
 MAX_FIELD = 1024
@@ -79,7 +79,7 @@ class AccountDesk:
         form = read_sign_up(fields)
         terms = hash_terms(settings.sign_up_terms, settings.sign_up_privacy_policy)
         asks_invitation = settings.sign_up_invitation_required
-        reserved = await asyncio.to_thread(list_reserved, settings)
+        reserved = [form.name] if await asyncio.to_thread(has_rights_by_name, settings, form.name) else []
         found = check_sign_up(form, asks_agreement=bool(terms), asks_invitation=asks_invitation, reserved=reserved)
         if found:
             raise InvalidParameters(violations=found)

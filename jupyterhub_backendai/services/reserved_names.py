@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from traitlets.config.loader import LazyConfigValue
 
 from ..config import BackendAI
+from ..core.identity import Person
+from ..core.mapping import map_person
 from ..core.names import fold_name
 
+_ANYBODY = "anybody-at-all"
 AUTHENTICATORS = ("Authenticator", "BackendAIAuthenticator")
+
+
+def has_rights_by_name(settings: BackendAI, name: str) -> bool:
+    """Whether somebody of this name would be more here than somebody of any other: by a list, or by a rule of mapping. Reads a file."""
+    if name in list_reserved(settings):
+        return True
+    rules, groups = settings.make_mapping(), tuple(settings.sign_up_groups)
+    other = map_person(Person(_ANYBODY, groups=groups), rules)
+    # A project of one's own that is called by the name is no right of that name; a Unix account is.
+    projects = tuple(project.replace(_ANYBODY, name) for project in other.projects)
+    return map_person(Person(name, groups=groups), rules) != replace(other, projects=projects)
 
 
 def list_reserved(settings: BackendAI) -> frozenset[str]:
