@@ -2,8 +2,10 @@
 
 import pytest
 
+from jupyterhub_backendai.core.identity import PasswordChange, PasswordCheck
 from jupyterhub_backendai.errors import DirectoryUnavailable
 from jupyterhub_backendai.identity.append import AppendedCode
+from jupyterhub_backendai.store import models
 from tests.databases import sqlite_template
 from tests.identity.conftest import make_directory, make_own, slapd
 from tests.lab import password
@@ -58,6 +60,33 @@ async def test_a_directory_that_is_away_is_no_wrong_password(site, owner):
         response, _ = await submit(owner, "account/password", old="x", new=NEW, again=NEW)
         assert response.status == 503
     assert away.asked == 5, "nobody has to wait for it"
+
+
+async def test_the_account_pages_lock_nobody_out_of_the_directory(site, owner, monkeypatch):
+    """Who has somebody's browser is no better off with passwords than at the login."""
+    monkeypatch.setattr(site.settings, "directory_locks_after", 5)
+    site.application.settings["people"] = wrong = _Wrong()
+    for path, fields in (
+        ("account/password", {"old": "x", "new": NEW, "again": NEW}),
+        ("account/keypairs", {"act": "create", "password": "x"}),
+    ) * 3:
+        await submit(owner, path, **fields)
+        await site.db.run(lambda db: db.query(models.LoginFailure).filter_by(key=f"prove:{NAME}").delete())
+    assert wrong.asked == 2
+    keys = await site.db.run(lambda db: [row.key for row in db.query(models.LoginFailure)])
+    assert "budget:own:user:kim01" in keys, "as the login counts them"
+
+
+class _Wrong:
+    asked = 0
+
+    async def change_password(self, *_):
+        self.asked += 1
+        return PasswordChange(False, "wrong-password")
+
+    async def check(self, *_):
+        self.asked += 1
+        return PasswordCheck(None, "wrong-password")
 
 
 class _Away:

@@ -9,20 +9,18 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ...core import throttle
 from ...core.identity import LocalAccount
 from ...core.password_change import DIFFERENT, MISSING, explain_refusal
-from ...errors import N_, BackendUnavailable, Conflict, InvalidParameters, TooManyRequests, Violation
+from ...errors import N_, BackendUnavailable, Conflict, InvalidParameters, Violation
 from ...identity.factors import plain_code
 from ...identity.local import hash_password
 from ...store import audit, logins, users
-from ...store.models import now
 from ..account_mails import CHANGED, write_mail
 from ..active_logins import end_other_logins
 from ..base import HubUserHandler
-from ..login.attempts import WAIT
 from .base import AccountPage
 from .logins import this_login
+from .proof import begin_attempt, list_keys, take_back_attempt
 
 AT_ONCE = N_("Somebody changed the password at the same time. Log in again.")
 _hashing = ThreadPoolExecutor(1, thread_name_prefix="own-password")
@@ -39,16 +37,14 @@ async def change_password(handler: HubUserHandler, fields: Mapping[str, str]) ->
     if new != again:
         raise _wrong("again", DIFFERENT)
     name, source = handler.identity.name, handler.request.remote_ip or ""
-    wait_s = await handler.db.run_exclusive(logins.try_attempt, f"prove:{name}", throttle.PERSON, now())
-    if wait_s > 0:
-        raise TooManyRequests(WAIT, seconds=max(1, round(wait_s)))
+    await begin_attempt(handler, with_password=True)
     if asks_code(handler):
         old += plain_code(fields.get("code", "")) or ""
     known = await handler.db.run(users.get_local_account, name) if handler.config.directory == "local" else None
     try:
         change = await handler.people.change_password(name, old, new, known)
     except BackendUnavailable:
-        await handler.db.run(logins.take_back_failure, f"prove:{name}")
+        await take_back_attempt(handler, with_password=True)
         raise
     if not change.ok:
         await _refuse(handler, name, source, change.reason)
@@ -67,7 +63,7 @@ def asks_code(handler: HubUserHandler) -> bool:
 
 async def _refuse(handler: HubUserHandler, name: str, source: str, reason: str) -> None:
     if reason != "wrong-password":  # the old one was right: only guesses are counted
-        await handler.db.run(logins.take_back_failure, f"prove:{name}")
+        await take_back_attempt(handler, with_password=True)
     details = {"reason": reason}
     await handler.db.run(audit.record, actor=name, action="change-password", object=name, source=source, result="refused", details=details)
 
@@ -75,7 +71,7 @@ async def _refuse(handler: HubUserHandler, name: str, source: str, reason: str) 
 def _keep(db: Session, name: str, source: str, known: LocalAccount | None, hashed: str) -> None:
     if known is not None and not users.set_password_hash(db, name, hashed, before=known.password_hash):
         raise Conflict(AT_ONCE)
-    logins.clear_failures(db, f"prove:{name}")
+    logins.clear_failures(db, *list_keys(name, with_password=True))
     audit.record(db, actor=name, action="change-password", object=name, source=source)
 
 

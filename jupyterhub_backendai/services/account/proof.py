@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
 
 from ...core import throttle
 from ...core.identity import MUST_CHANGE, Person
@@ -12,7 +15,7 @@ from ...store.crypt import Crypt
 from ...store.models import now
 from ..base import HubUserHandler
 from ..login import records
-from ..login.attempts import WAIT, Refused
+from ..login.attempts import WAIT, Keys, Refused
 from ..login.codes import Codes
 from ..login.flow import Flow
 
@@ -42,10 +45,7 @@ async def prove(handler: HubUserHandler, password: str, code: str, *, both: bool
     The code is used up. Failures are counted apart from those of the login: who has this browser cannot keep its owner out.
     """
     name, source = handler.identity.name, handler.request.remote_ip or ""
-    key = f"prove:{name}"
-    wait_s = await handler.db.run_exclusive(logins.try_attempt, key, throttle.PERSON, now())
-    if wait_s > 0:
-        raise TooManyRequests(WAIT, seconds=max(1, round(wait_s)))
+    await begin_attempt(handler, with_password=bool(password))
     try:
         await _check(handler, Flow(name, source, known=await handler.db.run(records.look_up, name)), password, code, both=both)
     except Refused as refusal:
@@ -53,9 +53,38 @@ async def prove(handler: HubUserHandler, password: str, code: str, *, both: bool
         await handler.db.run(audit.record, actor=name, action="prove", object=name, source=source, result="refused", details=reason)
         raise InvalidParameters(violations=[Violation(WRONG, {}, "proof", "wrong-proof")]) from refusal
     except (BackendUnavailable, InvalidParameters):
-        await handler.db.run(logins.take_back_failure, key)
+        await take_back_attempt(handler, with_password=bool(password))
         raise
-    await handler.db.run(logins.clear_failures, key)
+    await handler.db.run(logins.clear_failures, *list_keys(name, with_password=bool(password)))
+
+
+async def begin_attempt(handler: HubUserHandler, *, with_password: bool) -> None:
+    """Count an attempt as failed before its outcome is known. Raises TooManyRequests.
+
+    A directory that locks accounts counts its wrong passwords together with the login's: they are of one budget here too.
+    """
+    budget = throttle.share_budget(handler.config.directory_locks_after, handler.config.directory_locks_within_s)
+    limits: list[throttle.Limit] = [throttle.PERSON, *([budget] if budget and with_password else [])]
+    keys = list_keys(handler.identity.name, with_password=with_password)
+
+    def count(db: Session, at: datetime) -> float:
+        waits = (logins.try_attempt(db, key, limit, at) for key, limit in zip(keys, limits, strict=False))
+        return next((wait_s for wait_s in waits if wait_s > 0), 0.0)
+
+    wait_s = await handler.db.run_exclusive(count, now())
+    if wait_s > 0:
+        raise TooManyRequests(WAIT, seconds=max(1, round(wait_s)))
+
+
+async def take_back_attempt(handler: HubUserHandler, *, with_password: bool) -> None:
+    """Undo one that was no failure."""
+    for key in list_keys(handler.identity.name, with_password=with_password):
+        await handler.db.run(logins.take_back_failure, key)
+
+
+def list_keys(name: str, *, with_password: bool) -> tuple[str, ...]:
+    """What somebody's attempts at an own page are counted under."""
+    return (f"prove:{name}", *([Keys(name, "").budget(is_known=True)] if with_password else []))
 
 
 async def _check(handler: HubUserHandler, flow: Flow, password: str, code: str, *, both: bool) -> None:
