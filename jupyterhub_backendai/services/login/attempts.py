@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...core import throttle
-from ...core.identity import LocalAccount, Role, UserStatus
+from ...core.identity import LocalAccount, UserStatus
 from ...core.names import fold_name, is_name
 from ...errors import N_
 from ...store import otp as tokens
@@ -53,7 +53,6 @@ class Known:
     token: tokens.Token | None = None
     recovery_salt: str = ""
     notes: tuple[Note, ...] = ()
-    role: Role = Role.USER
     status: UserStatus = UserStatus.ACTIVE
 
 

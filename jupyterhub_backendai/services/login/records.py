@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ...core import throttle
-from ...core.identity import Identity, Person, Role, UserStatus
+from ...core.identity import Identity, Person, UserStatus
 from ...core.mapping import Mapped
 from ...core.names import is_name
 from ...errors import N_, Forbidden, NotFound
@@ -56,15 +56,13 @@ def look_up(db: Session, name: str, net: str = "") -> Known:
     """What is known of a name, and whether it is known in that network."""
     if not is_name(name):
         return Known()
-    user = db.execute(select(User.role, User.status).where(User.name == name)).first()
     return Known(
         is_known_source=bool(net) and logins.is_known_source(db, name, net),
         account=users.get_local_account(db, name),
         token=tokens.get_token(db, name),
         recovery_salt=recovery.get_salt(db, name),
         notes=tuple(notes.list_notes(db, name)),
-        role=user.role if user else Role.USER,
-        status=user.status if user else UserStatus.ACTIVE,
+        status=db.scalar(select(User.status).where(User.name == name)) or UserStatus.ACTIVE,
     )
 
 
