@@ -1,4 +1,4 @@
-// The administrator's pages work without this; it tells times in the reader's zone, and leads to what is wrong.
+// The pages of administration and account work without this; it tells times in the reader's zone, and leads to what is wrong.
 const language = document.documentElement.lang;
 
 function tell(date, options) {
