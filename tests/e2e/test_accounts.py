@@ -136,6 +136,14 @@ async def test_from_the_login_page_to_the_launch_page_and_back_after_a_forgotten
         await page.wait_for_url("**/hub/login**")
 
 
+@pytest.mark.parametrize("path", ["sign-up", "verify", "forgotten", "reset"])
+async def test_a_form_of_another_site_does_nothing(browser, open_site, path):
+    async with visit(browser, open_site) as visitor:
+        fields = {"username": "eve", "email": "eve@example.org", "password": PASSWORD, "again": PASSWORD, "agrees": "1", "token": "x"}
+        answer = await visitor.page.request.post(f"{open_site.url}/hub/account/{path}", form=fields)
+        assert answer.status == 403
+
+
 async def test_no_word_of_a_link_is_in_a_log(open_site, mail):
     tokens = [found.group(1) for mailed in mail.came for found in re.finditer(r"token=(\S+)", text_of(mailed))]
     assert tokens
