@@ -9,6 +9,8 @@ import pytest_asyncio
 from sqlalchemy import select, update
 
 from jupyterhub_backendai.core import throttle
+from jupyterhub_backendai.identity.append import AppendedCode
+from jupyterhub_backendai.services.login import Desk
 from jupyterhub_backendai.store import active_logins, logins, models
 from jupyterhub_backendai.store.database import Database
 from tests.databases import database, database_url, postgres_url, sqlite_template  # noqa: F401 - fixtures
@@ -85,3 +87,20 @@ async def test_a_token_set_up_in_the_meantime_is_asked_for(counter: Counter) -> 
     await counter.add("kim01")
     answer = await counter.go_on(waits, old="right", new="new-password", again="new-password")
     assert answer["outcome"] != "ok"
+
+
+async def test_a_code_page_of_the_directory_is_no_way_around_its_lock(database: Database) -> None:  # noqa: F811
+    """The directory sees password and code as one password, and counts each."""
+    counter = Counter(database, otp_form="two-step", otp_backend="ldap-append", directory_locks_after=5)
+    counter.desk = Desk(counter.settings, database, counter.directory, counter.crypt, AppendedCode(counter.directory))
+    await counter.add("kim01", token=False)
+    person = f"user:kim01@{throttle.source_net(CAFE)}"
+    for _ in range(6):
+        answer = await counter.log_in("kim01", password="wrong", source=CAFE)
+        while answer["outcome"] == "step":
+            refused = await counter.go_on(answer, otp="000000")
+            await counter.db.run(logins.clear_failures, person)
+            if refused.get("over"):
+                break
+        await counter.db.run(logins.clear_failures, person)
+    assert len(counter.directory.asked) == 2
