@@ -41,6 +41,7 @@ from ..store.models import now
 from .account_mails import APPROVAL, CHANGED, WELCOME, write_mail
 from .active_logins import end_other_logins
 from .base import PrivateHandler
+from .login.attempts import Keys
 from .reserved_names import has_rights_by_name
 
 log = logging.getLogger("backendai")
@@ -166,6 +167,9 @@ class AccountDesk:
         if found := check_new_password(password, again):
             raise InvalidParameters(violations=found)
         person = await self._db.run_exclusive(accounts.reset_password, hash_word(token), await _hash(password), source, now())
+        # Who guessed at the forgotten one need not wait with the new one.
+        keys = Keys(person.name, source)
+        await self._db.run(logins.clear_failures, keys.person, keys.lock)
         self._mail.post(write_mail(CHANGED, person.language, self._settings.site_name, person.name, person.email))
         return person.name
 
@@ -182,7 +186,7 @@ class AccountDesk:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def finish(self) -> None:
-        """Wait for what was begun, for tests and at the end."""
+        """Wait for what was begun."""
         await asyncio.gather(*self._tasks)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:

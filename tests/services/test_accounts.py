@@ -22,6 +22,7 @@ from tornado.netutil import bind_unix_socket
 
 from jupyterhub_backendai.client import ServiceClient
 from jupyterhub_backendai.config import BackendAI
+from jupyterhub_backendai.core import throttle
 from jupyterhub_backendai.core.accounts import hash_word
 from jupyterhub_backendai.core.identity import Person, Role, UserStatus
 from jupyterhub_backendai.core.mapping import Mapped
@@ -32,7 +33,8 @@ from jupyterhub_backendai.services.accounts import AccountDesk, check_settings
 from jupyterhub_backendai.services.app import end_tasks, make_private_app
 from jupyterhub_backendai.services.hub import HubClient
 from jupyterhub_backendai.services.login import REFUSED
-from jupyterhub_backendai.store import accounts, mapping, models, users
+from jupyterhub_backendai.services.login.attempts import Keys
+from jupyterhub_backendai.store import accounts, logins, mapping, models, users
 from jupyterhub_backendai.store.database import Database
 from jupyterhub_backendai.store.models import now
 from tests.databases import database, database_url, postgres_url, sqlite_template  # noqa: F401 - fixtures
@@ -342,7 +344,10 @@ async def test_a_new_password_by_mail(database: Database) -> None:  # noqa: F811
         assert {mail["To"] for mail in at.mail.came} == {"ada@example.org"}
         with pytest.raises(InvalidParameters):
             await at.desk.reset_password(first, "weak", "weak", SOURCE)
+        lock = Keys("ada", SOURCE).lock
+        await database.run_exclusive(logins.count_failure, lock, throttle.Budget(1, 1200), now())
         assert await at.desk.reset_password(first, "other-pass1", "other-pass1", SOURCE) == "ada"
+        assert await database.run(logins.remaining_wait_s, lock, now()) == 0
         account = await database.run(users.get_local_account, "ada")
         assert verify(account.password_hash, "other-pass1")
         for token in (first, second):  # the other link is over too
