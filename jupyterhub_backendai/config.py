@@ -180,7 +180,9 @@ class BackendAI(Configurable):
 
     # -- accounts that people make themselves, and the way back into one (embedded directory only); each is off until a site turns it on
     sign_up = Bool(False, config=True, help=N_("People may make themselves an account; only with `directory = 'local'`."))
-    sign_up_invitation_required = Bool(False, config=True, help=N_("Only with the word of an invitation (Administration → Invitations)."))
+    sign_up_invitation_required = Bool(
+        False, config=True, help=N_("Only with the word of an invitation (Administration → Sign-up invitations).")
+    )
     sign_up_approval_required = Bool(False, config=True, help=N_("Only after an administrator made the new user active."))
     sign_up_verification_required = Bool(
         False, config=True, help=N_("Only after a link that was mailed to the address; needs mail_server.")

@@ -9,8 +9,8 @@ from .values import Field, Kind
 SIGN_UP_INVITATIONS = Noun(
     name="sign_up_invitations",
     singular="sign_up_invitation",
-    title=N_("Invitations"),
-    one=N_("Invitation"),
+    title=N_("Sign-up invitations"),
+    one=N_("Sign-up invitation"),
     key="id",
     fields=(
         Field("id", Kind.TEXT, N_("Id"), is_computed=True),

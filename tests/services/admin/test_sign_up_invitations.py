@@ -22,7 +22,7 @@ async def list_all(site):
 async def test_the_word_is_shown_once(root, site):
     await site.db.run(lambda db: db.add(models.Project(domain="other", name="laser")))
     _, page = await root.get("admin/")
-    assert page.select_one('a[href$="admin/sign_up_invitations"]').text.strip() == "Invitations"
+    assert page.select_one('a[href$="admin/sign_up_invitations"]').text.strip() == "Sign-up invitations"
     _, page = await root.get("admin/sign_up_invitations/new")
     fields = read_fields(page) | {"name": "Summer school", "domain": "other", "projects": "laser", "max_uses": "40"}
     response, page = await send(root, "admin/sign_up_invitations/new", fields)
