@@ -19,6 +19,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from .. import i18n
 from ..config import BackendAI
+from ..core.throttle import find_source
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, NotFound, TooManyRequests, Unauthenticated
 from ..identity.mail import NoMailer
 from ..store.calls import WINDOW_S
@@ -234,7 +235,15 @@ class HubUserHandler(HubOAuthenticated, BaseHandler):
     async def prepare(self) -> None:
         if self.trouble and not self.works_in_trouble:
             raise BackendUnavailable
+        self.request.remote_ip = self._find_source()
         await self._identify()
+
+    def _find_source(self) -> str:
+        """Where the request comes from, for the audit log: by the site's proxies only, never by ``X-Real-Ip``, which anybody may send."""
+        # The server has put a header's address in the place of the peer's already; this is the peer's.
+        context = getattr(self.request.connection, "context", None)
+        peer = getattr(context, "_orig_remote_ip", None) or self.request.remote_ip or ""
+        return find_source(peer, ",".join(self.request.headers.get_list("X-Forwarded-For")), self.config.trusted_proxies)
 
     async def _identify(self) -> None:
         """Ask the hub without stopping the loop; get_current_user() of the base class would wait for the answer."""

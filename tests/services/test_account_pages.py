@@ -193,3 +193,14 @@ async def test_a_hub_that_cannot_be_told_asks_by_itself(site, owner):
     first = await add_login(site, "first")
     response, _ = await submit(owner, "account/logins", 0, id=first)
     assert response.headers["Location"].endswith("done=ended")
+
+
+async def test_nobody_says_where_an_act_came_from_but_proxies_of_the_site(site, owner):
+    await give_token(site)
+    headers = {"X-Real-Ip": "203.0.113.1", "X-Forwarded-For": "203.0.113.2, 198.51.100.7"}
+    _, page = await owner.get("account/otp")
+    fields = {"_xsrf": page.select_one("main form [name=_xsrf]")["value"], "act": "enrol", "password": "x", "code": "1"}
+    response, _ = await owner.post("account/otp", fields, headers=headers)
+    assert response.status == 400
+    sources = await site.db.run(lambda db: [row.source for row in db.query(models.AuditEntry).filter_by(action="prove")])
+    assert sources == ["198.51.100.7"]
