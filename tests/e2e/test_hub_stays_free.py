@@ -67,6 +67,8 @@ def stopped(pid: int):
 
 async def test_while_the_directory_says_nothing(slurm, other, directory):
     async with slurm.client("lee02") as newcomer:
+        directory.shut()  # connections that are kept would be heard
+        directory.open()
         with directory.silent():
             login = asyncio.ensure_future(log_in_first(newcomer))
             await until(lambda: directory.held, 10, "the call to the directory")
