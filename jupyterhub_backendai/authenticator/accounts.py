@@ -31,6 +31,8 @@ class AccountPage(BaseHandler):
 
     async def prepare(self) -> None:
         await super().prepare()
+        # The log has addresses whole, and the hub hides only words that it knows to be secrets: an invitation is none of them.
+        self._here, self.request.uri = self.request.uri, self.request.path
         if not self.is_on(self.authenticator.settings):
             raise web.HTTPError(404)
 
@@ -41,11 +43,6 @@ class AccountPage(BaseHandler):
     def set_default_headers(self) -> None:
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
-
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        # The log of a fault has the whole address; the word of a link is nobody's to read there.
-        self.request.uri = self.request.path
-        super().log_exception(typ, value, tb)
 
     async def ask(self, act: str, **fields: str) -> dict[str, Any]:
         """One call of the service."""
@@ -64,7 +61,7 @@ class AccountPage(BaseHandler):
         self.set_status(status)
         if status == 503:
             self.set_header("Retry-After", "5")
-        here = self.request.uri if self.request.method == "GET" else self.request.path
+        here = self._here if self.request.method == "GET" else self.request.path
         page = {"settings": self.authenticator.settings, "error": summary, "wrong": wrong, "here": here, "typed": {}}
         text = await self.render_template(self.template, **{**page, **values})
         # After the page, which sets the usual one: addresses here hold words that are to stand in no log as a referrer.
