@@ -22,14 +22,13 @@ from ..core.nouns import Kind, Noun
 from ..errors import N_, BackendAIError, NotFound
 from ..store import bulk_imports
 from ..store.bulk_imports import DONE, FAILED, HASHING, LOOKED, LOOKING, WRITING, Progress
-from ..store.bulk_rows import Row, Step, Undone, make
+from ..store.bulk_rows import PIECE, Row, Step, Undone, make, make_known
 from ..store.database import Database
 from ..store.models import new_id
 from ..store.records import Records
 from ..store.safe import KEY, find_safe
 
 log = logging.getLogger("backendai")
-PIECE = 250
 TOLD_EVERY_S = 2.0
 KEPT_S = 1800.0
 HASHERS = 2
@@ -147,10 +146,12 @@ class BulkImporter:
         written = replace(job.progress, state=DONE, done=len(job.rows), result=sum_up(job.steps))
         try:
             # The word of the end is of the same transaction: it is there exactly when everything else is.
-            await self._db.run_long(write, job.records, job.actor, job.rows, hashes, written)
-        except Undone as undone:
-            job.steps = undone.steps
-            await self._tell(job, FAILED, 0, result=sum_up(undone.steps))
+            await self._db.run_long(_write_known, job.records, job.actor, job.rows, job.steps, hashes, written)
+        except BackendAIError as exc:
+            if exc.status >= 500:
+                raise
+            await self._look(job)  # what is wrong by now, in all of the lines
+            await self._tell(job, FAILED, 0, result={**sum_up(job.steps), "message": exc.message, "params": dict(exc.params)})
             return
         job.progress = written
         if job.is_over:
@@ -184,16 +185,23 @@ class BulkImporter:
         await self._db.run(bulk_imports.keep, job.progress)
 
 
-def write(
-    db: Session, records: Records, actor: Actor, rows: Sequence[Row], hashes: Hashes | None, written: Progress | None = None
-) -> Sequence[Step]:
-    """Make the lines so, with the hashes that were made before. Raises Undone."""
+def write(db: Session, records: Records, actor: Actor, rows: Sequence[Row], hashes: Hashes | None) -> Sequence[Step]:
+    """Make a few lines so, with the hashes that were made before. Raises Undone."""
+    _use(db, hashes)
+    return make(db, records, actor, rows, is_applied=True)
+
+
+def _write_known(
+    db: Session, records: Records, actor: Actor, rows: Sequence[Row], steps: Sequence[Step], hashes: Hashes | None, written: Progress
+) -> None:
+    _use(db, hashes)
+    make_known(db, records, actor, rows, steps)
+    bulk_imports.keep(db, written)
+
+
+def _use(db: Session, hashes: Hashes | None) -> None:
     if hashes is not None:
         db.info[KEY] = replace(find_safe(db), hash_password=hashes.take)
-    steps = make(db, records, actor, rows, is_applied=True)
-    if written is not None:
-        bulk_imports.keep(db, written)
-    return steps
 
 
 def count_passwords(noun: Noun, rows: Sequence[Row]) -> int:

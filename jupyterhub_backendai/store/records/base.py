@@ -22,6 +22,7 @@ from ...errors import N_, AlreadyExists, Conflict, Forbidden, InvalidParameters,
 from .. import audit
 from ..models import Base, ResourceSlotType
 from .like import like
+from .memory import remembered
 
 Act = TypeVar("Act", bound=Callable[..., Change])
 
@@ -124,6 +125,18 @@ class Records:
     @in_order
     def add(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Change:
         """Make one from JSON-like data. Raises Forbidden, InvalidParameters with everything that is wrong, AlreadyExists."""
+        row = self.make_row(db, actor, data)
+        record = self._record(db, row)
+        self._record_act(db, actor, "create", None, record)
+        return Change(None, record, extras=self.list_extras(row))
+
+    def record_new(self, db: Session, actor: Actor, rows: Sequence[Any]) -> None:
+        """Keep in the audit log that these were made by :meth:`make_row`."""
+        for record in self._records(db, rows):
+            self._record_act(db, actor, "create", None, record)
+
+    def make_row(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Any:
+        """A new row with all that belongs to it; the audit log has nothing of it yet. Raises as :meth:`add`."""
         self._require(actor, "create")
         values = self.noun.parse(data, is_new=True, slot_kinds=list_slot_kinds(db))
         key = values.get(self.noun.key)
@@ -133,9 +146,7 @@ class Records:
             raise InvalidParameters(violations=found)
         row = self.build(db, actor, values)
         self.link(db, actor, row, values)
-        record = self._record(db, row)
-        self._record_act(db, actor, "create", None, record)
-        return Change(None, record, extras=self.list_extras(row))
+        return row
 
     @in_order
     def update(self, db: Session, actor: Actor, key: str, data: Mapping[str, Any], etag: str = "") -> Change:
@@ -253,7 +264,8 @@ class Records:
 
 def list_slot_kinds(db: Session) -> dict[str, SlotKind]:
     """Every slot that exists here, and how it is counted."""
-    own = {name: SlotKind(kind) for name, kind in db.execute(select(ResourceSlotType.name, ResourceSlotType.kind))}
+    query = select(ResourceSlotType.name, ResourceSlotType.kind)
+    own = remembered(db, "slot kinds", lambda: {name: SlotKind(kind) for name, kind in db.execute(query)})
     return {**KNOWN_SLOTS, **dict(sorted(own.items()))}
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from ...core.identity import Actor
-from ...core.nouns import Change, Record
+from ...core.nouns import Record
 from ...core.nouns.projects import PROJECTS
 from ...core.nouns.users import check_superadmin_only
 from ...core.slots import ResourceSlots
@@ -25,7 +25,7 @@ from ..models import (
     StorageHost,
     User,
 )
-from .base import Records, check_references, in_order
+from .base import Records, check_references
 
 # They limit the project or reach beyond the domain: a storage host, a group or a policy may give what the domain does not have.
 _SUPERADMINS: Mapping[str, Any] = {
@@ -61,9 +61,8 @@ class ProjectRecords(Records):
             for row, values in zip(rows, super().values_of(db, rows), strict=True)
         ]
 
-    @in_order
-    def add(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Change:
-        return super().add(db, actor, data if actor.is_superadmin else {"domain": actor.domain, **data})
+    def make_row(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Any:
+        return super().make_row(db, actor, data if actor.is_superadmin else {"domain": actor.domain, **data})
 
     def check(self, db: Session, actor: Actor, values: Mapping[str, Any], row: Any | None) -> list[Violation]:
         before = self._record(db, row).values if row is not None else {}

@@ -11,11 +11,10 @@ from sqlalchemy.orm import Session
 
 from ...core.accounts import fold_email, fold_invitation, hash_word
 from ...core.identity import Actor
-from ...core.nouns import Change
 from ...core.nouns.sign_up_invitations import SIGN_UP_INVITATIONS
 from ...errors import N_, Violation
 from ..models import Domain, Project, SignUpInvitation
-from .base import Records, check_references, in_order
+from .base import Records, check_references
 
 # Without those that people take for one another.
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -32,9 +31,8 @@ class SignUpInvitationRecords(Records):
     model = SignUpInvitation
     domain_column = "domain"
 
-    @in_order
-    def add(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Change:
-        return super().add(db, actor, data if actor.is_superadmin else {"domain": actor.domain, **data})
+    def make_row(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Any:
+        return super().make_row(db, actor, data if actor.is_superadmin else {"domain": actor.domain, **data})
 
     def check(self, db: Session, actor: Actor, values: Mapping[str, Any], row: Any | None) -> list[Violation]:
         domain = row.domain if row is not None else values["domain"]

@@ -17,6 +17,7 @@ from .. import active_logins, users
 from ..models import Domain, Keypair, LocalAccount, OTPToken, Project, ProjectMember, User, UserResourcePolicy, now
 from ..safe import find_safe, get_safe
 from .base import Records, in_order
+from .memory import remembered
 
 _CHECKED = ("name", "domain", "domain_source", "role", "role_source", "status", "resource_policy")
 # What the embedded directory would say at the next login.
@@ -59,13 +60,12 @@ class UserRecords(Records):
             for row, values in zip(rows, super().values_of(db, rows), strict=True)
         ]
 
-    @in_order
-    def add(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Change:
+    def make_row(self, db: Session, actor: Actor, data: Mapping[str, Any]) -> Any:
         # Whoever sets somebody's password must not get a superadmin by a name that the configuration has.
         is_given = data.get("role", Role.USER.value) != Role.USER.value and "role_source" not in data
         if self.noun.may(actor, "create") and (is_given or not actor.is_superadmin):
             data = {**data, "role_source": "site"}
-        return super().add(db, actor, data)
+        return super().make_row(db, actor, data)
 
     @in_order
     def update(self, db: Session, actor: Actor, key: str, data: Mapping[str, Any], etag: str = "") -> Change:
@@ -75,7 +75,8 @@ class UserRecords(Records):
 
     def check(self, db: Session, actor: Actor, values: Mapping[str, Any], row: Any | None) -> list[Violation]:
         before = None if row is None else {name: getattr(getattr(row, name), "value", getattr(row, name)) for name in _CHECKED}
-        found = check_person(actor, before, values, _look_around(db, before, values))
+        key = (before and before["domain"], *(str(values.get(name)) for name in ("domain", "projects", "resource_policy")))
+        found = check_person(actor, before, values, remembered(db, key, lambda: _look_around(db, before, values)))
         if row is None and not actor.is_superadmin and users.get_local_account(db, values["name"]):
             # Whoever may log in by it is not of this domain yet, and its password would be this administrator's to set.
             found.append(Violation(N_("There is an account of that name already. Ask a superadmin to make the user."), {}, "name", "taken"))
