@@ -19,9 +19,9 @@ from ..core.scheduling import Wait
 from ..core.sessions import BATCH, INTERACTIVE, OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
 from ..core.slots import CUDA_DEVICE, ResourceSlots
 from ..core.waiting import wait_from_json
-from ..errors import N_, BackendUnavailable, Conflict, NoPosixAccount, NotFound
+from ..errors import N_, BackendUnavailable, Conflict, NoPosixAccount, NotFound, Violation
 from . import lines, resource_groups
-from .circumstances import Owner, load_circumstances, lock_owner, lock_queue, lock_standing, read_posix
+from .circumstances import Circumstances, Owner, load_circumstances, lock_owner, lock_queue, lock_standing, read_posix
 from .models import ComputeSession, Project, ProjectMember, User, now
 
 # Engines whose jobs run under the person's own Unix account.
@@ -101,43 +101,27 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
         raise BackendUnavailable(FROZEN)
     if queue.engine in POSIX_ENGINES and owner.posix is None:
         raise NoPosixAccount
-    violations = check_request(spec.request, queue, figures, projects)
-    violations += resource_groups.check_usable(db, queue, found.group, owner, project)
-    if found.image:
-        violations = policies.join_violations(violations, check_image(found.image, spec.request.slots))
-    if spec.request.slots.amount(CUDA_DEVICE):
-        violations += policies.check_gpu_type(queue, spec.request.gpu_type)
+    request = spec.request
+    violations = _check_asked(db, request, queue, figures, owner, projects, found)
     if found.has_older:
         _release_older(db, owner, spec.server_name)
-    depends_on, unknown = lines.find_dependencies(db, owner.id, spec.request.depends_on)
+    depends_on, unknown = lines.find_dependencies(db, owner.id, request.depends_on)
     violations += unknown
     standing = lock_standing(db, owner, project, found)
-    ask = _ask(spec.request, queue)
+    ask = _ask(request, queue)
     held = lock_queue(db, queue) if policies.is_counted(queue) else []
-    lacking = policies.check_capacity(queue, spec.request.slots, held)
-    # Where there is a line, nobody is refused because others hold the queue, and nobody overtakes those who wait.
-    # A batch session waits for a time or for others anywhere; an engine with a scheduler is not given it before.
-    is_later = bool(spec.request.starts_at or depends_on)
-    is_waiting = (is_later and spec.request.session_type == BATCH) or (
-        policies.has_line(queue)
-        and bool(
-            lacking
-            or is_later
-            or lines.is_anybody_waiting(db, queue.name)
-            or check_quota(ask, standing)  # what can never be is refused below, in a line too
-        )
-    )
+    lacking = policies.check_capacity(queue, request.slots, held)
+    is_waiting = _must_wait(db, request, queue, bool(depends_on), bool(lacking), bool(check_quota(ask, standing)))
     violations = policies.join_violations(violations, [] if is_waiting else lacking)
     violations += check_quota(replace(ask, is_waiting=True, is_pending=True) if is_waiting else ask, standing)
     if violations:
         raise policies.build_refusal(violations)
-    devices = () if is_waiting else policies.choose_devices(queue, int(spec.request.slots.amount(CUDA_DEVICE)), held)
-    limit_s = time_limit_s(spec.request, queue, figures)
-    limit_s = limit_s if spec.request.time_s else shorten(limit_s, standing)
-    row = _build_row(spec, queue, owner, project, devices, limit_s)
+    devices = () if is_waiting else policies.choose_devices(queue, int(request.slots.amount(CUDA_DEVICE)), held)
+    limit_s = time_limit_s(request, queue, figures)
+    row = _build_row(spec, queue, owner, project, devices, limit_s if request.time_s else shorten(limit_s, standing))
     row.access_key = standing.access_key
     if is_waiting:
-        lines.join(row, spec.request, depends_on)
+        lines.join(row, request, depends_on)
     values = {name: value for name, value in vars(row).items() if name in _COLUMNS}
     db.execute(_INSERT, values)  # a row at a time needs no unit of work
     return _admission(row, queue, owner.posix)
@@ -249,6 +233,38 @@ def list_projects(db: Session, user_id: str) -> tuple[str, ...]:
     """The names of a user's active projects; the first is the default. The same order as ``Identity.projects``."""
     query = select(Project.name).join(ProjectMember, ProjectMember.project_id == Project.id).where(ProjectMember.user_id == user_id)
     return tuple(db.scalars(query.where(Project.is_active.is_(True)).order_by(Project.name)))
+
+
+def _check_asked(
+    db: Session,
+    request: LaunchRequest,
+    queue: Queue,
+    figures: QueueFigures | None,
+    owner: Owner,
+    projects: tuple[str, ...],
+    found: Circumstances,
+) -> list[Violation]:
+    """What is wrong with the request itself, whatever is held at the moment."""
+    project = request.project or next(iter(projects), "")
+    violations = check_request(request, queue, figures, projects)
+    violations += resource_groups.check_usable(db, queue, found.group, owner, project)
+    if found.image:
+        violations = policies.join_violations(violations, check_image(found.image, request.slots))
+    if request.slots.amount(CUDA_DEVICE):
+        violations += policies.check_gpu_type(queue, request.gpu_type)
+    return violations
+
+
+def _must_wait(db: Session, request: LaunchRequest, queue: Queue, is_dependent: bool, is_lacking: bool, is_over_quota: bool) -> bool:
+    """Whether it begins in a line of ours. What can never be is refused there too.
+
+    Where there is a line, nobody is refused because others hold the queue, and nobody overtakes those who wait.
+    A batch session waits for a time or for others anywhere; an engine with a scheduler is not given it before.
+    """
+    is_later = bool(request.starts_at) or is_dependent
+    if is_later and request.session_type == BATCH:
+        return True
+    return policies.has_line(queue) and (is_later or is_lacking or is_over_quota or lines.is_anybody_waiting(db, queue.name))
 
 
 def _ask(request: LaunchRequest, queue: Queue) -> Ask:
