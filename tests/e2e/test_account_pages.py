@@ -6,8 +6,6 @@ import json
 import secrets
 from pathlib import Path
 
-import pytest
-
 from jupyterhub_backendai.core import otp
 from jupyterhub_backendai.core.logins import hash_session
 from jupyterhub_backendai.identity.local import hash_password
@@ -15,9 +13,10 @@ from jupyterhub_backendai.store import otp as tokens
 from jupyterhub_backendai.store import users
 from jupyterhub_backendai.store.crypt import Crypt
 from jupyterhub_backendai.store.database import Database
+from tests.e2e.marks import PLATFORM
 from tests.e2e.test_administration import run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = PLATFORM
 PASSWORD = "a right long passw0rd!"
 
 

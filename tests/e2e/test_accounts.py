@@ -9,11 +9,12 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.e2e.browsing import Visitor, chromium, visit
+from tests.e2e.marks import PLATFORM
 from tests.e2e.stack import running
 from tests.services.test_accessibility import AXE, RUN
 from tests.smtp import mail_thread, text_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = PLATFORM
 SETTINGS = """
 c.BackendAI.otp_required = False
 c.BackendAI.mail_server, c.BackendAI.mail_tls, c.BackendAI.mail_from = "{address}", "none", "hub@example.org"

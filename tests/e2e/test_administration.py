@@ -7,10 +7,11 @@ import json
 import os
 import sys
 
-import pytest
 import yaml
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+from tests.e2e.marks import PLATFORM
+
+pytestmark = PLATFORM
 NAME = "물리 1+2@x.y"
 
 

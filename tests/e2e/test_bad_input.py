@@ -8,9 +8,10 @@ import sqlite3
 import pytest
 from bs4 import BeautifulSoup
 
+from tests.e2e.marks import PLATFORM, needs_lab
 from tests.e2e.stack import list_jobs, until, words
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = PLATFORM
 HANGUL = re.compile("[가-힣]")
 HUGE = "9" * 40
 HOSTILE = "a\"; $(id) '`x`\n#SBATCH --uid=0\r\n<script>alert(1)</script>"
@@ -135,10 +136,7 @@ async def test_somebody_elses_server(local, people):
     assert (status, bool(answer["message"])) == (404, True)
 
 
-@pytest.mark.root
-@pytest.mark.slurm
-@pytest.mark.ldap
-@pytest.mark.postgres
+@needs_lab
 @pytest.mark.parametrize(("language", "part"), [("en", "Unix account"), ("ko", "Unix 계정")])
 async def test_without_a_unix_account(slurm, researchers, language, part):
     user = await researchers("guest01", language)
@@ -149,10 +147,7 @@ async def test_without_a_unix_account(slurm, researchers, language, part):
     assert await start_nothing(user)
 
 
-@pytest.mark.root
-@pytest.mark.slurm
-@pytest.mark.ldap
-@pytest.mark.postgres
+@needs_lab
 async def test_more_than_a_partition_has(slurm, researchers):
     user = await researchers("kim02")
     before = list_jobs(slurm)

@@ -6,11 +6,10 @@ import json
 import pwd
 from pathlib import Path
 
-import pytest
-
+from tests.e2e.marks import PLATFORM, needs_lab
 from tests.e2e.stack import until, words
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = PLATFORM
 OVER = {"TERMINATED", "CANCELLED", "ERROR"}
 
 
@@ -102,10 +101,7 @@ def processes():
             continue
 
 
-@pytest.mark.root
-@pytest.mark.slurm
-@pytest.mark.ldap
-@pytest.mark.postgres
+@needs_lab
 async def test_on_slurm_it_is_the_users_own_job(researchers):
     user = await researchers("kim01")
     first = await start(user, 'id -u; echo "$SLURM_JOB_PARTITION"; pwd; exit 4', queue="jupyter", name="prepare")

@@ -9,20 +9,13 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from tests import lab
+from tests.e2e.marks import LAB, PLATFORM
 from tests.e2e.stack import ask_kernel, until, words
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.root,
-    pytest.mark.slurm,
-    pytest.mark.ldap,
-    pytest.mark.postgres,
-    pytest.mark.asyncio(loop_scope="session"),
-]
+pytestmark = [*PLATFORM, *LAB]
 HANG_S = 10
 ROUNDS = 5  # the fewest that must be through while the other waits; there are far more
 

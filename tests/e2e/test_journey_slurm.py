@@ -19,12 +19,10 @@ from playwright.async_api import Browser, Locator, Page, expect
 from jupyterhub_backendai.core import otp
 from tests import lab
 from tests.e2e.browsing import SLOW_MS, Visitor, chromium, visit
+from tests.e2e.marks import LAB, PLATFORM
 from tests.e2e.stack import cancel_jobs, list_jobs, until
 
-pytestmark = [
-    pytest.mark.e2e, pytest.mark.browser, pytest.mark.slurm, pytest.mark.ldap, pytest.mark.postgres,
-    pytest.mark.asyncio(loop_scope="session"),
-]  # fmt: skip
+pytestmark = [*PLATFORM, *LAB, pytest.mark.browser]
 FULL = "cas_v100_2"  # one node, exclusive
 OTHERS = "e2e-others"
 TYPED = {"name": "첫 세션", "cpu": "2", "mem": "3 GiB"}

@@ -6,11 +6,10 @@ import asyncio
 import re
 from pathlib import Path
 
-import pytest
-
+from tests.e2e.marks import PLATFORM
 from tests.e2e.stack import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = PLATFORM
 
 
 async def test_four_of_twenty_get_a_gpu(people):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.marks import PLATFORM
 from tests.e2e.stack import words
 from tests.e2e.test_administration import run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = PLATFORM
 POLICY = "keypair-resource-policy"
 
 

@@ -8,11 +8,10 @@ import signal
 import sqlite3
 from pathlib import Path
 
-import pytest
-
+from tests.e2e.marks import PLATFORM
 from tests.e2e.stack import ask_kernel, until, words
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = PLATFORM
 
 
 async def test_an_open_kernel_outlives_the_hub(local, people):

@@ -6,19 +6,12 @@ import asyncio
 import subprocess
 import time
 
-import pytest
 import pytest_asyncio
 
+from tests.e2e.marks import LAB, PLATFORM
 from tests.e2e.stack import ask_kernel, check, list_jobs, until, words
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.root,
-    pytest.mark.slurm,
-    pytest.mark.ldap,
-    pytest.mark.postgres,
-    pytest.mark.asyncio(loop_scope="session"),
-]
+pytestmark = [*PLATFORM, *LAB]
 OUTAGE_S = 60
 
 

@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import sqlite3
 
-import pytest
-
+from tests.e2e.marks import PLATFORM
 from tests.e2e.stack import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = PLATFORM
 
 
 async def find_phase(user, server: str) -> str:

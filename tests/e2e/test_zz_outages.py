@@ -8,19 +8,12 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
 from bs4 import BeautifulSoup
 
+from tests.e2e.marks import LAB, PLATFORM
 from tests.e2e.stack import ask_kernel, list_jobs, until, words
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.root,
-    pytest.mark.slurm,
-    pytest.mark.ldap,
-    pytest.mark.postgres,
-    pytest.mark.asyncio(loop_scope="session"),
-]
+pytestmark = [*PLATFORM, *LAB]
 LAB = Path(__file__).resolve().parents[2] / "script" / "lab"
 STALE = "these are the last figures it gave"
 
