@@ -14,6 +14,7 @@ from ..core.quota import Standing
 from ..core.sessions import SessionStatus
 from ..core.slots import CPU, CUDA_DEVICE, KNOWN_SLOTS, MEM
 from ..errors import N_, BackendUnavailable, Unauthenticated
+from ..identity.clock import is_clock_kept
 from ..store import summary
 from ..store.sessions import SessionInfo
 from . import limits
@@ -99,8 +100,13 @@ class SummaryHandler(PageHandler):
             project=project,
             groups=[(name, queue.label(self.language)) for name, queue in queues.items()],
             group=group,
+            is_clock_off=self.identity.is_admin and self._uses_clock() and is_clock_kept() is False,
             **self._describe_standing(found.standing, queues.get(group)),
         )
+
+    def _uses_clock(self) -> bool:
+        """Whether one-time passwords are checked on this machine; a server of the centre has a clock of its own."""
+        return self.config.otp_required and self.config.otp_backend == "local"
 
     def _choice(self, name: str, choices: Collection[str]) -> str:
         """A choice in the address, "" when it is none that there is (any more)."""

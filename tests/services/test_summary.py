@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 
 from jupyterhub_backendai.core.sessions import SessionStatus
+from jupyterhub_backendai.identity.clock import is_clock_kept
 from jupyterhub_backendai.store import models
 from jupyterhub_backendai.store.models import now
 from tests.databases import sqlite_template
@@ -197,3 +198,15 @@ async def test_project_and_resource_group_are_chosen_in_the_address(nobody, site
     _, page = await nobody.get("summary?project=default&resource_group=nosuch")
     assert [option.text for option in page.select("#project option[selected]")] == ["alpha"]
     assert not page.select("#resource_group option[selected]")
+
+
+@pytest.mark.parametrize(("role", "is_kept", "is_told"), [("SUPERADMIN", False, True), ("SUPERADMIN", None, False), ("USER", False, False)])
+async def test_an_administrator_is_told_of_a_clock_that_nobody_sets(browser, site, monkeypatch, role, is_kept, is_told):
+    monkeypatch.setattr("jupyterhub_backendai.services.summary.is_clock_kept", lambda: is_kept)
+    await site.db.run(lambda db: db.query(models.User).filter_by(name="kim01").update({"role": models.Role[role]}))
+    _, page = await browser.get("summary")
+    assert ("No time server sets this machine's clock." in page.text) is is_told
+
+
+def test_the_kernel_is_asked_and_changes_nothing():
+    assert is_clock_kept() in {True, False, None}
