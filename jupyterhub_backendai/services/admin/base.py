@@ -13,6 +13,7 @@ from ...core.nouns import NOUNS, Noun
 from ...errors import N_, BackendAIError, NotFound
 from ...store.records import RECORDS, Records
 from ..base import PageHandler
+from .drawing import draw_cell
 
 # Words of our own addresses, which a thing may all the same be called.
 RESERVED = frozenset({"new", "import"})
@@ -97,7 +98,15 @@ class AdminHandler(PageHandler):
         menu = list_menu(self.actor, self.base)
         here = next((entry for _, entries in menu for entry in entries if entry.name == active), None)
         self.render_page(
-            template, menu=menu, active=active, entry=here, actor=self.actor, admin_url=self.base, notice=self.notice, **values
+            template,
+            menu=menu,
+            active=active,
+            entry=here,
+            actor=self.actor,
+            admin_url=self.base,
+            notice=self.notice,
+            draw_cell=draw_cell,
+            **values,
         )
 
     def explain_all(self, error: BackendAIError) -> tuple[dict[str, str], list[tuple[str, str]]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from ... import i18n
@@ -18,6 +19,7 @@ from ...store.records import RECORDS, Records, list_slot_kinds
 from ..auth import administrative
 from ..rest.admin import is_plain
 from .base import NOUN_PATH, AdminHandler, can_import, title_of
+from .drawing import draw_cell
 from .show import Cell, show, word
 
 # How many things a choice offers; of more than these the name is typed.
@@ -50,12 +52,12 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: where it leads, and its cells, each with the title of its column."""
+    """One line, drawn: where it leads, its first cell, and of each other one its column's title and whether it is a number."""
 
     key: str
-    title: str
+    title: str | Markup
     url: str
-    cells: tuple[tuple[str, Cell], ...]
+    cells: tuple[tuple[str, Markup, bool], ...]
 
 
 Options = Mapping[str, tuple[tuple[str, str], ...] | None]
@@ -131,6 +133,7 @@ class Table:
         self.query = page.query
         self.is_filtered = bool(page.query.search or page.query.filters)
         self._known = {of: dict(found or ()) for of, found in options.items()}
+        self._drawn: dict[tuple[Cell, bool], Markup] = {}
 
     def url(self, **changes: str) -> str:
         """This table's address with some parameters changed; a change of anything but the page leads to the first one."""
@@ -182,9 +185,16 @@ class Table:
         columns = [(name, noun.field(name), i18n.translate(language, noun.field(name).label)) for name in noun.columns]
         found = []
         for record in self.page.records:
-            cells = tuple((title, show(language, item, record.values.get(name), self._kinds)) for name, item, title in columns)
-            found.append(Row(record.key, title_of(noun, record.values, record.key), self._handler.url_of(noun.name, record.key), cells))
+            cells = [(title, show(language, item, record.values.get(name), self._kinds)) for name, item, title in columns]
+            first = cells[0][1]
+            heading = title_of(noun, record.values, record.key) if first.text == "–" else self._draw(first, is_linked=False)
+            drawn = tuple((title, self._draw(cell), cell.is_number) for title, cell in cells[1:])
+            found.append(Row(record.key, heading, self._handler.url_of(noun.name, record.key), drawn))
         return found
+
+    @property
+    def first_title(self) -> str:
+        return i18n.translate(self._handler.language, self.noun.field(self.noun.columns[0]).label)
 
     @property
     def pages(self) -> list[tuple[int, str]]:
@@ -200,6 +210,13 @@ class Table:
 
     def page_url(self, number: int) -> str:
         return self.url(page=str(number) if number > 1 else "")
+
+    def _draw(self, cell: Cell, *, is_linked: bool = True) -> Markup:
+        """A cell as HTML; the same one, as the state of most is, once."""
+        key = cell, is_linked
+        if key not in self._drawn:
+            self._drawn[key] = draw_cell(cell, self.names if is_linked else None)
+        return self._drawn[key]
 
     def names(self, cell: Cell) -> list[tuple[str, str]]:
         """What a reference names, as (words, address)."""
