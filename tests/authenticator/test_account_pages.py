@@ -17,7 +17,7 @@ async def test_what_is_off_is_not_there(browser: Browser, service: Service) -> N
     for path in PAGES:
         await browser.open(f"/hub/account/{path}")
         assert (path, browser.status) == (path, 404)
-        await browser.open(f"/hub/account/{path}", "POST", data={"_xsrf": xsrf, "username": "ada", "token": "x"})
+        await browser.open(f"/hub/account/{path}", "POST", data={"_xsrf": xsrf, "username": "kim01", "token": "x"})
         assert browser.status in (404, 405), path
-        await browser.open(f"/hub/account/{path}", "POST", data={"username": "ada"})
+        await browser.open(f"/hub/account/{path}", "POST", data={"username": "kim01"})
         assert browser.status in (403, 404, 405), path

@@ -10,7 +10,7 @@ from jupyterhub_backendai.authenticator.authenticator import BackendAIAuthentica
 from jupyterhub_backendai.core.identity import Identity
 from jupyterhub_backendai.errors import BackendUnavailable
 
-ANN = SimpleNamespace(name="ann")
+KIM01 = SimpleNamespace(name="kim01")
 
 
 class ServiceAway:
@@ -41,14 +41,14 @@ def request(headers, cookie=""):
 )
 async def test_a_request_that_says_no_language_changes_none(headers, cookie, language):
     authenticator = Authenticator()
-    authenticator.remember_language("ann", "ko")
-    assert await authenticator.refresh_user(ANN, request(headers, cookie)) is True
-    assert authenticator.language_of("ann") == language
+    authenticator.remember_language("kim01", "ko")
+    assert await authenticator.refresh_user(KIM01, request(headers, cookie)) is True
+    assert authenticator.language_of("kim01") == language
 
 
 def test_the_accounts_language_holds_only_for_whom_no_page_is_known():
     authenticator = Authenticator()
-    authenticator.remember_language("ann", "en")
-    for name in ("ann", "bob"):
+    authenticator.remember_language("kim01", "en")
+    for name in ("kim01", "lee01"):
         authenticator.model_of(person(name))
-    assert (authenticator.language_of("ann"), authenticator.language_of("bob")) == ("en", "ko")
+    assert (authenticator.language_of("kim01"), authenticator.language_of("lee01")) == ("en", "ko")

@@ -22,7 +22,7 @@ REFUSED = "The user name, the password or the one-time password is not right."
 
 
 async def test_password_and_code_on_one_page(browser: Browser, service: Service, hub: Hub) -> None:
-    secret = await service.add_person("ada", groups=("physics",))
+    secret = await service.add_person("kim01", groups=("physics",))
     page = await browser.open("/hub/login?next=%2Fhub%2Ftoken")
     attributes = {field: page.select_one(f"[name={field}]").attrs for field in ("username", "password", "otp")}
     assert attributes["username"]["autocomplete"] == "username"
@@ -30,20 +30,20 @@ async def test_password_and_code_on_one_page(browser: Browser, service: Service,
     assert attributes["otp"]["autocomplete"] == "one-time-code"
     assert attributes["otp"]["inputmode"] == "numeric"
     assert browser.headers["Cache-Control"] == "no-store"
-    await browser.submit("username", username="ada", password=PASSWORD, otp=code_of(secret))
+    await browser.submit("username", username="kim01", password=PASSWORD, otp=code_of(secret))
     assert (browser.status, browser.location) == (302, "/hub/token")
     assert await browser.is_logged_in()
-    model = await hub_api(hub, "/users/ada")
+    model = await hub_api(hub, "/users/kim01")
     assert (model["groups"], model["admin"]) == (["quarks"], False)
 
 
 async def test_the_same_answer_for_every_wrong_thing(browser: Browser, service: Service) -> None:
-    secret = await service.add_person("bob")
+    secret = await service.add_person("lee01")
     answers = set()
     for username, password, code in [
         ("nobody", PASSWORD, "123456"),
-        ("bob", "wrong", code_of(secret)),
-        ("bob", PASSWORD, f"{(int(code_of(secret)) + 1) % 10**6:06d}"),
+        ("lee01", "wrong", code_of(secret)),
+        ("lee01", PASSWORD, f"{(int(code_of(secret)) + 1) % 10**6:06d}"),
         ("kim01\tx", PASSWORD, ""),
     ]:
         await browser.login(username, password, code)
@@ -53,7 +53,7 @@ async def test_the_same_answer_for_every_wrong_thing(browser: Browser, service: 
     # What was typed is still there, but for the secrets; and the wrong password did not use the code up.
     assert browser.page.select_one("[name=password]").get("value") is None
     assert browser.page.select_one("[name=otp]").get("value") is None
-    await browser.login("bob", PASSWORD, code_of(secret))
+    await browser.login("lee01", PASSWORD, code_of(secret))
     assert browser.status == 302
 
 
@@ -62,16 +62,16 @@ async def test_typed_name_stays(browser: Browser, service: Service) -> None:
     assert browser.page.select_one("[name=username]")["value"] == '<b>"x'
 
 
-@pytest.mark.parametrize("typed", ["CAROL", "ｃａｒｏｌ", " carol "])
+@pytest.mark.parametrize("typed", ["PARK04", "ｐａｒｋ０４", " park04 "])
 async def test_spellings_are_one_person(browser: Browser, service: Service, hub: Hub, typed: str) -> None:
-    secret = await service.add_person("carol")
+    secret = await service.add_person("park04")
     await browser.login(typed, PASSWORD, code_of(secret))
     assert browser.status == 302, browser.text
-    assert (await hub_api(hub, "/users/carol"))["name"] == "carol"
+    assert (await hub_api(hub, "/users/park04"))["name"] == "park04"
 
 
 @pytest.mark.parametrize(
-    "data", [{}, {"username": "ada"}, {"password": "x"}, {"username": "", "password": ""}, {"username": "  ", "password": "x"}]
+    "data", [{}, {"username": "kim01"}, {"password": "x"}, {"username": "", "password": ""}, {"username": "  ", "password": "x"}]
 )
 async def test_missing_fields_are_said_and_no_fault(browser: Browser, service: Service, data: dict[str, str]) -> None:
     page = await browser.open("/hub/login")
@@ -106,9 +106,9 @@ async def test_broken_bytes_are_no_fault(browser: Browser, service: Service) -> 
     "target", ["//evil.example/x", "https://evil.example/", "/\\evil.example", "evil", "javascript:alert(1)", "///evil.example"]
 )
 async def test_next_never_leaves_the_hub(browser: Browser, service: Service, target: str) -> None:
-    secret = await service.add_person("eve")
+    secret = await service.add_person("choi02")
     await browser.open("/hub/login")
-    await browser.login("eve", PASSWORD, code_of(secret), query="?next=" + target.replace("\\", "%5C").replace(":", "%3A"))
+    await browser.login("choi02", PASSWORD, code_of(secret), query="?next=" + target.replace("\\", "%5C").replace(":", "%3A"))
     assert browser.status == 302
     assert browser.location.startswith("/")
     assert not browser.location.startswith(("//", "/\\"))

@@ -38,7 +38,7 @@ def test_other_peoples_comments_cannot_add_or_change_a_job():
         "",
     ]
     text = "".join(
-        f"{MARK}|{number}|eve|RUNNING|n1|N/A|jupyter|None|{MARK}|{comment[:33]:33}\n" for number, comment in enumerate(comments, 10)
+        f"{MARK}|{number}|choi02|RUNNING|n1|N/A|jupyter|None|{MARK}|{comment[:33]:33}\n" for number, comment in enumerate(comments, 10)
     )
     text += f"{MARK}|7|kim01|RUNNING|n1|N/A|jupyter|None|{MARK}|{SESSION} \n"
     jobs = parse.parse_jobs(text, MARK)

@@ -56,8 +56,8 @@ async def test_waiting_callers_share_one_reading(slurm, reader):
 
 
 async def test_an_imitation_is_not_believed(slurm, reader):
-    slurm.jobs["9"] = FakeJob(comment=ONE, user="eve", state="CANCELLED")
-    slurm.jobs["5"] = FakeJob(comment=ONE, user="eve", state="CANCELLED")
+    slurm.jobs["9"] = FakeJob(comment=ONE, user="choi02", state="CANCELLED")
+    slurm.jobs["5"] = FakeJob(comment=ONE, user="choi02", state="CANCELLED")
     slurm.jobs["7"] = FakeJob(comment=ONE)
     slurm.jobs["8"] = FakeJob(comment=ONE, state="FAILED")  # the user's own second job
     assert (await reader.status(ONE, "", "kim01")).job_id == "7"
@@ -130,7 +130,7 @@ async def test_a_forgotten_job_ends_as_accounting_says(slurm, reader):
 
 
 async def test_somebody_elses_record_under_a_reused_id_is_not_believed(slurm, reader):
-    slurm.accounts["7"] = "7|eve|COMPLETED|0:0|jnode01"
+    slurm.accounts["7"] = "7|choi02|COMPLETED|0:0|jnode01"
     assert (await reader.status(ONE, "7", "kim01")).state is JobState.UNKNOWN
     assert (await later(slurm, reader, 11)).state is JobState.GONE
 
