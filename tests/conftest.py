@@ -17,13 +17,38 @@ UNDER_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[MISSING] = Counter()
+    config.pluginmanager.register(Missing(config.stash[MISSING]))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What drives a browser or a whole hub is tried twice: a busy machine can outlast a deadline. The summary names each (RERUN)."""
+class Missing:
+    """Counts what could not run. In the process that reports, because with several workers the tests are in others."""
+
+    def __init__(self, reasons: Counter[str]) -> None:
+        self.reasons = reasons
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.reasons.update(value for key, value in report.user_properties if key == "missing" and report.when == "setup")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What drives a browser or a whole hub is tried twice: a busy machine can outlast a deadline. The summary names each (RERUN).
+
+    With several workers the lab's one cluster belongs to one of them, which begins with it, because that takes longest; the other
+    tests go file by file.
+    """
     for item in items:
         if item.get_closest_marker("browser") or item.get_closest_marker("e2e"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("lab" if uses_cluster(item) else item.path.relative_to(config.rootpath).as_posix()))
+    if config.getoption("dist", "no") != "no":
+        items.sort(key=lambda item: not uses_cluster(item))
+
+
+def uses_cluster(item: pytest.Item) -> bool:
+    """Whether a test needs Slurm or is of the platforms that tests/e2e starts once."""
+    return item.get_closest_marker("slurm") is not None or "e2e" in item.path.parent.parts
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -38,7 +63,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix("Skipped: ")
-        item.config.stash[MISSING][reason] += 1
+        report.user_properties.append(("missing", reason))
         if UNDER_CI:
             report.outcome = "failed"
             report.longrepr = f"could not run here, which is a failure under CI: {reason}"

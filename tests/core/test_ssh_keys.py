@@ -1,9 +1,8 @@
 """Public SSH keys: what is one, what is none."""
 
 import base64
-import shutil
+import itertools
 import struct
-import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -29,18 +28,17 @@ def pack(*parts):
 SK = "sk-ssh-ed25519@openssh.com " + pack(b"sk-ssh-ed25519@openssh.com", bytes(32), b"ssh:")
 
 
-@pytest.mark.parametrize("line", [ED25519, RSA, *EC, SK])
+@pytest.mark.parametrize("line", [ED25519, RSA, *EC, SK], ids=itertools.count())
 def test_keys_are_read(line):
     key = parse_ssh_key(f"  {line}  kim01@lab  home \n")
     assert key.line == f"{line} kim01@lab home"
     assert parse_ssh_key(key.line) == key
 
 
-@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not here")
-@pytest.mark.parametrize("line", [ED25519, RSA, EC[0]])
-def test_the_fingerprint_is_that_of_ssh_keygen(line):
-    shown = subprocess.run(["ssh-keygen", "-lf", "-"], input=line, capture_output=True, text=True, check=True).stdout
-    assert parse_ssh_key(line).fingerprint in shown
+def test_the_fingerprint_is_that_of_ssh_keygen():
+    # A well-known host key and the fingerprint that its owner publishes.
+    key = parse_ssh_key("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl")
+    assert key.fingerprint == "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
 
 
 SHORT_RSA = "ssh-rsa " + pack(b"ssh-rsa", b"\x01\x00\x01", b"\x00" + b"\xff" * 128)
@@ -70,6 +68,7 @@ BODY = ED25519.split()[1]
         ("ssh-dss " + pack(b"ssh-dss"), "not taken"),
         (f"no-pty {ED25519}", "not taken"),
     ],
+    ids=itertools.count(),
 )
 def test_what_is_no_key(text, words):
     with pytest.raises(InvalidParameters) as caught:

@@ -28,7 +28,7 @@ from tests import lab
 from tests.databases import database, database_url, postgres_url, sqlite_template  # noqa: F401 - fixtures
 from tests.slapo_otp import DN, connect_as_root, otp_person  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.ldap
+pytestmark = [pytest.mark.ldap, pytest.mark.xdist_group("slapo-otp")]  # the same person's codes
 needs_radius, needs_privacyidea, needs_pam = pytest.mark.radius, pytest.mark.privacyidea, pytest.mark.pam
 
 
