@@ -139,11 +139,12 @@ class BackendAIAuthenticator(Authenticator):
         """In which language somebody reads."""
         return self._languages.get(name, i18n.DEFAULT_LANGUAGE)
 
-    async def log_in_emergency(self, username: str, password: str) -> Decided | None:
+    async def log_in_emergency(self, username: str, password: str, source: str) -> Decided | None:
         """The administrator of ``emergency_admin_file``, for the time that the service does not answer; None for anybody else."""
         from .emergency import check
 
-        if not self.settings.emergency_admin_file or not await check(self.settings.emergency_admin_file, username, password):
+        path = self.settings.emergency_admin_file
+        if not path or not await check(path, username, password, source):
             return None
         self.log.warning("The emergency administrator %s logs in: the service does not answer", fold_name(username))
         name, domain = fold_name(username), self.settings.default_domain

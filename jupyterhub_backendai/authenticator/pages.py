@@ -68,7 +68,7 @@ class LoginPage(LoginHandler):
                 next_url=self._validate_next_url(self.get_argument("next", "")),
             )
         except BackendUnavailable as exc:
-            decided = await self.authenticator.log_in_emergency(username, password)
+            decided = await self.authenticator.log_in_emergency(username, password, self.request.remote_ip or "")
             if decided is None:
                 await self._again(503, i18n.explain(language_of(self), exc), username)
                 return

@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from jupyterhub_backendai.authenticator import emergency
 from jupyterhub_backendai.store import models
 
-from .conftest import PASSWORD, Browser, Hub, Service, code_of
+from .conftest import EMERGENCY_PASSWORD, PASSWORD, Browser, Hub, Service, code_of
 
 pytestmark = pytest.mark.e2e
 TICKET = "backendai-login-ticket"
@@ -82,3 +83,11 @@ async def test_nothing_that_was_typed_is_in_the_log_or_an_address(browser: Brows
 
     kept = await service.db.run(read)
     assert not [word for word in ("not-her-password", PASSWORD, ticket, key, *words) if word in kept]
+
+
+async def test_strangers_do_not_keep_the_emergency_administrator_out(hub: Hub) -> None:
+    path = str(hub.state / "emergency")
+    for number in range(3):
+        assert not await emergency.check(path, "rescue", "guess", f"203.0.{number}.1")
+    assert await emergency.check(path, "rescue", EMERGENCY_PASSWORD, "10.77.0.1")
+    assert not await emergency.check(path, "rescue", EMERGENCY_PASSWORD, "10.77.0.2"), "not at once from the same network"
