@@ -54,10 +54,10 @@ def test_a_hash_that_cannot_be_read_is_nobodys(broken: str) -> None:
 
 async def test_answers(argon: str) -> None:
     directory = identity.connect(BackendAI(directory="local", local_posix=False))
-    account = LocalAccount("ada", argon, "Ada", "ada@example.org", ("physics",), PosixAccount("ada", 5000, 5000, "/home/ada"))
-    closed = LocalAccount("ada", argon, is_active=False)
+    account = LocalAccount("kim01", argon, "Kim 01", "kim01@example.org", ("physics",), PosixAccount("kim01", 5000, 5000, "/home/kim01"))
+    closed = LocalAccount("kim01", argon, is_active=False)
     answers = [
-        await directory.check("ada", password, row)
+        await directory.check("kim01", password, row)
         for password, row in [
             (PASSWORD, account),
             ("wrong", account),
@@ -81,7 +81,7 @@ async def test_answers(argon: str) -> None:
     assert answers[0].person.posix.uid == 5000
     assert [one.person for one in answers[1:]] == [None] * 6
     # A row of somebody else is no row at all.
-    assert (await directory.check("bob", PASSWORD, account)).reason == "unknown"
+    assert (await directory.check("lee01", PASSWORD, account)).reason == "unknown"
     await directory.close()
 
 
@@ -102,10 +102,10 @@ def test_a_directory_that_does_not_exist() -> None:
 
 async def test_who_must_change_the_password_is_known_and_told(argon: str) -> None:
     directory = identity.connect(BackendAI(directory="local", local_posix=False))
-    account = LocalAccount("ada", argon, must_change_password=True)
-    checked = await directory.check("ada", PASSWORD, account)
-    assert (checked.reason, checked.person.name) == ("must-change", "ada")
-    assert (await directory.check("ada", "wrong", account)).reason == "wrong-password"
+    account = LocalAccount("kim01", argon, must_change_password=True)
+    checked = await directory.check("kim01", PASSWORD, account)
+    assert (checked.reason, checked.person.name) == ("must-change", "kim01")
+    assert (await directory.check("kim01", "wrong", account)).reason == "wrong-password"
     await directory.close()
 
 
@@ -126,7 +126,7 @@ async def test_who_must_change_the_password_is_known_and_told(argon: str) -> Non
 )
 async def test_a_new_password(argon: str, old: str, new: str, reason: str) -> None:
     directory = identity.connect(BackendAI(directory="local", local_posix=False))
-    change = await directory.change_password("ada", old, new, LocalAccount("ada", argon))
+    change = await directory.change_password("kim01", old, new, LocalAccount("kim01", argon))
     assert (change.ok, change.reason) == (not reason, reason)
     await directory.close()
 
@@ -134,6 +134,6 @@ async def test_a_new_password(argon: str, old: str, new: str, reason: str) -> No
 async def test_who_signed_up_gets_no_unix_account_by_a_name_of_their_choice(argon: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.struct_passwd((name, "x", 5000, 5000, "", "/home/x", "/bin/sh")))
     directory = identity.connect(BackendAI(directory="local", local_posix=True))
-    assert (await directory.check("ada", PASSWORD, LocalAccount("ada", argon))).person.posix.uid == 5000
-    assert (await directory.check("ada", PASSWORD, LocalAccount("ada", argon, has_signed_up=True))).person.posix is None
+    assert (await directory.check("kim01", PASSWORD, LocalAccount("kim01", argon))).person.posix.uid == 5000
+    assert (await directory.check("kim01", PASSWORD, LocalAccount("kim01", argon, has_signed_up=True))).person.posix is None
     await directory.close()

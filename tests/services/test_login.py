@@ -104,11 +104,11 @@ async def test_drift_is_remembered(counter: Counter) -> None:
 
 async def test_a_secret_of_somebody_else_does_not_open(counter: Counter) -> None:
     await counter.add("kim01")
-    await counter.add("eve", token=False)
+    await counter.add("choi02", token=False)
     stolen = await counter.db.run(tokens.get_token, "kim01")
-    await counter.db.run(tokens.set_confirmed, "eve", stolen.secret)
+    await counter.db.run(tokens.set_confirmed, "choi02", stolen.secret)
     with pytest.raises(BackendAIError):
-        await counter.log_in("eve", code())
+        await counter.log_in("choi02", code())
 
 
 # -- waiting

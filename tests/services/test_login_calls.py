@@ -37,12 +37,12 @@ SOURCE = {"source": "10.0.0.1", "next_url": ""}
 
 @pytest_asyncio.fixture
 async def service(settings: BackendAI, database: Database) -> AsyncIterator[ServiceClient]:  # noqa: F811
-    """A client of the private listener with the embedded directory: ada has a token, bob has none."""
+    """A client of the private listener with the embedded directory: kim01 has a token, lee01 has none."""
     settings.local_posix, settings.login_pace_s = False, 0
     crypt = Crypt(settings.read_secret("crypt"))
-    for name in ("ada", "bob"):
+    for name in ("kim01", "lee01"):
         await database.run(users.set_local_account, name, HASH, name.title())
-    await database.run(tokens.set_confirmed, "ada", crypt.encrypt(otp.format_secret(KEY), tokens.purpose("ada")))
+    await database.run(tokens.set_confirmed, "kim01", crypt.encrypt(otp.format_secret(KEY), tokens.purpose("kim01")))
     people = identity.connect(settings)
     server = HTTPServer(make_private_app(settings, database, people=people))
     server.add_socket(bind_unix_socket(str(Path(settings.state_dir, "private.sock")), 0o600))
@@ -60,22 +60,22 @@ def code(ahead: int = 0) -> str:
 
 async def test_login(service: ServiceClient) -> None:
     before = metrics.LOGINS.labels("ok")._value.get()
-    answer = await service.login("ada", "right", code(), **SOURCE)
+    answer = await service.login("kim01", "right", code(), **SOURCE)
     assert answer["outcome"] == "ok"
-    assert Identity.from_json(answer["identity"]).display_name == "Ada"
+    assert Identity.from_json(answer["identity"]).display_name == "Kim01"
     assert metrics.LOGINS.labels("ok")._value.get() == before + 1
-    assert await service.refresh_identity("ada") == Identity.from_json(answer["identity"])
+    assert await service.refresh_identity("kim01") == Identity.from_json(answer["identity"])
 
 
 async def test_refused(service: ServiceClient) -> None:
-    for name in ("ada", "nobody", "x" * 1000, "김", "\u202e"):
+    for name in ("kim01", "nobody", "x" * 1000, "김", "\u202e"):
         answer = await service.login(name, "wrong", "123456", **SOURCE)
         assert answer["outcome"] == "refused"
         assert set(answer) == {"outcome", "message", "params"}
 
 
 async def test_enrolment(service: ServiceClient) -> None:
-    answer = await service.login("bob", "right", "", source="10.0.0.1", next_url="/hub/home")
+    answer = await service.login("lee01", "right", "", source="10.0.0.1", next_url="/hub/home")
     shown = await service.login_step(answer["ticket"], "show")
     assert set(shown) == {"step", "secret", "uri", "svg", "username", "until"}
     secret = otp.parse_secret(shown["secret"])
@@ -93,19 +93,19 @@ async def test_identities_of_nobody(service: ServiceClient, name: str) -> None:
 
 
 async def test_who_is_taken_out_of_the_directory_is_nobody(service: ServiceClient, database: Database) -> None:  # noqa: F811
-    await service.login("ada", "right", code(), **SOURCE)
-    assert await service.refresh_identity("ada")
-    await database.run(users.remove_local_account, "ada")
-    assert await service.refresh_identity("ada") is None
+    await service.login("kim01", "right", code(), **SOURCE)
+    assert await service.refresh_identity("kim01")
+    await database.run(users.remove_local_account, "kim01")
+    assert await service.refresh_identity("kim01") is None
 
 
 async def test_calls_that_cannot_be_read(service: ServiceClient) -> None:
     with pytest.raises(InvalidParameters):
-        await service.login("ada", "x" * 2000, "", **SOURCE)
+        await service.login("kim01", "x" * 2000, "", **SOURCE)
     with pytest.raises(InvalidParameters):
-        await service.login("ada", "\ud800", "", **SOURCE)
+        await service.login("kim01", "\ud800", "", **SOURCE)
     with pytest.raises(InvalidParameters):
-        await service.login("ada", ["right"], "", **SOURCE)
+        await service.login("kim01", ["right"], "", **SOURCE)
     with pytest.raises(InvalidParameters):
         await service.login_step("x", "destroy")
     with pytest.raises(NotFound):
@@ -115,9 +115,9 @@ async def test_calls_that_cannot_be_read(service: ServiceClient) -> None:
 async def test_only_the_hub_may_ask(service: ServiceClient, settings: BackendAI) -> None:  # noqa: F811
     stranger = ServiceClient(settings.private_url, "guessed")
     with pytest.raises(Unauthenticated):
-        await stranger.login("ada", "right", code(), **SOURCE)
+        await stranger.login("kim01", "right", code(), **SOURCE)
     with pytest.raises(Unauthenticated):
-        await stranger.refresh_identity("ada")
+        await stranger.refresh_identity("kim01")
     await stranger.close()
     connector = aiohttp.UnixConnector(settings.private_url.removeprefix("unix://"))
     async with aiohttp.ClientSession(connector=connector) as http, http.post("http://service/private/login", data="{}") as response:
@@ -125,9 +125,9 @@ async def test_only_the_hub_may_ask(service: ServiceClient, settings: BackendAI)
 
 
 async def test_nothing_secret_is_kept_in_clear(service: ServiceClient, database: Database) -> None:  # noqa: F811
-    await service.login("bob", "right", "", **SOURCE)
-    await service.login("ada", "right", code(), **SOURCE)
-    await service.login("ada", "a wrong password", "123456", **SOURCE)
+    await service.login("lee01", "right", "", **SOURCE)
+    await service.login("kim01", "right", code(), **SOURCE)
+    await service.login("kim01", "a wrong password", "123456", **SOURCE)
 
     def read(db) -> str:
         tables = (models.AuditEntry, models.LoginTicket, models.OTPToken, models.Keypair, models.LoginFailure)

@@ -218,7 +218,7 @@ async def test_a_job_of_another_account_that_poses_as_a_session_changes_nothing(
     session_id = await world.admit()
     await world.database.run_exclusive(sessions.release, session_id, "stopped")
     world.hub.set_server("kim01")
-    world.engine.jobs[session_id] = JobStatus("66", JobState.RUNNING, user="mallory")
+    world.engine.jobs[session_id] = JobStatus("66", JobState.RUNNING, user="lee01")
     await world.twice()
     assert not (await world.info(session_id)).is_live
     assert world.engine.cancelled == []

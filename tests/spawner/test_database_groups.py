@@ -17,10 +17,10 @@ c.Spawner.group_overrides = lambda spawner: {"a": {"groups": [], "spawner_overri
 async def test_a_session_of_it_starts_with_every_hook():
     async with running_hub(extra=EXTRA, queues=QUEUES[1:]) as hub:
         assert "debug" not in json.dumps(json.loads((hub.dir / "options.json").read_text())["settings"]["queues"])
-        status, answer = await hub.launch("ann")
+        status, answer = await hub.launch("kim01")
         assert status in {201, 202}, answer
-        model = await hub.until_ready("ann")
+        model = await hub.until_ready("kim01")
         assert model["state"]["admission"]["queue"] == "debug"
         assert "FROM_AUTH" in (hub.dir / "hooked").read_text()
-        await hub.stop_server("ann")
-        await hub.until_stopped("ann")
+        await hub.stop_server("kim01")
+        await hub.until_stopped("kim01")

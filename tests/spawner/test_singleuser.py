@@ -37,7 +37,7 @@ def hub():
 
 def environment(hub) -> dict:
     return {
-        "JUPYTERHUB_SERVICE_URL": "http://127.0.0.1:0/user/ann/",
+        "JUPYTERHUB_SERVICE_URL": "http://127.0.0.1:0/user/kim01/",
         "JUPYTERHUB_API_URL": f"http://127.0.0.1:{hub.server_port}/hub/api",
         "JUPYTERHUB_API_TOKEN": "t",
     }

@@ -33,19 +33,19 @@ async def test_a_waiting_start_tells_its_place_and_starts_when_its_turn_comes():
 async def test_how_a_wait_and_a_session_are_ended():
     async with running_hub() as hub:
         hub.service.place = THIRD
-        await hub.launch("ann")
-        await hub.until_phase("ann", "waiting")
-        status, answer = await hub.stop_server("ann")
+        await hub.launch("kim01")
+        await hub.until_phase("kim01", "waiting")
+        status, answer = await hub.stop_server("kim01")
         assert status in {202, 204}, answer
-        await hub.until_stopped("ann")
+        await hub.until_stopped("kim01")
         await until(lambda: hub.service.of("release"))
         assert hub.service.statuses() == ["CANCELLED"]
         # the service ends the wait, and says why
-        await hub.launch("bob")
-        await hub.until_phase("bob", "waiting")
+        await hub.launch("lee01")
+        await hub.until_phase("lee01", "waiting")
         hub.service.move(Place(is_over=True, reason=PENDING_TIMEOUT))
-        await hub.until_stopped("bob")
-        _, page = await hub.call("GET", "/users/bob/server/progress")
+        await hub.until_stopped("lee01")
+        _, page = await hub.call("GET", "/users/lee01/server/progress")
         assert "No place became free" in page
         await until(lambda: len(hub.service.of("release")) == 2)
         assert hub.service.statuses() == ["CANCELLED", "CANCELLED"]
@@ -67,35 +67,35 @@ async def test_a_wait_survives_the_hub_and_the_service_and_has_no_time_limit():
     token = "c.Spawner.environment = {'KEEP': lambda s: open(s.user.name + '.token', 'w').write(s.api_token) and ''}"
     async with running_hub(extra=f"{hook}\n{token}\nc.LocalLauncher.start_timeout = 60") as hub:
         hub.service.place = THIRD
-        await hub.launch("ann", "lab")
-        await hub.until_phase("ann", "waiting", "lab")
-        await hub.launch("bob")
-        await hub.until_phase("bob", "waiting")
+        await hub.launch("kim01", "lab")
+        await hub.until_phase("kim01", "waiting", "lab")
+        await hub.launch("lee01")
+        await hub.until_phase("lee01", "waiting")
         hub.kill()
         await hub.start()
-        status, answer = await hub.stop_server("bob")
+        status, answer = await hub.stop_server("lee01")
         assert status in {202, 204}, answer
-        await hub.until_stopped("bob")
+        await hub.until_stopped("lee01")
         await until(lambda: hub.service.of("release"))
         assert hub.service.statuses() == ["CANCELLED"]
-        model = await hub.model("ann", "lab")
+        model = await hub.model("kim01", "lab")
         assert (model["pending"], model["ready"]) == ("spawn", False)
-        events = await hub.events("ann", "lab", enough=lambda found: found[-1].get("stage") == "waiting")
+        events = await hub.events("kim01", "lab", enough=lambda found: found[-1].get("stage") == "waiting")
         assert events[-1]["position"] == 3
         hub.service.is_away = True
         hub.service.move(FIRST)
-        events = await hub.events("ann", "lab", enough=lambda found: "cannot be reached" in found[-1].get("reason", ""))
+        events = await hub.events("kim01", "lab", enough=lambda found: "cannot be reached" in found[-1].get("reason", ""))
         assert events[-1]["stage"] == "waiting"
         hub.service.is_away = False
-        events = await hub.events("ann", "lab", enough=lambda found: found[-1].get("position") == 1)
+        events = await hub.events("kim01", "lab", enough=lambda found: found[-1].get("position") == 1)
         hub.service.move(None)
-        model = await hub.until_ready("ann", "lab")
+        model = await hub.until_ready("kim01", "lab")
         assert (hub.dir / "hooks").read_text() == "xxx"  # once for each, and once more for who waited on
         # the server has a token of its own again, and it ends with the server
-        kept = (hub.dir / "ann.token").read_text()
+        kept = (hub.dir / "kim01.token").read_text()
         assert (await hub.call("GET", "/user", token=kept))[0] == 200
-        _, tokens = await hub.call("GET", "/users/ann/tokens")
+        _, tokens = await hub.call("GET", "/users/kim01/tokens")
         assert len([entry for entry in tokens["api_tokens"] if entry["note"].startswith("Server at")]) == 1
-        await hub.stop_server("ann", "lab")
-        await hub.until_stopped("ann", "lab")
+        await hub.stop_server("kim01", "lab")
+        await hub.until_stopped("kim01", "lab")
         assert (await hub.call("GET", "/user", token=kept))[0] == 403
