@@ -108,7 +108,7 @@ async def test_a_service_that_is_away_says_so_and_that_it_may_come_back(run, sit
     assert (status, "does not answer" in err) == (75, True)
 
 
-@pytest.mark.parametrize("noun", [NOUNS[name] for name in RECORDS], ids=str)
+@pytest.mark.parametrize("noun", [NOUNS[name] for name in RECORDS], ids=lambda noun: noun.name)
 def test_every_noun_has_its_commands(noun):
     parser, name = build_parser(), noun.singular.replace("_", "-")
     assert parser.parse_args([name, "list"]).run
