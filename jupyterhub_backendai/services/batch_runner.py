@@ -51,6 +51,7 @@ class BatchRunner:
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._something_happened = asyncio.Event()
         self._cancelled: dict[str, float] = {}
+        self._lease_until = 0.0
 
     def wake(self) -> None:
         """Look now."""
@@ -76,7 +77,7 @@ class BatchRunner:
     async def look(self) -> None:
         """One look at all that have a place. One that fails holds up no other."""
         live = [info for info in await self._db.run(sessions.list_live, "", BATCH) if info.wait is None]
-        if not live or not await self._db.run_exclusive(leases.take, LEASE, self._holder, LEASE_S):
+        if not live or not await self._has_lease():
             return
         results = await asyncio.gather(*(self._step(info) for info in live), return_exceptions=True)
         for info, result in zip(live, results, strict=True):
@@ -154,7 +155,16 @@ class BatchRunner:
             log.info("Batch session %s of %s is over: %s %s", info.id, info.user, status.value, reason)
             self._scheduler.wake(info.id)
 
+    async def _has_lease(self) -> bool:
+        """Whether this service looks after batch sessions; the lease is renewed in the last two thirds of its time."""
+        if self._lease_until - time.monotonic() < LEASE_S * 2 / 3:
+            began = time.monotonic()
+            has = await self._db.run_exclusive(leases.take, LEASE, self._holder, LEASE_S)
+            self._lease_until = began + LEASE_S if has else 0.0
+        return self._lease_until > time.monotonic()
+
     async def _give_back(self) -> None:
+        self._lease_until = 0.0
         try:
             await self._db.run_exclusive(leases.give_back, LEASE, self._holder)
         except (BackendAIError, RuntimeError) as exc:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from jupyterhub_backendai.core.reconcile import CONFIRM_S, GRACE_S, Cancel, Row, Server, decide
@@ -36,6 +38,9 @@ CASES = {
     "a live row of an engine that was not read": ([], NOT_READ, [live()], {}),
     "a live row that was just admitted": ([], NO_JOBS, [live(at=NEW)], {}),
     "a local live row without a server": ([], NO_JOBS, [live(engine="local")], {"release": ("a",)}),
+    "a live batch row, which never has a server": ([], jobs(), [replace(live(name="batch/a"), is_batch=True)], {}),
+    "a live batch row whose job is gone": ([], NO_JOBS, [replace(live(name="batch/a"), is_batch=True)], {}),
+    "a batch row that is over, its job runs": ([], jobs(), [replace(over(name="batch/a"), is_batch=True)], {"cancel": (CANCEL,)}),
     "a row that is over, its job runs, no server": ([], jobs(), [over()], {"cancel": (CANCEL,)}),
     "a row that is over, its job ends just now": ([], jobs(), [over(at=NEW)], {}),
     "a row that is over with its job over": ([], jobs(JobState.GONE), [over()], {}),

@@ -1,17 +1,20 @@
 """Batch sessions from admission to their end, on both databases, with an engine that does what the test says."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.queues import QueueFigures
 from jupyterhub_backendai.core.sessions import BATCH, JobState, SessionStatus
+from jupyterhub_backendai.core.statistics import parse_period
 from jupyterhub_backendai.errors import SubmitRefused
 from jupyterhub_backendai.services.batch_runner import BatchRunner
 from jupyterhub_backendai.services.groups import ResourceGroups
 from jupyterhub_backendai.services.schedule import Scheduler
 from jupyterhub_backendai.store import batch, models, sessions
+from jupyterhub_backendai.store.statistics import load_statistics
 from tests.batch_engine import FakeBatchEngine
 from tests.databases import database, database_url, postgres_url, sqlite_template
 from tests.factories import GIB, make_slots, make_spec
@@ -71,6 +74,9 @@ async def test_a_session_is_handed_over_once_runs_and_ends(site, queue):
     found = await site.find(session_id)
     assert (found.status, found.exit_code, found.status_reason, found.is_live) == (SessionStatus.TERMINATED, 0, "", False)
     assert found.started_at <= found.terminated_at
+    at = datetime.now(UTC)
+    counted = await site.db.run(load_statistics, Actor("root", Role.SUPERADMIN), parse_period({}, at), "resource_group", at)
+    assert counted.total.sessions == 1
 
 
 @pytest.mark.parametrize(
