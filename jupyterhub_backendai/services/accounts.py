@@ -40,12 +40,11 @@ from ..store.database import Database
 from ..store.models import now
 from .account_mails import APPROVAL, CHANGED, WELCOME, write_mail
 from .active_logins import end_other_logins
-from .base import PrivateHandler
+from .base import PrivateHandler, check_text
 from .login.attempts import Keys
 from .reserved_names import has_rights_by_name
 
 log = logging.getLogger("backendai")
-MAX_FIELD = 1024
 LOOK_EVERY_S = 30.0
 SERVICE = "services/backendai/"
 _hashing = ThreadPoolExecutor(1, thread_name_prefix="new-accounts")
@@ -250,12 +249,8 @@ class AccountHandler(PrivateHandler):
         """The body, every field a text. Raises InvalidParameters."""
         body = self.read_body()
         for value in body.values():
-            if not isinstance(value, str) or len(value) > MAX_FIELD or "\x00" in value:
+            if "\x00" in check_text(value):
                 raise InvalidParameters(N_("The request could not be read."))
-            try:
-                value.encode()
-            except UnicodeEncodeError as exc:
-                raise InvalidParameters(N_("The request could not be read.")) from exc
         return body
 
     @property

@@ -49,12 +49,24 @@ _BY_STATUS: dict[int, type[BackendAIError]] = {
     429: TooManyRequests,
     503: BackendUnavailable,
 }
+MAX_TEXT = 1024
 
 
 class WrongMethod(BackendAIError):
     status = 405
     code = "backendai_generic_method-not-allowed"
     default_message = N_("This address does not understand that kind of request.")
+
+
+def check_text(value: object, longest: int = MAX_TEXT) -> str:
+    """A program's text as it is, if it is one, of a sane length and can be written down. Raises InvalidParameters."""
+    if not isinstance(value, str) or len(value) > longest:
+        raise InvalidParameters(N_("The request could not be read."))
+    try:
+        value.encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidParameters(N_("The request could not be read.")) from exc
+    return value
 
 
 def find_error(exc: BaseException | None) -> BackendAIError:

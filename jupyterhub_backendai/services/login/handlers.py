@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ...errors import N_, InvalidParameters
 from ...store.crypt import Crypt
-from ..base import PrivateHandler
+from ..base import PrivateHandler, check_text
 from .attempts import Attempt
 from .desk import Desk
 
-MAX_FIELD = 1024
 _OWN = frozenset({"ticket", "action"})
 
 
@@ -20,8 +16,8 @@ class LoginHandler(PrivateHandler):
 
     async def post(self) -> None:
         body = self.read_body()
-        fields = {name: _read_text(body, name) for name in ("username", "password", "otp", "source")}
-        attempt = Attempt(**fields, next=_read_text(body, "next", longest=8192))
+        fields = {name: check_text(body.get(name, "")) for name in ("username", "password", "otp", "source")}
+        attempt = Attempt(**fields, next=check_text(body.get("next", ""), 8192))
         self.answer(await find_desk(self).login(attempt))
 
 
@@ -30,24 +26,14 @@ class LoginStepHandler(PrivateHandler):
 
     async def post(self) -> None:
         body = self.read_body()
-        ticket, action = _read_text(body, "ticket"), _read_text(body, "action")
+        ticket, action = check_text(body.get("ticket", "")), check_text(body.get("action", ""))
         if action == "show":
             self.answer(await find_desk(self).show_step(ticket))
         elif action == "confirm":
-            self.answer(await find_desk(self).confirm_step(ticket, {name: _read_text(body, name) for name in body if name not in _OWN}))
+            typed = {name: check_text(text) for name, text in body.items() if name not in _OWN}
+            self.answer(await find_desk(self).confirm_step(ticket, typed))
         else:
             raise InvalidParameters(N_("The request could not be read."))
-
-
-def _read_text(body: Mapping[str, Any], name: str, *, longest: int = MAX_FIELD) -> str:
-    text = body.get(name, "")
-    if not isinstance(text, str) or len(text) > longest:
-        raise InvalidParameters(N_("The request could not be read."))
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        raise InvalidParameters(N_("The request could not be read.")) from exc
-    return text
 
 
 def find_desk(handler: PrivateHandler) -> Desk:

@@ -9,7 +9,7 @@ from ...errors import N_, InvalidParameters
 from ...store import account
 from ..account import keypairs, logins, otp, password, profile, ssh_key
 from ..auth import authenticated
-from ..base import ApiHandler
+from ..base import ApiHandler, check_text
 
 LONGEST = 16 * 1024
 
@@ -151,18 +151,7 @@ def read_texts(handler: ApiHandler) -> dict[str, str]:
 
 def texts_of(body: Mapping[str, Any]) -> dict[str, str]:
     """The same of a body that was read."""
-    for text in body.values():
-        if not isinstance(text, str) or len(text) > LONGEST or (not text.isascii() and not _is_text(text)):
-            raise InvalidParameters(N_("The request could not be read."))
-    return dict(body)
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return {name: check_text(text, LONGEST) for name, text in body.items()}
 
 
 default_handlers = [
