@@ -8,7 +8,7 @@ from jupyterhub_backendai.core import otp
 from jupyterhub_backendai.core.logins import hash_session
 from jupyterhub_backendai.store import account, active_logins, models
 from tests.databases import sqlite_template
-from tests.services.own_account import PASSWORD, add_login, code_of, give_password, give_token
+from tests.services.own_account import PASSWORD, add_login, code_of, give_password, give_token, list_audit
 from tests.services.public import Browser, browser, nobody, settings, site
 
 __all__ = ["browser", "nobody", "settings", "site", "sqlite_template"]
@@ -69,17 +69,17 @@ async def test_another_person_sees_another_account(site, owner):
 
 
 async def test_profile_keeps_what_was_typed_until_it_is_right(site, owner):
-    response, page = await submit(owner, "account", display_name="김철수", email="nowhere", language="ko")
+    response, page = await submit(owner, "account", display_name="김01", email="nowhere", language="ko")
     assert response.status == 400
     assert errors_of(page) == ["This is not a mail address."]
-    assert page.select_one("#f-display_name")["value"] == "김철수"
+    assert page.select_one("#f-display_name")["value"] == "김01"
     assert page.select_one("#f-email")["aria-invalid"] == "true"
-    response, page = await submit(owner, "account", display_name="김철수", language="ko")
+    response, page = await submit(owner, "account", display_name="김01", language="ko")
     assert (response.status, response.headers["Location"]) == (303, "/services/backendai/account?done=saved")
     _, page = await owner.get("account?done=saved")
     assert page.html["lang"] == "ko"
     assert page.select_one("main [role=status]")
-    assert page.select_one("#f-display_name")["value"] == "김철수"
+    assert page.select_one("#f-display_name")["value"] == "김01"
     # the account's language is that of another browser too
     other = Browser(site)
     await other.log_in("token-of-kim01")
@@ -204,3 +204,25 @@ async def test_nobody_says_where_an_act_came_from_but_proxies_of_the_site(site, 
     assert response.status == 400
     sources = await site.db.run(lambda db: [row.source for row in db.query(models.AuditEntry).filter_by(action="prove")])
     assert sources == ["198.51.100.7"]
+
+
+async def test_a_form_of_another_site_does_nothing(site, owner):
+    fields = {
+        "act": "create",
+        "password": PASSWORD,
+        "old": PASSWORD,
+        "new": "another l0ng one!",
+        "again": "another l0ng one!",
+        "others": "1",
+    }
+    elsewhere = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    for path in [*PAGES, "account/otp/confirm"]:
+        for headers in ({}, elsewhere):
+            response, _ = await owner.post(path, fields, headers=headers)
+            assert response.status == 403, path
+    calls = {"PATCH": [""], "POST": ["/password", "/otp", "/otp/confirm", "/otp/recovery-codes", "/keypairs"], "PUT": ["/ssh-key"]}
+    for method, paths in {**calls, "DELETE": ["/ssh-key", "/logins", f"/logins/{hash_session(SESSION)}"]}.items():
+        for path in paths:
+            response, _ = await owner._ask(method, f"rest/v1/account{path}", json=fields, headers=elsewhere)
+            assert response.status in {401, 403}, (method, path)
+    assert await list_audit(site, "change-password", "end-login", "keypair.create", "ssh-key.remove", "prove") == []
