@@ -32,20 +32,9 @@ bigldap_load() {
 }
 
 bigldap_config() {
-  local name
-  for name in core cosine inetorgperson nis; do echo "include /etc/ldap/schema/$name.schema"; done
-  echo 'modulepath /usr/lib/ldap'
-  for name in back_mdb memberof; do echo "moduleload $name"; done
+  slapd_head "$BIGLDAP" back_mdb memberof
   cat <<CONF
-pidfile $BIGLDAP/run/slapd.pid
-argsfile $BIGLDAP/run/slapd.args
 loglevel none
-TLSCACertificateFile $LDAP/tls/ca.pem
-TLSCertificateFile $LDAP/tls/server.pem
-TLSCertificateKeyFile $LDAP/tls/server.key
-TLSVerifyClient never
-disallow bind_anon
-security simple_bind=128
 
 database mdb
 suffix "dc=big,dc=test"

@@ -54,16 +54,16 @@ ldap_certificates() (
     certificate server ldap.test 'DNS:localhost,DNS:ldap.test,IP:127.0.0.1' && certificate wronghost other.test DNS:other.test
 )
 
-ldap_config() {
-  local services=ou=services,dc=cm,dc=cluster name
+# slapd_head FOLDER MODULE...: how each of our directories begins
+slapd_head() {
+  local folder=$1 name
+  shift
   for name in core cosine inetorgperson nis; do echo "include /etc/ldap/schema/$name.schema"; done
   echo 'modulepath /usr/lib/ldap'
-  for name in back_mdb memberof refint ppolicy otp unique argon2; do echo "moduleload $name"; done
+  for name; do echo "moduleload $name"; done
   cat <<CONF
-pidfile $LDAP/run/slapd.pid
-argsfile $LDAP/run/slapd.args
-loglevel stats
-sizelimit 500
+pidfile $folder/run/slapd.pid
+argsfile $folder/run/slapd.args
 TLSCACertificateFile $LDAP/tls/ca.pem
 TLSCertificateFile $LDAP/tls/server.pem
 TLSCertificateKeyFile $LDAP/tls/server.key
@@ -71,6 +71,15 @@ TLSVerifyClient never
 disallow bind_anon
 # a bind in clear text is refused: who forgets TLS learns it at once
 security simple_bind=128
+CONF
+}
+
+ldap_config() {
+  local services=ou=services,dc=cm,dc=cluster
+  slapd_head "$LDAP" back_mdb memberof refint ppolicy otp unique argon2
+  cat <<CONF
+loglevel stats
+sizelimit 500
 
 database mdb
 suffix "dc=cm,dc=cluster"
