@@ -104,3 +104,14 @@ async def test_a_code_page_of_the_directory_is_no_way_around_its_lock(database: 
                 break
         await counter.db.run(logins.clear_failures, person)
     assert len(counter.directory.asked) == 2
+
+
+async def test_the_page_for_a_new_password_stays_below_the_directorys_lock(database: Database) -> None:  # noqa: F811
+    counter = Counter(database, directory_locks_after=5)
+    await counter.add("kim01")
+    counter.directory.reasons["kim01"] = "must-change"
+    answer = await counter.log_in("kim01", code(), source=CAFE)
+    assert answer["step"] == "password"
+    wrong = {"old": "wrong", "new": "a long password", "again": "a long password"}
+    assert [(await counter.go_on(answer, **wrong))["over"] for _ in range(2)] == [False, True]
+    assert (await counter.log_in("kim01", code(1), source=CAFE))["throttled"]

@@ -156,7 +156,7 @@ class Desk:
             metrics.LOGINS.labels("throttled").inc()
             return wait.to_answer()
         except Refused as refusal:
-            is_over = await self._db.run_exclusive(records.refuse_step, flow, refusal.reason, refusal.is_final, now())
+            is_over = await self._db.run_exclusive(records.refuse_step, flow, refusal.reason, refusal.is_final, self._budget, now())
             answer = {**_refuse(refusal), "over": is_over}
         return await self._even_out(answer, started) if step.name in records.WITHOUT_PROOF else answer
 

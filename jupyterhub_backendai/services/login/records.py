@@ -99,13 +99,16 @@ def _count(db: Session, flow: Flow, at: datetime) -> None:
         logins.count_failure(db, EVERYBODY, throttle.OVERALL, at)
 
 
-def refuse_step(db: Session, flow: Flow, reason: str, is_final: bool, at: datetime) -> bool:
-    """Something wrong in a step; whether the ticket is void now."""
+def refuse_step(db: Session, flow: Flow, reason: str, is_final: bool, budget: throttle.Budget | None, at: datetime) -> bool:
+    """Something wrong in a step; whether the ticket is void now. ``budget`` is for the passwords that the directory counts."""
     if flow.step in WITHOUT_PROOF:  # counted when it began
         _count(db, flow, at)
         count = logins.count_failures(db, f"ticket:{flow.ticket_id}")
     else:
         count = logins.count_failure(db, f"ticket:{flow.ticket_id}", throttle.TICKET, at)
+        if budget and reason == "wrong-password":
+            key = flow.keys.budget(is_known=flow.known.is_known_source)
+            is_final = logins.count_failure(db, key, budget, at) >= budget.most or is_final
     is_over = is_final or count >= throttle.TICKET.free
     if is_over:
         logins.use_ticket(db, flow.ticket_id, at)
