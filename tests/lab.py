@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from pyrad.packet import AuthPacket, StatusServer
 
@@ -48,6 +49,23 @@ def seed(uid: str) -> bytes:
 def code(uid: str, step: int = 0) -> str:
     """A one-time password of somebody who has one (script/lib/lab: people.py, privacyidea.py), some steps from now."""
     return otp.code_at(seed(uid), otp.step_of(time.time()) + step)
+
+
+def ldap_settings(folder: Path, **changes: Any) -> dict[str, Any]:
+    """Settings for the lab's LDAP, with changes; the password goes into a file of the folder."""
+    file = folder / "bind-password"
+    file.write_text(LDAP_BIND_PASSWORD + "\n")
+    file.chmod(0o600)
+    return {
+        "directory": "ldap",
+        "ldap_servers": [LDAP_URL],
+        "ldap_ca_file": str(LDAP_CA),
+        "ldap_bind_dn": LDAP_BIND_DN,
+        "ldap_bind_password_file": str(file),
+        "ldap_user_base": LDAP_USER_BASE,
+        "ldap_group_base": LDAP_GROUP_BASE,
+        **changes,
+    }
 
 
 def pid_of(daemon: str) -> int:

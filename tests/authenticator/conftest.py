@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,21 +142,29 @@ def code_of(secret: bytes, ahead: int = 0) -> str:
 
 
 @pytest_asyncio.fixture
-async def service(hub: Hub, sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Service]:  # noqa: F811
-    database = tmp_path / "backendai.sqlite"
-    shutil.copy(sqlite_template, database)
-    settings = BackendAI(
-        state_dir=str(hub.state), database_url=f"sqlite:///{database}", site_name="Test site", local_posix=False, login_pace_s=0
-    )
-    settings.project_groups = {"physics": "quarks"}
-    settings.admin_users = ["boss"]
-    db, people = Database(settings.database_url), identity.connect(settings)
-    running = Service(settings, db, people, Crypt(settings.read_secret("crypt")))
-    running.start()
-    yield running
-    await running.stop()
-    await people.close()
-    await db.close()
+async def start_service(hub: Hub, sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Callable[..., Service]]:  # noqa: F811
+    """A function that starts a service of the hub's, with a database of its own and these settings."""
+    made: list[Service] = []
+
+    def start(**fields: Any) -> Service:
+        database = tmp_path / "backendai.sqlite"
+        shutil.copy(sqlite_template, database)
+        settings = BackendAI(**{"state_dir": str(hub.state), "database_url": f"sqlite:///{database}", "login_pace_s": 0, **fields})
+        service = Service(settings, Database(settings.database_url), identity.connect(settings), Crypt(settings.read_secret("crypt")))
+        service.start()
+        made.append(service)
+        return service
+
+    yield start
+    for service in made:
+        await service.stop()
+        await service.people.close()
+        await service.db.close()
+
+
+@pytest_asyncio.fixture
+async def service(start_service: Callable[..., Service]) -> Service:
+    return start_service(site_name="Test site", local_posix=False, project_groups={"physics": "quarks"}, admin_users=["boss"])
 
 
 @dataclass

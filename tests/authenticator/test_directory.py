@@ -5,19 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from ldap3 import MODIFY_REPLACE
 
-from jupyterhub_backendai import identity
-from jupyterhub_backendai.config import BackendAI
-from jupyterhub_backendai.store.crypt import Crypt
-from jupyterhub_backendai.store.database import Database
 from tests import lab
 from tests.identity.conftest import StandIn, stand_in  # noqa: F401 - a fixture
 from tests.slapo_otp import connect_as_root
@@ -27,41 +21,14 @@ from .conftest import Browser, Hub, Service, code_of, hub_api
 pytestmark = [pytest.mark.e2e, pytest.mark.ldap]
 
 
-@pytest_asyncio.fixture
-async def make_service(hub: Hub, sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Callable[..., Service]]:
-    made: list[Service] = []
+@pytest.fixture
+def make_service(start_service: Callable[..., Service], tmp_path: Path) -> Callable[..., Service]:
+    groups = {"project_groups": {"prj001": "physics", "prj003": "chemistry"}, "admin_groups": ["jhub-admins"]}
 
     def make(**changes: object) -> Service:
-        database = tmp_path / "backendai.sqlite"
-        shutil.copy(sqlite_template, database)
-        password = tmp_path / "password"
-        password.write_text(lab.LDAP_BIND_PASSWORD)
-        fields = {
-            "state_dir": str(hub.state),
-            "database_url": f"sqlite:///{database}",
-            "directory": "ldap",
-            "ldap_servers": [lab.LDAP_URL],
-            "ldap_ca_file": str(lab.LDAP_CA),
-            "ldap_bind_dn": lab.LDAP_BIND_DN,
-            "ldap_bind_password_file": str(password),
-            "ldap_user_base": lab.LDAP_USER_BASE,
-            "ldap_group_base": lab.LDAP_GROUP_BASE,
-            "project_groups": {"prj001": "physics", "prj003": "chemistry"},
-            "admin_groups": ["jhub-admins"],
-            "login_pace_s": 0,
-            **changes,
-        }
-        settings = BackendAI(**fields)
-        service = Service(settings, Database(settings.database_url), identity.connect(settings), Crypt(settings.read_secret("crypt")))
-        service.start()
-        made.append(service)
-        return service
+        return start_service(**lab.ldap_settings(tmp_path, **groups, **changes))
 
-    yield make
-    for service in made:
-        await service.stop()
-        await service.people.close()
-        await service.db.close()
+    return make
 
 
 @pytest.mark.parametrize(

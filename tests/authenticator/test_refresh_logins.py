@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,9 @@ from typing import Any
 import aiohttp
 import ldap3
 import pytest
-import pytest_asyncio
 
-from jupyterhub_backendai import identity
-from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.core.identity import Role, UserStatus
 from jupyterhub_backendai.store import models, users
-from jupyterhub_backendai.store.crypt import Crypt
-from jupyterhub_backendai.store.database import Database
 from tests import lab
 from tests.forwarder import Forwarder
 from tests.slapd import BASE, Slapd
@@ -87,47 +81,28 @@ def somebody(slapd: Slapd) -> Iterator[Somebody]:
     person.ldap.unbind()
 
 
-@pytest_asyncio.fixture
-async def make_service(hub: Hub, slapd: Slapd, sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Callable[..., Service]]:
-    made: list[Service] = []
-    (tmp_path / "password").write_text(lab.LDAP_BIND_PASSWORD)
+@pytest.fixture
+def make_service(start_service: Callable[..., Service], slapd: Slapd, tmp_path: Path) -> Callable[..., Service]:
+    own = {
+        "otp_required": False,
+        "local_posix": False,
+        "ldap_servers": [slapd.url],
+        "ldap_ca_file": str(slapd.ca),
+        "ldap_user_base": PEOPLE,
+        "ldap_group_base": PROJECTS,
+        "ldap_connect_timeout_s": 1.0,
+        "ldap_receive_timeout_s": 1.0,
+        "mapping_rules": [
+            {"attribute": "departmentNumber", "value": "left", "allow": False},
+            {"group": "team-(?P<team>.*)", "projects": "{team}"},
+            {"attribute": "departmentNumber", "value": "boss", "role": "superadmin"},
+        ],
+    }
 
     def make(**changes: Any) -> Service:
-        database = tmp_path / "backendai.sqlite"
-        shutil.copy(sqlite_template, database)
-        fields = {
-            "state_dir": str(hub.state),
-            "database_url": f"sqlite:///{database}",
-            "directory": "ldap",
-            "otp_required": False,
-            "login_pace_s": 0,
-            "local_posix": False,
-            "ldap_servers": [slapd.url],
-            "ldap_ca_file": str(slapd.ca),
-            "ldap_bind_dn": lab.LDAP_BIND_DN,
-            "ldap_bind_password_file": str(tmp_path / "password"),
-            "ldap_user_base": PEOPLE,
-            "ldap_group_base": PROJECTS,
-            "ldap_connect_timeout_s": 1.0,
-            "ldap_receive_timeout_s": 1.0,
-            "mapping_rules": [
-                {"attribute": "departmentNumber", "value": "left", "allow": False},
-                {"group": "team-(?P<team>.*)", "projects": "{team}"},
-                {"attribute": "departmentNumber", "value": "boss", "role": "superadmin"},
-            ],
-            **changes,
-        }
-        settings = BackendAI(**fields)
-        service = Service(settings, Database(settings.database_url), identity.connect(settings), Crypt(settings.read_secret("crypt")))
-        service.start()
-        made.append(service)
-        return service
+        return start_service(**lab.ldap_settings(tmp_path, **{**own, **changes}))
 
-    yield make
-    for service in made:
-        await service.stop()
-        await service.people.close()
-        await service.db.close()
+    return make
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:

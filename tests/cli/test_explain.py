@@ -129,23 +129,15 @@ def test_the_check_of_the_configuration_names_the_rule(site, explain, capsys):
 
 @pytest.mark.ldap
 def test_the_labs_directory(explain, tmp_path):
-    password = tmp_path / "password"
-    password.write_text(lab.LDAP_BIND_PASSWORD)
-    ldap = {
-        "directory": "ldap",
-        "ldap_servers": [lab.LDAP_URL],
-        "ldap_ca_file": str(lab.LDAP_CA),
-        "ldap_bind_dn": lab.LDAP_BIND_DN,
-        "ldap_bind_password_file": str(password),
-        "ldap_user_base": lab.LDAP_USER_BASE,
-        "ldap_group_base": lab.LDAP_GROUP_BASE,
-        "allowed_groups": ["jhub-users"],
-        "admin_groups": ["jhub-admins"],
-        "mapping_rules": [
+    ldap = lab.ldap_settings(
+        tmp_path,
+        allowed_groups=["jhub-users"],
+        admin_groups=["jhub-admins"],
+        mapping_rules=[
             {"group": r"prj(?P<number>\d+)", "projects": "p{number}"},
             {"attribute": "DEPARTMENTNUMBER", "value": "(?P<what>.*)", "domain": "{what}-people"},
         ],
-    }
+    )
     status, found = explained(explain, "KIM01", **ldap)
     assert (status, found["entry"], found["standing"]) == (0, f"uid=kim01,{lab.LDAP_USER_BASE}", "may work")
     assert (found["result"]["role"], found["result"]["domain"]) == ("superadmin", "admin-people")

@@ -21,22 +21,10 @@ from tests.slapd import BASE, Slapd
 @pytest.fixture
 def make_directory(tmp_path: Path) -> Callable[..., identity.Directory]:
     """A function that makes a directory of the lab's settings, with changes."""
-    password_file = tmp_path / "bind-password"
-    password_file.write_text(lab.LDAP_BIND_PASSWORD + "\n")
+    quick = {"ldap_group_base": "dc=cm,dc=cluster", "ldap_connect_timeout_s": 2.0, "ldap_receive_timeout_s": 2.0}
 
     def make(**changes: Any) -> identity.Directory:
-        settings = {
-            "directory": "ldap",
-            "ldap_servers": [lab.LDAP_URL],
-            "ldap_ca_file": str(lab.LDAP_CA),
-            "ldap_bind_dn": lab.LDAP_BIND_DN,
-            "ldap_bind_password_file": str(password_file),
-            "ldap_user_base": lab.LDAP_USER_BASE,
-            "ldap_group_base": "dc=cm,dc=cluster",
-            "ldap_connect_timeout_s": 2.0,
-            "ldap_receive_timeout_s": 2.0,
-        }
-        return identity.connect(BackendAI(**{**settings, **changes}))
+        return identity.connect(BackendAI(**lab.ldap_settings(tmp_path, **{**quick, **changes})))
 
     return make
 

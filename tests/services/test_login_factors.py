@@ -28,7 +28,7 @@ from tests import lab
 from tests.databases import database, database_url, postgres_url, sqlite_template  # noqa: F401 - fixtures
 from tests.slapo_otp import DN, connect_as_root, otp_person  # noqa: F401 - a fixture
 
-pytestmark = [pytest.mark.ldap, pytest.mark.xdist_group("slapo-otp")]  # the same person's codes
+pytestmark = pytest.mark.ldap
 needs_radius, needs_privacyidea, needs_pam = pytest.mark.radius, pytest.mark.privacyidea, pytest.mark.pam
 
 
@@ -36,16 +36,10 @@ class Door:
     """A desk with real servers behind it."""
 
     def __init__(self, db: Database, directory: Path, backend: str, secret: str = "", **settings: Any) -> None:
-        for name, text in (("bind", lab.LDAP_BIND_PASSWORD), ("otp", secret)):
-            (directory / name).write_text(text)
-            (directory / name).chmod(0o600)
+        (directory / "otp").write_text(secret)
+        (directory / "otp").chmod(0o600)
         self.settings = BackendAI(
-            directory="ldap",
-            ldap_servers=[lab.LDAPS_URL],
-            ldap_ca_file=str(lab.LDAP_CA),
-            ldap_bind_dn=lab.LDAP_BIND_DN,
-            ldap_bind_password_file=str(directory / "bind"),
-            ldap_user_base=lab.LDAP_USER_BASE,
+            **lab.ldap_settings(directory, ldap_servers=[lab.LDAPS_URL], ldap_group_base=""),
             login_pace_s=0,
             otp_backend=backend,
             **({"otp_secret_file": str(directory / "otp")} if secret else {}),
