@@ -13,7 +13,7 @@ def test_spellings_of_one_name(typed: str) -> None:
     assert is_name(fold_name(typed))
 
 
-@pytest.mark.parametrize("name", ["kim01", "김철수", "o'brien", "a.b-c_d+e@site.kr", "straße".casefold(), "7up"])
+@pytest.mark.parametrize("name", ["kim01", "김01", "o'brien", "a.b-c_d+e@site.kr", "straße".casefold(), "7up"])
 def test_names(name: str) -> None:
     assert is_name(name)
 

@@ -70,7 +70,7 @@ async def test_an_account_that_may_not(make_pam: Make) -> None:
     assert (await ask(make_pam("closed"), "kim03", "123456")).outcome == "refused"
 
 
-@pytest.mark.parametrize("name", ["", "kim03 ", "../kim03", "-", "kim03\n", "x" * 5000, "김철수"])
+@pytest.mark.parametrize("name", ["", "kim03 ", "../kim03", "-", "kim03\n", "x" * 5000, "김01"])
 async def test_odd_names_are_nobody(make_pam: Make, name: str) -> None:
     assert (await ask(make_pam(), name, lab.code("kim03"), password="x")).outcome == "refused"
 

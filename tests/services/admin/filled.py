@@ -22,7 +22,7 @@ THINGS: list[tuple[str, dict[str, Any]]] = [
     ("project_resource_policies", {"name": "small", "max_vfolder_count": "5"}),
     ("resource_presets", {"name": "gpu-small", "labels": {"en": "Small GPU", "ko": "작은 GPU"}, "resource_slots": {"cpu": "4", "mem": "16g", "cuda.device": "1"}}),
     ("announcements", {"title": {"en": "Maintenance", "ko": "점검 안내"}, "body": {"en": "On Sunday.", "ko": "일요일에 점검합니다."}, "level": "warning"}),
-    ("users", {"name": "choi05", "display_name": "최민준", "email": "choi05@example.com", "status": "before-verification"}),
+    ("users", {"name": "choi05", "display_name": "최05", "email": "choi05@example.com", "status": "before-verification"}),
     ("keypairs", {"user": "kim01"}),
     ("sign_up_invitations", {"name": "여름 학교", "max_uses": "40", "domain": "physics"}),
 ]  # fmt: skip
