@@ -8,10 +8,13 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import lab
 
 MISSING = pytest.StashKey[Counter[str]]()
+CLUSTER = "cluster"
+SHARED = dict.fromkeys(("tests/identity/test_append.py", "tests/services/test_login_factors.py"), "the codes of one person")
 UNDER_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
@@ -30,25 +33,31 @@ class Missing:
         self.reasons.update(value for key, value in report.user_properties if key == "missing" and report.when == "setup")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What drives a browser or a whole hub is tried twice: a busy machine can outlast a deadline. The summary names each (RERUN).
-
-    With several workers the lab's one cluster belongs to one of them, which begins with it, because that takes longest; the other
-    tests go file by file.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What drives a browser or a whole hub is tried twice: a busy machine can outlast a deadline. The summary names each (RERUN)."""
     for item in items:
         if item.get_closest_marker("browser") or item.get_closest_marker("e2e"):
             item.add_marker(pytest.mark.flaky(reruns=1))
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("lab" if uses_cluster(item) else item.path.relative_to(config.rootpath).as_posix()))
-    if config.getoption("dist", "no") != "no":
-        items.sort(key=lambda item: not uses_cluster(item))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: share_of(item.nodeid) != CLUSTER)  # first, because it takes longest
 
 
-def uses_cluster(item: pytest.Item) -> bool:
-    """Whether a test needs Slurm or is of the platforms that tests/e2e starts once."""
-    return item.get_closest_marker("slurm") is not None or "e2e" in item.path.parent.parts
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several workers the lab's one cluster belongs to one of them; the other tests go file by file."""
+
+    class Shares(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return share_of(nodeid)
+
+    return Shares(config, log)
+
+
+def share_of(nodeid: str) -> str:
+    """What one worker does without another's help: what a test changes that there is only once."""
+    path = nodeid.partition("::")[0]
+    if path.startswith(("tests/e2e/", "tests/helper/")) or "slurm" in path:
+        return CLUSTER
+    return SHARED.get(path, path)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -20,7 +20,7 @@ from tests.slapo_otp import DN, NAME, connect_as_root, otp_person  # noqa: F401 
 
 from .factors import Memory, ask
 
-pytestmark = [pytest.mark.ldap, pytest.mark.xdist_group("slapo-otp")]  # the same person's codes
+pytestmark = pytest.mark.ldap
 Make = Callable[..., Any]
 
 
