@@ -8,7 +8,7 @@ from tests.batch_engine import FakeBatchEngine
 from tests.databases import sqlite_template
 from tests.services.public import settings, site
 from tests.services.test_accessibility import AXE, RUN
-from tests.services.test_browser import chromium, watch
+from tests.services.test_browser import SHOTS, chromium, watch
 from tests.services.test_user_pages_browser import open_page, shoot
 
 __all__ = ["chromium", "settings", "site", "sqlite_template"]
@@ -28,7 +28,7 @@ async def test_from_the_form_to_the_exit_code(chromium, site):
     await page.locator("#command").fill("python train.py --epochs 3\necho done")
     await page.locator("#name").fill("딥러닝 학습")
     assert await page.evaluate(RUN, []) == []
-    await shoot(page, "launch-batch", "ko")
+    await page.screenshot(path=SHOTS / "launch-batch-ko.png", full_page=True)
     await page.locator("#start").click()
     await expect(page.locator("h1")).to_have_text("딥러닝 학습")
     assert "/sessions/" in page.url
