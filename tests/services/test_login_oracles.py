@@ -115,3 +115,12 @@ async def test_the_page_for_a_new_password_stays_below_the_directorys_lock(datab
     wrong = {"old": "wrong", "new": "a long password", "again": "a long password"}
     assert [(await counter.go_on(answer, **wrong))["over"] for _ in range(2)] == [False, True]
     assert (await counter.log_in("kim01", code(1), source=CAFE))["throttled"]
+
+
+async def test_what_is_no_name_gets_the_code_page_as_well(database: Database) -> None:  # noqa: F811
+    counter = Counter(database, otp_form="two-step")
+    await counter.add("kim01")
+    for name in ("x" * 1000, "kim01\x00", "\ud7a3" * 300):
+        answer = await counter.log_in(name, password="wrong", source=CAFE, next_url="/hub/\x00")
+        assert answer["step"] == "code"
+        assert (await counter.go_on(answer, otp="000000"))["outcome"] == "refused"

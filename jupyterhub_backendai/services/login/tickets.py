@@ -6,6 +6,7 @@ import json
 import secrets
 from datetime import timedelta
 
+from ...core.names import is_name
 from ...store import logins
 from ...store.crypt import Crypt
 from .attempts import hash_text
@@ -19,7 +20,9 @@ def seal(crypt: Crypt, flow: Flow) -> tuple[str, logins.Ticket]:
     browser = secrets.token_urlsafe(32)
     ticket_id = hash_text(browser)
     payload = crypt.encrypt(json.dumps(flow.to_json()), f"ticket:{ticket_id}")
-    return browser, logins.Ticket(ticket_id, flow.name, flow.step, flow.next, payload)
+    # What is no name is nobody's, and may be too long for a column, or hold what no column takes; the payload has it.
+    name = flow.name if is_name(flow.name) else ""
+    return browser, logins.Ticket(ticket_id, name, flow.step, "", payload)
 
 
 def unseal(crypt: Crypt, ticket: logins.Ticket) -> Flow:
