@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..config import BackendAI, load_settings
 from ..core.nouns import NOUNS, Kind, Noun
 from ..errors import InvalidParameters
 from ..store.records import RECORDS
@@ -60,6 +61,13 @@ def add_verb(verbs: Subparsers, name: str, function: Callable[[argparse.Namespac
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.set_defaults(run=function)
     return parser
+
+
+def add_local_verb(
+    verbs: Subparsers, name: str, function: Callable[[argparse.Namespace, BackendAI], int], text: str
+) -> argparse.ArgumentParser:
+    """One verb that works with the settings of this machine. Abbreviated, --password would be taken for --password-file."""
+    return add_verb(verbs, name, lambda options: function(options, load_settings(options.config)), text)
 
 
 def add_style(parser: argparse.ArgumentParser) -> None:
