@@ -43,7 +43,7 @@ from tests.services.desk import Counter as LoginCounter
 from tests.smtp import MailServer, mail_server, text_of
 
 PASSWORD = "good-pass1"
-FORM = {"username": "Ada", "email": "Ada@Example.org", "display_name": " Ada  Lovelace ", "password": PASSWORD, "again": PASSWORD}
+FORM = {"username": "Kim01", "email": "Kim01@Example.org", "display_name": " 김  01 ", "password": PASSWORD, "again": PASSWORD}
 SOURCE = "10.0.0.1"
 LINK = re.compile(r"https://hub\.example\.org/hub/account/(\w+)\?token=([\w-]+)")
 
@@ -120,11 +120,11 @@ async def counter(db: Database, **settings: Any) -> AsyncIterator[Counter]:
 async def test_an_account_at_once(database: Database) -> None:  # noqa: F811
     async with counter(database) as at:
         assert await at.sign_up() == {"outcome": "done"}
-        account = await database.run(users.get_local_account, "ada")
+        account = await database.run(users.get_local_account, "kim01")
         assert verify(account.password_hash, PASSWORD)
-        assert (account.email, account.display_name, account.has_signed_up) == ("ada@example.org", "Ada Lovelace", True)
-        assert await at.status("ada") == "active"
-        identity = await database.run(users.get_identity, "ada")
+        assert (account.email, account.display_name, account.has_signed_up) == ("kim01@example.org", "김 01", True)
+        assert await at.status("kim01") == "active"
+        identity = await database.run(users.get_identity, "kim01")
         assert (identity.domain, identity.is_admin, identity.role.value) == ("default", False, "user")
         assert at.mail.came == []
 
@@ -134,7 +134,7 @@ async def test_off_is_not_there(database: Database) -> None:  # noqa: F811
         with pytest.raises(NotFound):
             await at.sign_up()
         with pytest.raises(NotFound):
-            await at.desk.forget_password("ada", SOURCE, "en")
+            await at.desk.forget_password("kim01", SOURCE, "en")
 
 
 async def test_everything_wrong_is_said_at_once(database: Database) -> None:  # noqa: F811
@@ -154,7 +154,7 @@ async def test_everything_wrong_is_said_at_once(database: Database) -> None:  # 
         ("username", "boss"),
         ("username", "../etc"),
         ("email", "x" * 60 + "@y.kr"),
-        ("email", "ada@exämple.org"),
+        ("email", "kim01@exämple.org"),
         ("email", "a@b.kr\nBcc: c@d.kr"),
         ("email", "a@b@c.kr"),
         ("password", "no-digit-here"),
@@ -173,17 +173,17 @@ async def test_a_name_or_address_that_somebody_has(database: Database) -> None: 
     async with counter(database) as at:
         await at.sign_up()
         assert await at.wrong() == {"username": "taken", "email": "taken"}
-        assert await at.wrong(email="new@example.org", username="ＡＤＡ ") == {"username": "taken"}
-        assert await at.wrong(username="bob", email=" ADA@example.ORG") == {"email": "taken"}
+        assert await at.wrong(email="new@example.org", username="ＫＩＭ０１ ") == {"username": "taken"}
+        assert await at.wrong(username="lee01", email=" KIM01@example.ORG") == {"email": "taken"}
         # somebody whom the administrator made without a password
-        await database.run(lambda db: db.add(models.User(name="carol", email="Carol@x.kr", domain="default")))
-        assert await at.wrong(username="carol", email="c@d.kr") == {"username": "taken"}
-        assert await at.wrong(username="eve", email="carol@x.kr") == {"email": "taken"}
+        await database.run(lambda db: db.add(models.User(name="park04", email="Park04@x.kr", domain="default")))
+        assert await at.wrong(username="park04", email="c@d.kr") == {"username": "taken"}
+        assert await at.wrong(username="choi02", email="park04@x.kr") == {"email": "taken"}
 
 
 async def test_one_of_twenty_at_once(database: Database) -> None:  # noqa: F811
     async with counter(database) as at:
-        answers = await asyncio.gather(*(at.sign_up(username=f"ada{n % 2}") for n in range(20)), return_exceptions=True)
+        answers = await asyncio.gather(*(at.sign_up(username=f"kim0{n % 2}") for n in range(20)), return_exceptions=True)
         assert [answer for answer in answers if not isinstance(answer, InvalidParameters)] == [{"outcome": "done"}]
         assert len(await database.run(users.list_local_accounts)) == 1
 
@@ -192,7 +192,7 @@ async def test_terms_that_were_agreed_to_are_known(database: Database) -> None: 
     async with counter(database, sign_up_terms={"en": "Be kind.", "ko": "친절히."}) as at:
         assert await at.wrong() == {"agrees": "required"}
         await at.sign_up(agrees="1")
-        kept = await database.run(lambda db: db.get(models.LocalAccount, "ada").agreed_terms)
+        kept = await database.run(lambda db: db.get(models.LocalAccount, "kim01").agreed_terms)
         assert len(kept) == 64
 
 
@@ -203,17 +203,17 @@ async def test_a_mailed_link_confirms_the_address(database: Database) -> None:  
     async with counter(database, sign_up_verification_required=True) as at:
         assert await at.sign_up(language="ko") == {"outcome": "verify"}
         token = await at.token(1, "verify")
-        assert at.mail.came[0]["To"] == "ada@example.org"
-        assert await at.status("ada") == "before-verification"
+        assert at.mail.came[0]["To"] == "kim01@example.org"
+        assert await at.status("kim01") == "before-verification"
         with pytest.raises(Forbidden):
-            await at.log_in("ada")
-        assert await at.desk.show_link(token, "verify", SOURCE) == {"name": "ada"}  # looking uses nothing up
+            await at.log_in("kim01")
+        assert await at.desk.show_link(token, "verify", SOURCE) == {"name": "kim01"}  # looking uses nothing up
         with pytest.raises(NotFound):
             await at.desk.show_link(token, "reset", SOURCE)
-        assert await at.desk.verify(token, SOURCE) == {"outcome": "done", "name": "ada"}
+        assert await at.desk.verify(token, SOURCE) == {"outcome": "done", "name": "kim01"}
         with pytest.raises(NotFound):
             await at.desk.verify(token, SOURCE)
-        assert (await at.log_in("ada")).is_active
+        assert (await at.log_in("kim01")).is_active
 
 
 async def test_a_link_is_good_once_and_not_for_ever(database: Database) -> None:  # noqa: F811
@@ -222,7 +222,7 @@ async def test_a_link_is_good_once_and_not_for_ever(database: Database) -> None:
         token = await at.token(1, "verify")
         answers = await asyncio.gather(*(at.desk.verify(token, f"10.0.{n}.1") for n in range(10)), return_exceptions=True)
         assert sum(not isinstance(answer, NotFound) for answer in answers) == 1
-        await at.sign_up(username="bob", email="bob@example.org")
+        await at.sign_up(username="lee01", email="lee01@example.org")
         token = await at.token(2, "verify")
         await database.run(lambda db: db.execute(update(models.AccountLink).values(expires_at=now())))
         with pytest.raises(NotFound):
@@ -236,13 +236,13 @@ async def test_with_verification_nobody_learns_whose_an_address_is(database: Dat
     async with counter(database, sign_up_verification_required=True) as at:
         await at.sign_up()
         await at.desk.verify(await at.token(1, "verify"), SOURCE)
-        assert await at.sign_up(username="eve") == {"outcome": "verify"}
+        assert await at.sign_up(username="choi02") == {"outcome": "verify"}
         await at.desk.finish()
         told = text_of((await at.mail.mails(2))[1])
-        assert "ada" in told
+        assert "kim01" in told
         assert "token" not in told
-        assert await database.run(users.get_local_account, "eve") is None
-        assert await at.wrong(username="ada") == await at.wrong(username="ada", email="nobody@example.org") == {"username": "taken"}
+        assert await database.run(users.get_local_account, "choi02") is None
+        assert await at.wrong(username="kim01") == await at.wrong(username="kim01", email="nobody@example.org") == {"username": "taken"}
 
 
 async def test_a_link_that_nobody_opened_gives_name_and_address_back(database: Database) -> None:  # noqa: F811
@@ -253,7 +253,7 @@ async def test_a_link_that_nobody_opened_gives_name_and_address_back(database: D
         long_ago = now() - timedelta(days=3)
         await database.run(lambda db: db.execute(update(models.LocalAccount).values(signed_up_at=long_ago)))
         assert await at.sign_up(email="new@example.org") == {"outcome": "verify"}
-        assert (await database.run(users.get_local_account, "ada")).email == "new@example.org"
+        assert (await database.run(users.get_local_account, "kim01")).email == "new@example.org"
         with pytest.raises(NotFound):  # the old link is nobody's
             await at.desk.verify(token, SOURCE)
 
@@ -266,27 +266,27 @@ async def test_approval_is_asked_for_and_told(database: Database) -> None:  # no
         assert await at.sign_up(language="en") == {"outcome": "approval"}
         (asked,) = await at.mail.mails(1)
         assert asked["To"] == "boss@example.org"
-        assert "https://hub.example.org/services/backendai/admin/users/ada" in text_of(asked)
+        assert "https://hub.example.org/services/backendai/admin/users/kim01" in text_of(asked)
         with pytest.raises(Forbidden):
-            await at.log_in("ada")
-        await database.run(users.set_status, "ada", UserStatus.ACTIVE)
+            await at.log_in("kim01")
+        await database.run(users.set_status, "kim01", UserStatus.ACTIVE)
         # as many services as there are tell it once
         running = [asyncio.create_task(at.desk.run()) for _ in range(3)]
         await at.mail.mails(2)
         await end_tasks(running)
         told = (await at.mail.mails(2))[1:]
-        assert [mail["To"] for mail in told] == ["ada@example.org"]
+        assert [mail["To"] for mail in told] == ["kim01@example.org"]
         assert "https://hub.example.org/hub/login" in text_of(told[0])
-        assert (await at.log_in("ada")).is_active
+        assert (await at.log_in("kim01")).is_active
 
 
 async def test_link_and_approval_both(database: Database) -> None:  # noqa: F811
     async with counter(database, sign_up_approval_required=True, sign_up_verification_required=True, sign_up_notify=["b@x.kr"]) as at:
         await at.sign_up()
         token = await at.token(1, "verify")
-        assert await at.desk.verify(token, SOURCE) == {"outcome": "approval", "name": "ada"}
+        assert await at.desk.verify(token, SOURCE) == {"outcome": "approval", "name": "kim01"}
         assert (await at.mail.mails(2))[1]["To"] == "b@x.kr"
-        assert await at.status("ada") == "before-verification"
+        assert await at.status("kim01") == "before-verification"
 
 
 async def invite(db: Database, word: str = "WORD", **fields: Any) -> None:
@@ -310,14 +310,16 @@ async def test_an_invitation_says_where_and_to_whom(database: Database) -> None:
     async with counter(database, sign_up_invitation_required=True) as at:
         await database.run(lambda db: db.add(models.Domain(name="physics")))
         await database.run(lambda db: db.add(models.Project(domain="physics", name="quarks")))
-        await invite(database, domain="physics", projects=["quarks", "gone"], email="Ada@example.org", expires_at=now() + timedelta(days=1))
-        assert await at.wrong(username="eve", email="eve@x.kr", invitation="WORD") == {"invitation": "unknown"}
+        await invite(
+            database, domain="physics", projects=["quarks", "gone"], email="Kim01@example.org", expires_at=now() + timedelta(days=1)
+        )
+        assert await at.wrong(username="choi02", email="choi02@x.kr", invitation="WORD") == {"invitation": "unknown"}
         await at.sign_up(invitation="WORD")
-        identity = await database.run(users.get_identity, "ada")
+        identity = await database.run(users.get_identity, "kim01")
         assert (identity.domain, identity.projects) == ("physics", ("quarks",))
-        assert (await at.log_in("ada")).domain == "physics"
+        assert (await at.log_in("kim01")).domain == "physics"
         await invite(database, "LATE", expires_at=now() - timedelta(seconds=1))
-        assert await at.wrong(username="bob", email="b@x.kr", invitation="LATE") == {"invitation": "unknown"}
+        assert await at.wrong(username="lee01", email="b@x.kr", invitation="LATE") == {"invitation": "unknown"}
 
 
 async def test_who_guesses_words_waits(database: Database) -> None:  # noqa: F811
@@ -337,18 +339,18 @@ async def test_who_guesses_words_waits(database: Database) -> None:  # noqa: F81
 async def test_a_new_password_by_mail(database: Database) -> None:  # noqa: F811
     async with counter(database) as at:
         await at.sign_up()
-        for typed in (" ADA ", "ada@EXAMPLE.org"):
+        for typed in (" KIM01 ", "kim01@EXAMPLE.org"):
             await at.desk.forget_password(typed, SOURCE, "en")
             await at.desk.finish()
         first, second = [LINK.search(text_of(mail)).group(2) for mail in await at.mail.mails(2)]
-        assert {mail["To"] for mail in at.mail.came} == {"ada@example.org"}
+        assert {mail["To"] for mail in at.mail.came} == {"kim01@example.org"}
         with pytest.raises(InvalidParameters):
             await at.desk.reset_password(first, "weak", "weak", SOURCE)
-        lock = Keys("ada", SOURCE).lock
+        lock = Keys("kim01", SOURCE).lock
         await database.run_exclusive(logins.count_failure, lock, throttle.Budget(1, 1200), now())
-        assert await at.desk.reset_password(first, "other-pass1", "other-pass1", SOURCE) == "ada"
+        assert await at.desk.reset_password(first, "other-pass1", "other-pass1", SOURCE) == "kim01"
         assert await database.run(logins.remaining_wait_s, lock, now()) == 0
-        account = await database.run(users.get_local_account, "ada")
+        account = await database.run(users.get_local_account, "kim01")
         assert verify(account.password_hash, "other-pass1")
         for token in (first, second):  # the other link is over too
             with pytest.raises(NotFound):
@@ -359,7 +361,7 @@ async def test_a_new_password_by_mail(database: Database) -> None:  # noqa: F811
 async def test_nobody_learns_who_is_there(database: Database) -> None:  # noqa: F811
     async with counter(database) as at:
         await at.sign_up()
-        for typed in ("nobody", "nobody@example.org", "", "ada\n", "%", "x" * 900):
+        for typed in ("nobody", "nobody@example.org", "", "kim01\n", "%", "x" * 900):
             assert await at.desk.forget_password(typed, SOURCE, "en") is None
         await at.desk.finish()
         assert at.mail.came == []
@@ -368,10 +370,10 @@ async def test_nobody_learns_who_is_there(database: Database) -> None:  # noqa: 
 async def test_no_way_back_for_who_is_closed(database: Database) -> None:  # noqa: F811
     async with counter(database) as at:
         await at.sign_up()
-        await at.desk.forget_password("ada", SOURCE, "en")
+        await at.desk.forget_password("kim01", SOURCE, "en")
         token = await at.token(1, "reset")
-        await database.run(users.set_status, "ada", UserStatus.INACTIVE)
-        await at.desk.forget_password("ada", SOURCE, "en")
+        await database.run(users.set_status, "kim01", UserStatus.INACTIVE)
+        await at.desk.forget_password("kim01", SOURCE, "en")
         await at.desk.finish()
         assert len(at.mail.came) == 1
         await database.run(lambda db: db.execute(update(models.LocalAccount).values(is_active=False)))
@@ -382,7 +384,7 @@ async def test_no_way_back_for_who_is_closed(database: Database) -> None:  # noq
 async def test_a_changed_address_voids_the_link(database: Database) -> None:  # noqa: F811
     async with counter(database) as at:
         await at.sign_up()
-        await at.desk.forget_password("ada", SOURCE, "en")
+        await at.desk.forget_password("kim01", SOURCE, "en")
         token = await at.token(1, "reset")
         await database.run(lambda db: db.execute(update(models.LocalAccount).values(email="new@example.org")))
         with pytest.raises(NotFound):
@@ -393,7 +395,7 @@ async def test_nobody_fills_a_mailbox(database: Database) -> None:  # noqa: F811
     async with counter(database) as at:
         await at.sign_up()
         for n in range(9):
-            await at.desk.forget_password("ada", f"10.0.{n}.1", "en")
+            await at.desk.forget_password("kim01", f"10.0.{n}.1", "en")
             await at.desk.finish()
         assert len(await at.mail.mails(5)) == 5
         with pytest.raises(TooManyRequests):
@@ -404,8 +406,8 @@ async def test_who_never_opened_the_first_link_gets_it_again(database: Database)
     async with counter(database, sign_up_verification_required=True) as at:
         await at.sign_up()
         await at.token(1, "verify")
-        await at.desk.forget_password("ada", SOURCE, "en")
-        assert await at.desk.verify(await at.token(2, "verify"), SOURCE) == {"outcome": "done", "name": "ada"}
+        await at.desk.forget_password("kim01", SOURCE, "en")
+        assert await at.desk.verify(await at.token(2, "verify"), SOURCE) == {"outcome": "done", "name": "kim01"}
 
 
 async def test_mail_in_korean(sqlite_db: Database) -> None:
@@ -418,7 +420,7 @@ async def test_mail_in_korean(sqlite_db: Database) -> None:
 async def test_a_mail_server_that_is_away_stops_nobody(sqlite_db: Database) -> None:
     async with counter(sqlite_db, sign_up_verification_required=True, mail_server="127.0.0.1:1") as at:
         assert await at.sign_up() == {"outcome": "verify"}
-        await at.desk.forget_password("ada", SOURCE, "en")
+        await at.desk.forget_password("kim01", SOURCE, "en")
         await at.desk.finish()
 
 
@@ -438,7 +440,7 @@ async def test_settings_that_cannot_work(settings: dict[str, Any]) -> None:
 
 async def test_old_links_are_forgotten(database: Database) -> None:  # noqa: F811
     at = now()
-    await database.run_exclusive(accounts.add_link, "x" * 64, "reset", "ada", "a@b.kr", at - timedelta(days=2))
+    await database.run_exclusive(accounts.add_link, "x" * 64, "reset", "kim01", "a@b.kr", at - timedelta(days=2))
     await database.run(accounts.remove_stale_links, at)
     assert await database.run(lambda db: db.scalar(select(models.AccountLink.id))) is None
 
@@ -448,16 +450,16 @@ async def test_old_links_are_forgotten(database: Database) -> None:  # noqa: F81
 
 async def test_who_is_not_verified_yet_takes_no_step_that_leads_nowhere(database: Database) -> None:  # noqa: F811
     at = LoginCounter(database)
-    await at.add("ada", token=False)
+    await at.add("kim01", token=False)
     async with counter(database, sign_up_verification_required=True) as accounts_counter:
         await accounts_counter.sign_up()
-        answer = await at.log_in("ada")
+        answer = await at.log_in("kim01")
         assert (answer["outcome"], answer["message"]) == ("refused", mapping.REFUSALS[UserStatus.BEFORE_VERIFICATION])
         await at.forgive()
-        assert (await at.log_in("ada", password="wrong"))["message"] == REFUSED
+        assert (await at.log_in("kim01", password="wrong"))["message"] == REFUSED
         await accounts_counter.desk.verify(await accounts_counter.token(1, "verify"), SOURCE)
         await at.forgive()
-        assert (await at.log_in("ada"))["step"] == "enrol"
+        assert (await at.log_in("kim01"))["step"] == "enrol"
 
 
 async def test_over_the_private_listener(sqlite_db: Database, tmp_path: Path) -> None:
@@ -475,13 +477,13 @@ async def test_over_the_private_listener(sqlite_db: Database, tmp_path: Path) ->
         with pytest.raises(InvalidParameters) as caught:
             await service.account("sign-up", **FORM, source=SOURCE, language="en")
         assert {violation.field for violation in caught.value.violations} == {"username", "email"}
-        for bad in ({"typed": "x" * 2000}, {"typed": "a\x00b"}, {"typed": ["ada"]}, {"typed": "\ud800"}):
+        for bad in ({"typed": "x" * 2000}, {"typed": "a\x00b"}, {"typed": ["kim01"]}, {"typed": "\ud800"}):
             with pytest.raises(InvalidParameters):
                 await service.account("forgotten", **bad)
-        assert await service.account("forgotten", typed="ada", source=SOURCE, language="en") == {}
+        assert await service.account("forgotten", typed="kim01", source=SOURCE, language="en") == {}
         token = await at.token(1, "reset")
-        assert await service.account("link", token=token, kind="reset", source=SOURCE) == {"name": "ada"}
-        assert await service.account("reset", token=token, password="other-pass1", again="other-pass1", source=SOURCE) == {"name": "ada"}
+        assert await service.account("link", token=token, kind="reset", source=SOURCE) == {"name": "kim01"}
+        assert await service.account("reset", token=token, password="other-pass1", again="other-pass1", source=SOURCE) == {"name": "kim01"}
         with pytest.raises(NotFound):
             await service.account("verify", token=token, source=SOURCE)
         await service.close()
