@@ -166,12 +166,14 @@ def make_engine(url: str, *, pool_size: int = THREADS, lock_timeout_s: float = L
         pool_pre_ping=True,
         pool_recycle=1800,
         connect_args=arguments,
+        hide_parameters=True,  # the log of a fault is no place for what people typed
     )
 
 
 def _make_sqlite(url: URL, pool_size: int, lock_timeout_s: float) -> Engine:
     _create_private(url)
-    engine = create_engine(url, pool_size=pool_size, max_overflow=0, connect_args={"timeout": lock_timeout_s, "check_same_thread": False})
+    arguments = {"timeout": lock_timeout_s, "check_same_thread": False}
+    engine = create_engine(url, pool_size=pool_size, max_overflow=0, connect_args=arguments, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: sqlite3.Connection, _record: Any) -> None:

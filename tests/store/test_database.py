@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 from sqlalchemy import make_url, select, text
+from sqlalchemy.exc import IntegrityError
 
 from jupyterhub_backendai.errors import BackendAIError, BackendUnavailable
 from jupyterhub_backendai.store import leases, models
@@ -294,3 +295,14 @@ async def test_an_older_revision_names_the_one_that_is_needed(tmp_path):
     reason = f"has revision 0001, this program needs {head_revision()}. Run: jupyterhub-backendai db upgrade"
     assert reason in await database.check()
     await database.close()
+
+
+async def test_a_fault_says_nothing_of_what_was_to_be_kept(database):
+    def add(db):
+        db.add(models.LoginTicket(id="one", user_name="kim01", step="code", payload="what nobody reads", expires_at=models.now()))
+
+    await database.run(add)
+    with pytest.raises(IntegrityError) as caught:
+        await database.run(add)
+    assert "login_tickets" in str(caught.value)
+    assert "what nobody reads" not in str(caught.value)
