@@ -120,12 +120,7 @@ def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
 
     ``parts``: ``hub``, ``hub_auth``, ``figures``, ``backends``, ``people``, ``factor``, ``mail``, ``health``.
     """
-    db.info["safe"] = make_safe(settings)
-    parts.setdefault("groups", ResourceGroups(settings, db))
-    parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
-    parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
-    parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
-    parts.setdefault("rescanner", Rescanner(settings, db))
+    _add_missing(parts, settings, db)
     parts.setdefault("rate_limiter", RateLimiter(db))
     parts.setdefault("importer", BulkImporter(db))
     hub_auth = parts["hub_auth"]
@@ -149,12 +144,7 @@ def make_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
 
 def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Application:
     """The application of the private listener: the hub's calls, and nothing of the public one."""
-    parts.setdefault("groups", ResourceGroups(settings, db))
-    parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
-    parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
-    parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
-    parts.setdefault("rescanner", Rescanner(settings, db))
-    db.info["safe"] = make_safe(settings)
+    _add_missing(parts, settings, db)
     return Application(
         [*join_handlers("private_handlers"), (r".*", NotFoundPrivate)],
         settings=settings,
@@ -163,6 +153,16 @@ def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Applica
         log_function=log_request,
         **parts,
     )
+
+
+def _add_missing(parts: dict[str, Any], settings: BackendAI, db: Database) -> None:
+    """What both applications work with, where nobody gave it; and how the database keeps secrets."""
+    db.info["safe"] = make_safe(settings)
+    parts.setdefault("groups", ResourceGroups(settings, db))
+    parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
+    parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
+    parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
+    parts.setdefault("rescanner", Rescanner(settings, db))
 
 
 def make_safe(settings: BackendAI) -> Safe:
@@ -195,8 +195,14 @@ class Service:
 
     async def start(self) -> None:
         """Listen first; whatever else is in trouble is then said on the maintenance page."""
+        os.makedirs(self.settings.state_dir, mode=0o700, exist_ok=True)  # noqa: PTH103 - before anything else runs in this loop
+        parts = self._make_parts()
+        await self._listen(parts)
+        self._begin_work()
+
+    def _make_parts(self) -> dict[str, Any]:
+        """Everything that works here, by the names that the applications know it by."""
         settings = self.settings
-        os.makedirs(settings.state_dir, mode=0o700, exist_ok=True)  # noqa: PTH103 - before anything else runs in this loop
         self.db = Database(settings.database_url)
         self.health = Health(self.db.check)
         self.hub = HubClient(self._environ.get("JUPYTERHUB_API_URL", ""), self._environ.get("JUPYTERHUB_API_TOKEN", ""))
@@ -213,7 +219,7 @@ class Service:
         self.importer = BulkImporter(self.db)
         self.batch_runner = BatchRunner(settings, self.db, self.groups, self.backends, self.scheduler)
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
-        parts = {
+        return {
             "hub": self.hub,
             "hub_auth": make_hub_auth(settings),
             "figures": self.figures,
@@ -232,6 +238,9 @@ class Service:
             "health": self.health,
             "identities": {},
         }
+
+    async def _listen(self, parts: Mapping[str, Any]) -> None:
+        settings = self.settings
         public = make_app(settings, self.db, **parts)
         private = make_private_app(settings, self.db, **parts)
         self._pid_file = PidFile(Path(settings.state_dir, f"service-{urlsplit(self.url).port}.pid"))
@@ -241,6 +250,8 @@ class Service:
         self._private.add_sockets(open_private(settings.private_url))
         self._private_inode = socket_inode(settings.private_url)
         log.info("Listening on %s and %s", self.url, settings.private_url)
+
+    def _begin_work(self) -> None:
         self.idle = IdleChecker(self.db, self.hub)
         works = (
             self.groups.run,
