@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .slots import ResourceSlots
@@ -150,8 +150,3 @@ class Figures:
     queues: Mapping[str, QueueFigures] = field(default_factory=dict)
     read_at: float | None = None
     error: str = ""
-
-
-def figures_to_json(figures: QueueFigures) -> dict[str, Any]:
-    """One row for the browser and REST."""
-    return {**asdict(figures), "max_slots": figures.max_slots.to_json()}

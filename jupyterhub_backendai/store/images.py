@@ -43,11 +43,5 @@ def list_offered(db: Session) -> dict[str, Image]:
     return {row.name: _image(row) for row in db.scalars(query.order_by(models.Image.name))}
 
 
-def get_image(db: Session, name: str) -> Image | None:
-    """One image, offered or not, or None."""
-    row = db.get(models.Image, name)
-    return _image(row) if row else None
-
-
 def _image(row: models.Image) -> Image:
     return Image(row.name, row.labels, row.min_slots, row.max_slots)

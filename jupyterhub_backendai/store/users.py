@@ -40,11 +40,6 @@ def find_identity(db: Session, name: str) -> Identity:
     return identity
 
 
-def list_identities(db: Session) -> list[Identity]:
-    """Everybody who ever logged in, by name."""
-    return [_identity(db, user) for user in db.scalars(select(User).order_by(User.name))]
-
-
 def _identity(db: Session, user: User) -> Identity:
     projects = db.scalars(
         select(Project.name).join(ProjectMember).where(ProjectMember.user_id == user.id, Project.is_active).order_by(Project.name)
@@ -96,11 +91,6 @@ def get_local_account(db: Session, name: str) -> LocalAccount | None:
     """Somebody of the embedded directory."""
     row = db.get(models.LocalAccount, name)
     return _account(row) if row else None
-
-
-def list_local_accounts(db: Session) -> list[LocalAccount]:
-    """Everybody of the embedded directory, by name."""
-    return [_account(row) for row in db.scalars(select(models.LocalAccount).order_by(models.LocalAccount.name))]
 
 
 def _account(row: models.LocalAccount) -> LocalAccount:

@@ -1,6 +1,6 @@
 from jupyterhub_backendai.core.slots import ResourceSlots
 from jupyterhub_backendai.store import models
-from jupyterhub_backendai.store.images import get_image, list_offered, sync
+from jupyterhub_backendai.store.images import list_offered, sync
 
 ENVIRONMENTS = {
     "default": {"name": "default", "labels": {"en": "Default"}, "command": ["python"]},
@@ -24,8 +24,6 @@ async def test_the_file_says_labels_and_bounds_and_administrators_the_rest(datab
     assert list(found) == ["torch"]  # an image of a registry has no program here
     assert (found["torch"].min_slots, found["torch"].max_slots) == (ResourceSlots({"cpu": 2}), ResourceSlots({"cpu": 4}))
     assert found["torch"].label("ko") == "파이토치"
-    assert (await database.run(get_image, "default")).label("en") == "Default"
-    assert await database.run(get_image, "none") is None
 
 
 async def test_what_left_the_file_is_not_offered_until_it_is_back(database):

@@ -138,13 +138,6 @@ def write_whole(number: int, units: Sequence[tuple[str, int]]) -> str:
     return str(number)
 
 
-def example_of(item: Field) -> str:
-    """What a number's input shows while it is empty."""
-    if item.is_limit:
-        return ""
-    return {Kind.BYTES: "10g", Kind.DURATION: "12h"}.get(item.kind, "")
-
-
 def slot_example(name: str, kind: SlotKind) -> str:
     return "16g" if kind is SlotKind.BYTES or name == MEM else "1.5" if kind is SlotKind.FRACTION else "4"
 
