@@ -60,7 +60,7 @@ class WrongMethod(BackendAIError):
 
 def check_text(value: object, longest: int = MAX_TEXT) -> str:
     """A program's text as it is, if it is one, of a sane length and can be written down. Raises InvalidParameters."""
-    if not isinstance(value, str) or len(value) > longest:
+    if not isinstance(value, str) or len(value) > longest or "\x00" in value:  # which PostgreSQL does not keep
         raise InvalidParameters(N_("The request could not be read."))
     try:
         value.encode()
@@ -276,10 +276,6 @@ class HubUserHandler(HubOAuthenticated, BaseHandler):
         if not self.current_user:
             raise Unauthenticated
         return cast("dict[str, Any]", self.current_user)
-
-    @property
-    def hub_scopes_held(self) -> frozenset[str]:
-        return frozenset(self.user_model.get("scopes") or ())
 
     @property
     def language(self) -> str:

@@ -116,8 +116,9 @@ async def test_a_directory_of_the_centre_keeps_names(admin_site, owner):
 
 
 async def test_what_cannot_be_read(owner):
-    for body in ([], {"display_name": 5}, {"language": None}, {"display_name": "\ud800"}):
+    for body in ([], {"display_name": 5}, {"language": None}, {"display_name": "\ud800"}, {"email": "a\x00@b.kr"}):
         assert (await owner.ask("PATCH", "account", body))[0] == 400
+    assert (await owner.ask("POST", "account/keypairs/a%00b/rotate", {}))[0] == 404
 
 
 # -- password
