@@ -82,12 +82,10 @@ async def test_axe_finds_nothing_serious(browser, open_site, language):
 async def test_from_the_login_page_to_the_launch_page_and_back_after_a_forgotten_password(browser, open_site, mail):
     async with visit(browser, open_site) as visitor:
         page, before = visitor.page, len(mail.came)
-        name = f"ada{before}"  # a second try finds the first one's account
+        name = f"kim{before + 10}"  # a second try finds the first one's account
         await page.goto(f"{open_site.url}/hub/login")
         await page.click("text=Make an account")
-        await fill(
-            visitor, username=name.upper(), email=f"{name}@example.org", display_name="Ada Lovelace", password="weak-pass", again=PASSWORD
-        )
+        await fill(visitor, username=name.upper(), email=f"{name}@example.org", display_name="김 01", password="weak-pass", again=PASSWORD)
         await page.check("#agrees")
         await page.click("main button[type=submit]")
         await expect(page.locator("#password-wrong")).to_be_visible()
@@ -140,7 +138,7 @@ async def test_from_the_login_page_to_the_launch_page_and_back_after_a_forgotten
 @pytest.mark.parametrize("path", ["sign-up", "verify", "forgotten", "reset"])
 async def test_a_form_of_another_site_does_nothing(browser, open_site, path):
     async with visit(browser, open_site) as visitor:
-        fields = {"username": "eve", "email": "eve@example.org", "password": PASSWORD, "again": PASSWORD, "agrees": "1", "token": "x"}
+        fields = {"username": "choi02", "email": "choi02@example.org", "password": PASSWORD, "again": PASSWORD, "agrees": "1", "token": "x"}
         answer = await visitor.page.request.post(f"{open_site.url}/hub/account/{path}", form=fields)
         assert answer.status == 403
 
