@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from jupyterhub_backendai.core import throttle
 from jupyterhub_backendai.identity.append import AppendedCode
 from jupyterhub_backendai.services.login import Desk
-from jupyterhub_backendai.store import active_logins, logins, models
+from jupyterhub_backendai.store import active_logins, logins, models, notes
 from jupyterhub_backendai.store.database import Database
 from tests.databases import database, database_url, postgres_url, sqlite_template  # noqa: F401 - fixtures
 
@@ -87,6 +87,16 @@ async def test_a_token_set_up_in_the_meantime_is_asked_for(counter: Counter) -> 
     await counter.add("kim01")
     answer = await counter.go_on(waits, old="right", new="new-password", again="new-password")
     assert answer["outcome"] != "ok"
+
+
+async def test_nor_is_who_put_it_off_let_past_one_of_another_browser(database: Database) -> None:  # noqa: F811
+    counter = Counter(database, otp_forced_from=[{"from": "2999-01-01"}])
+    await counter.add("kim01", token=False)
+    await counter.db.run(notes.add_note, "kim01", "Something.", models.now())
+    waits = await counter.go_on(await counter.log_in("kim01"), later="1")
+    assert waits["step"] == "notes"
+    await counter.add("kim01")
+    assert (await counter.go_on(waits))["outcome"] == "refused"
 
 
 async def test_a_code_page_of_the_directory_is_no_way_around_its_lock(database: Database) -> None:  # noqa: F811
