@@ -17,7 +17,7 @@ from ..core.names import fold_name, is_name
 from ..core.nouns.users import check_password
 from ..errors import BackendAIError, InvalidParameters, NotFound, ServiceUnavailable
 from ..identity.local import MAX_PASSWORD, hash_password
-from ..store import audit, models, otp, users
+from ..store import active_logins, audit, models, otp, users
 from ..store.database import Database
 from .connection import connect, find_operator
 from .nouns import Subparsers, add_local_verb
@@ -93,10 +93,11 @@ def _parse_name(text: str) -> str:
 
 
 def _change(settings: BackendAI, action: str, name: str, function: Callable[[Session], None]) -> None:
-    """Change the database in one transaction and keep who did it."""
+    """Change somebody's account in one transaction and keep who did it. Whoever is logged in, or about to be, is so no more."""
 
     def change(db: Session) -> None:
         function(db)
+        active_logins.end_other_logins(db, name)
         audit.record(db, actor=_operator(), action=action, object=name, source="command line")
 
     _run(settings, change)

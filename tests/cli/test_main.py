@@ -2,12 +2,13 @@ import io
 import stat
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 
 from jupyterhub_backendai.cli.main import main
 from jupyterhub_backendai.identity.local import verify
-from jupyterhub_backendai.store import models, otp, users
+from jupyterhub_backendai.store import active_logins, models, otp, users
 from jupyterhub_backendai.store.database import Database
 
 
@@ -63,6 +64,21 @@ def test_the_password_may_come_from_a_file(run, look, tmp_path):
     assert verify(look(users.get_local_account, "lee01").password_hash, "battery staple 1")
     assert run("user", "remove", "lee01")[0] == 0
     assert look(users.get_local_account, "lee01") is None
+
+
+@pytest.mark.parametrize("command", [["user", "add", "kim01"], ["user", "remove", "kim01"]])
+def test_who_gets_another_password_or_goes_is_logged_in_no_more(run, look, command):
+    run("db", "upgrade")
+    run("user", "add", "kim01", stdin="correct horse 1\n")
+    at = models.now()
+
+    def begin(db):
+        active_logins.open_login(db, active_logins.BrowserLogin("0" * 64, "kim01", "", "", at, at, at + timedelta(days=1)))
+        db.add(models.LoginTicket(id="one", user_name="kim01", step="notes", expires_at=at + timedelta(minutes=5)))
+
+    look(begin)
+    assert run(*command, stdin="battery staple 1\n")[0] == 0
+    assert look(lambda db: (db.query(models.ActiveLogin).count(), db.query(models.LoginTicket).count())) == (0, 0)
 
 
 @pytest.mark.parametrize(
