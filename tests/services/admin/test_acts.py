@@ -19,7 +19,9 @@ def list_actions():
     return sorted({action for text in texts for action in _ACTION.findall(text)} - {"append", "store_const", "store_true"})
 
 
-@pytest.mark.parametrize("action", [*list_actions(), *(f"{noun.singular}.{verb}" for noun in NOUNS.values() for verb in noun.verbs)])
+@pytest.mark.parametrize(
+    "action", [*list_actions(), *(f"{noun.singular}.{verb}" for noun in NOUNS.values() for verb in sorted(noun.verbs))]
+)
 def test_every_act_has_words(action):
     assert name_act("en", action) != action
 
