@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 import time
 from collections.abc import Mapping
 
@@ -19,10 +16,11 @@ from ..config import BackendAI
 from ..core.batch import conclude
 from ..core.sessions import BATCH, JOB_OVER, JobState, JobStatus, SessionStatus
 from ..errors import N_, BackendAIError
-from ..store import batch, leases, sessions
+from ..store import batch, sessions
 from ..store.database import Database
 from ..store.sessions import SessionInfo
 from .groups import ResourceGroups
+from .lease import Lease
 from .schedule import Scheduler
 
 log = logging.getLogger("backendai")
@@ -48,10 +46,9 @@ class BatchRunner:
     ) -> None:
         self._settings, self._db, self._groups, self._backends, self._scheduler = settings, db, groups, backends, scheduler
         self._interval_s = interval_s
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._lease = Lease(db, LEASE, LEASE_S)
         self._something_happened = asyncio.Event()
         self._cancelled: dict[str, float] = {}
-        self._lease_until = 0.0
 
     def wake(self) -> None:
         """Look now."""
@@ -72,12 +69,12 @@ class BatchRunner:
                 except TimeoutError:
                     continue
         finally:
-            await self._give_back()
+            await self._lease.give_back()
 
     async def look(self) -> None:
         """One look at all that have a place. One that fails holds up no other."""
         live = [info for info in await self._db.run(sessions.list_live, "", BATCH) if info.wait is None]
-        if not live or not await self._has_lease():
+        if not live or not await self._lease.keep():
             return
         results = await asyncio.gather(*(self._step(info) for info in live), return_exceptions=True)
         for info, result in zip(live, results, strict=True):
@@ -154,18 +151,3 @@ class BatchRunner:
                 self._backends[info.engine].started(info.id)
             log.info("Batch session %s of %s is over: %s %s", info.id, info.user, status.value, reason)
             self._scheduler.wake(info.id)
-
-    async def _has_lease(self) -> bool:
-        """Whether this service looks after batch sessions; the lease is renewed in the last two thirds of its time."""
-        if self._lease_until - time.monotonic() < LEASE_S * 2 / 3:
-            began = time.monotonic()
-            has = await self._db.run_exclusive(leases.take, LEASE, self._holder, LEASE_S)
-            self._lease_until = began + LEASE_S if has else 0.0
-        return self._lease_until > time.monotonic()
-
-    async def _give_back(self) -> None:
-        self._lease_until = 0.0
-        try:
-            await self._db.run_exclusive(leases.give_back, LEASE, self._holder)
-        except (BackendAIError, RuntimeError) as exc:
-            log.info("The lease runs out by itself: %s", exc)

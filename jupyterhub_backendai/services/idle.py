@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,9 +11,10 @@ from typing import Any
 
 from ..core.idle import IDLE, Watched, check_end
 from ..errors import BackendAIError
-from ..store import idle, leases
+from ..store import idle
 from ..store.database import Database
 from .hub import HubClient
+from .lease import Lease
 
 log = logging.getLogger("backendai")
 INTERVAL_S = 60.0
@@ -29,7 +27,7 @@ class IdleChecker:
 
     def __init__(self, db: Database, hub: HubClient, *, interval_s: float = INTERVAL_S) -> None:
         self._db, self._hub, self._interval_s = db, hub, interval_s
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._lease = Lease(db, LEASE, 3 * interval_s)
         self._heard_since: float | None = None
 
     async def run(self) -> None:
@@ -42,12 +40,12 @@ class IdleChecker:
                     log.info("No session was looked at: %s", exc)
                 await asyncio.sleep(self._interval_s)
         finally:
-            await self._give_back()
+            await self._lease.give_back()
 
     async def check(self, at: float | None = None) -> list[str]:
         """One look at all running sessions; the ids of those that the hub was asked to end."""
         at = time.time() if at is None else at
-        if not await self._db.run_exclusive(leases.take, LEASE, self._holder, 3 * self._interval_s):
+        if not await self._lease.take():
             self._heard_since = None
             return []
         watched = await self._db.run(idle.list_watched)
@@ -84,12 +82,6 @@ class IdleChecker:
         log.warning("The hub did not end session %s of %s (status %s)", session.session_id, session.user, status)
         await self._db.run_exclusive(idle.take_back, session.session_id)
         return False
-
-    async def _give_back(self) -> None:
-        try:
-            await self._db.run_exclusive(leases.give_back, LEASE, self._holder)
-        except (BackendAIError, RuntimeError) as exc:
-            log.info("The lease runs out by itself: %s", exc)
 
 
 def _parse(text: Any) -> float | None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,10 +15,11 @@ from ..core.policies import COUNTED_ENGINES
 from ..core.reconcile import NO_SERVER, Cancel, Plan, Row, Server, decide
 from ..core.sessions import JobStatus
 from ..errors import N_, BackendAIError, BackendUnavailable
-from ..store import leases, sessions
+from ..store import sessions
 from ..store.database import Database
 from ..store.sessions import SessionInfo
 from .hub import HubClient
+from .lease import Lease
 
 log = logging.getLogger("backendai")
 INTERVAL_S = 60.0
@@ -35,7 +33,7 @@ class Reconciler:
         self, settings: BackendAI, db: Database, hub: HubClient, backends: Mapping[str, Backend], *, interval_s: float = INTERVAL_S
     ) -> None:
         self._settings, self._db, self._hub, self._backends, self._interval_s = settings, db, hub, backends, interval_s
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._lease = Lease(db, LEASE, 3 * interval_s)
         self._suspects: Mapping[str, float] = {}
         self._known_strangers: frozenset[str] = frozenset()
 
@@ -51,12 +49,12 @@ class Reconciler:
                     log.info("Nothing was reconciled: %s", exc)
                 await asyncio.sleep(self._interval_s)
         finally:
-            await self._give_back()
+            await self._lease.give_back()
 
     async def reconcile(self, at: float | None = None) -> Plan | None:
         """One pass; what was done, or None while another service does it. Raises BackendUnavailable when hub or database are away."""
         at = time.time() if at is None else at
-        if not await self._db.run_exclusive(leases.take, LEASE, self._holder, 3 * self._interval_s):
+        if not await self._lease.take():
             self._suspects = {}
             return None
         # In this order: a start that happens meanwhile is in what is read last, and too young to be touched.
@@ -108,12 +106,6 @@ class Reconciler:
         if status == 404:
             return True
         return status == 200 and (info.user, info.server_name) not in {(server.user, server.name) for server in parse_servers([model])}
-
-    async def _give_back(self) -> None:
-        try:
-            await self._db.run_exclusive(leases.give_back, LEASE, self._holder)
-        except (BackendAIError, RuntimeError) as exc:
-            log.info("The lease runs out by itself: %s", exc)
 
 
 def parse_servers(users: list[dict[str, Any]]) -> Iterator[Server]:

@@ -10,18 +10,16 @@ import asyncio
 import hashlib
 import json
 import logging
-import os
-import secrets
-import socket
 import time
 from datetime import UTC, datetime
 
 from ..core.waiting import Place
 from ..errors import N_, BackendAIError, InvalidParameters
-from ..store import leases, scheduling
+from ..store import scheduling
 from ..store.database import Database
 from .base import PrivateHandler
 from .groups import ResourceGroups
+from .lease import Lease
 
 log = logging.getLogger("backendai")
 INTERVAL_S = 1.0
@@ -34,8 +32,7 @@ class Scheduler:
 
     def __init__(self, db: Database, groups: ResourceGroups, *, interval_s: float = INTERVAL_S) -> None:
         self._db, self._groups, self._interval_s = db, groups, interval_s
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._lease_until = 0.0
+        self._lease = Lease(db, LEASE, LEASE_S)
         self._something_happened = asyncio.Event()
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self._is_over = False
@@ -67,12 +64,12 @@ class Scheduler:
         finally:
             self._is_over = True
             self._tell(list(self._listeners))
-            await self._give_back()
+            await self._lease.give_back()
 
     async def schedule(self, *, is_woken: bool = True) -> list[str]:
         """One look at every line; the ids of the sessions that got a place. Without ``is_woken`` only with the lease."""
         names = await self._db.run(scheduling.list_waiting_queues)
-        if not names or not (await self._has_lease() or is_woken):
+        if not names or not (await self._lease.keep() or is_woken):
             return []
         placed: list[str] = []
         for name in sorted(names):
@@ -103,7 +100,7 @@ class Scheduler:
                 if word != seen or left_s <= 0 or self._is_over:
                     return place, word
                 # Without the lease the news is made elsewhere and has to be read.
-                pause_s = left_s if self._lease_until > time.monotonic() else min(left_s, self._interval_s)
+                pause_s = left_s if self._lease.is_held else min(left_s, self._interval_s)
                 try:
                     await asyncio.wait_for(event.wait(), pause_s)
                 except TimeoutError:
@@ -117,20 +114,6 @@ class Scheduler:
         for session_id in session_ids:
             for event in self._listeners.get(session_id, ()):
                 event.set()
-
-    async def _has_lease(self) -> bool:
-        """Whether this service may give out places; the lease is renewed in the last two thirds of its time."""
-        if self._lease_until - time.monotonic() < LEASE_S * 2 / 3:
-            began = time.monotonic()
-            has = await self._db.run_exclusive(leases.take, LEASE, self._holder, LEASE_S)
-            self._lease_until = began + LEASE_S if has else 0.0
-        return self._lease_until > time.monotonic()
-
-    async def _give_back(self) -> None:
-        try:
-            await self._db.run_exclusive(leases.give_back, LEASE, self._holder)
-        except (BackendAIError, RuntimeError) as exc:
-            log.info("The lease runs out by itself: %s", exc)
 
 
 def _digest(place: Place) -> str:

@@ -136,7 +136,7 @@ async def test_what_the_engine_refuses_is_over_with_its_words(site):
 async def test_another_service_goes_on_where_the_first_one_ended(site):
     session_id = await site.start()
     await site.runner.look()
-    await site.runner._give_back()
+    await site.runner._lease.give_back()
     site.engine.end(session_id, JobState.DONE, exit_code=0)
     await site.other.look()
     assert (await site.find(session_id)).status is SessionStatus.TERMINATED

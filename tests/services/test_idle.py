@@ -13,7 +13,7 @@ from jupyterhub_backendai.core.sessions import SessionStatus
 from jupyterhub_backendai.errors import BackendUnavailable
 from jupyterhub_backendai.services.hub import HubClient
 from jupyterhub_backendai.services.idle import IdleChecker
-from jupyterhub_backendai.store import leases, models, scheduling, sessions
+from jupyterhub_backendai.store import models, scheduling, sessions
 from tests.databases import database, database_url, postgres_url, sqlite_template
 from tests.factories import add_user, make_queue, make_spec
 
@@ -162,6 +162,6 @@ async def test_one_service_checks_at_a_time_and_who_has_no_policy_has_no_limit(w
     other = IdleChecker(world.db, world.client)
     await world.db.run(lambda db: db.query(models.KeypairResourcePolicy).filter_by(name="short").update({"idle_timeout_s": 60}))
     assert await other.check(world.at) == []
-    await world.db.run_exclusive(leases.give_back, "idle", world.checker._holder)
+    await world.checker._lease.give_back()
     assert await other.check(world.at) == []  # it has heard the hub only now
     assert await other.check(world.at + NEWS_S) == [world.session_id]

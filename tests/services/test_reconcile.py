@@ -248,7 +248,7 @@ async def test_one_service_at_a_time(world, database_url):
     assert await world.reconciler.reconcile() is not None
     assert await other.reconcile() is None
     assert await world.reconciler.reconcile() is not None
-    await world.reconciler._give_back()
+    await world.reconciler._lease.give_back()
     assert await other.reconcile() is not None
     await other_database.close()
 
