@@ -11,7 +11,7 @@ from playwright.async_api import expect
 from tests.e2e.browsing import Visitor, chromium, visit
 from tests.e2e.marks import PLATFORM
 from tests.e2e.stack import running
-from tests.services.test_accessibility import AXE, RUN
+from tests.services.browsing import AXE, RUN
 from tests.smtp import mail_thread, text_of
 
 pytestmark = PLATFORM

@@ -19,7 +19,7 @@ from jupyterhub_backendai.store.database import Database
 from tests.e2e.browsing import Visitor, chromium, visit
 from tests.e2e.stack import Stack
 from tests.e2e.test_administration import run
-from tests.services.test_accessibility import AXE, RUN
+from tests.services.browsing import AXE, RUN
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 PASSWORD, NEW = "a long first passw0rd", "an0ther longer Passw!"

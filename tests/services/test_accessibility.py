@@ -1,26 +1,19 @@
 """axe over every page of ours, in both languages, light and dark; and administration by keyboard alone."""
 
-from pathlib import Path
-
-import axe_playwright_python
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from jupyterhub_backendai.store.records import RECORDS
 from tests.databases import sqlite_template
-from tests.lab import CHROMIUM
 from tests.services.admin.conftest import add_people, people
 from tests.services.admin.filled import fill, first_keys
+from tests.services.browsing import AXE, RUN, chromium, open_page, tab_to, watch
 from tests.services.public import settings, site
-from tests.services.test_browser import SHOTS, FakePendingHub, serve_hub_files, watch
+from tests.services.test_browser import FakePendingHub
 
-__all__ = ["people", "settings", "site", "sqlite_template"]
+__all__ = ["chromium", "people", "settings", "site", "sqlite_template"]
 pytestmark = pytest.mark.browser
-AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
-RUN = """async (rules) => (await axe.run(document, rules.length ? {runOnly: {type: "rule", values: rules}, resultTypes: ["violations"]} : {resultTypes: ["violations"]})).violations
-    .filter(found => ["serious", "critical"].includes(found.impact))
-    .map(found => `${found.id}: ` + found.nodes.slice(0, 4).map(node => node.target.join(" ") + " " + node.html.slice(0, 160)).join(" | "))"""
 OTHER_PAGES = [
     "launch",
     "summary",
@@ -38,32 +31,10 @@ OF_EACH_KIND = {"", "domains", "keypair_resource_policies/default", "statistics"
 
 
 @pytest_asyncio.fixture
-async def chromium():
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        await running.close()
-
-
-@pytest_asyncio.fixture
 async def full_site(site):
     await site.db.run(add_people)
     await fill(site)
     return site
-
-
-async def open_page(chromium, site, language, **options):
-    """root's browser. The policy of our pages is set aside for axe only; test_browser.py has it in force."""
-    context = await chromium.new_context(
-        viewport={"width": 1280, "height": 900},
-        locale=language,
-        reduced_motion="reduce",
-        extra_http_headers={"Authorization": f"token {site.hub.let_in('root')}"},
-        **options,
-    )
-    await serve_hub_files(context)
-    return await context.new_page()
 
 
 async def list_paths(site):
@@ -81,7 +52,7 @@ async def list_paths(site):
 @pytest.mark.parametrize(("language", "scheme", "other"), [("en", "light", "dark"), ("ko", "dark", "light")], ids=["en", "ko"])
 async def test_axe_finds_nothing_serious_on_any_page(chromium, full_site, language, scheme, other):
     """Every rule on every page, in English by day and in Korean by night; one page of each kind also the other way round."""
-    page = await open_page(chromium, full_site, language, bypass_csp=True)
+    page = await open_page(chromium, full_site, "root", language, bypass_csp=True)
     await page.context.add_init_script(AXE.read_text())
     await page.context.route("**/hub/static/components/**", lambda route: route.abort())  # icons and the hub's own scripts: time, no words
     found = {}
@@ -120,7 +91,7 @@ async def test_axe_finds_nothing_serious_while_a_session_starts(chromium):
 
 
 async def test_a_thing_is_changed_by_keyboard_alone(chromium, full_site):
-    page = await open_page(chromium, full_site, "en")
+    page = await open_page(chromium, full_site, "root")
     complaints = watch(page)
     await page.goto(full_site.url + "admin/domains")
     await tab_to(page, "#q")
@@ -138,12 +109,3 @@ async def test_a_thing_is_changed_by_keyboard_alone(chromium, full_site):
     await expect(page.locator("#f-description")).to_have_value("Physics department")
     assert complaints == []
     await page.context.close()
-
-
-async def tab_to(page, selector, most=80):
-    """Press Tab until something is reached."""
-    for _ in range(most):
-        await page.keyboard.press("Tab")
-        if await page.evaluate("selector => document.activeElement?.matches(selector) ?? false", selector):
-            return
-    raise AssertionError(f"{selector} is not reached by Tab")

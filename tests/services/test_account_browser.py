@@ -5,10 +5,9 @@ from playwright.async_api import expect
 
 from jupyterhub_backendai.store import account
 from tests.databases import sqlite_template
+from tests.services.browsing import AXE, RUN, SHOTS, chromium, open_page, tab_to, watch
 from tests.services.own_account import PASSWORD, add_login, code_of, give_password, give_token
 from tests.services.public import settings, site
-from tests.services.test_accessibility import AXE, RUN, chromium, tab_to
-from tests.services.test_browser import SHOTS, serve_hub_files, watch
 
 __all__ = ["chromium", "settings", "site", "sqlite_template"]
 pytestmark = pytest.mark.browser
@@ -28,21 +27,9 @@ async def secret(site):
     return await give_token(site)
 
 
-async def open_page(chromium, site, language, **options):
-    context = await chromium.new_context(
-        viewport={"width": 1280, "height": 900},
-        locale=language,
-        reduced_motion="reduce",
-        extra_http_headers={"Authorization": f"token {site.hub.let_in('kim01')}"},
-        **options,
-    )
-    await serve_hub_files(context)
-    return await context.new_page()
-
-
 @pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("ko", "dark")])
 async def test_axe_finds_nothing_serious(chromium, site, secret, language, scheme):
-    page = await open_page(chromium, site, language, bypass_csp=True)
+    page = await open_page(chromium, site, language=language, bypass_csp=True)
     await page.context.add_init_script(AXE.read_text())
     await page.emulate_media(color_scheme=scheme)
     found = []
@@ -63,7 +50,7 @@ async def test_axe_finds_nothing_serious(chromium, site, secret, language, schem
 
 async def test_by_keyboard_alone(chromium, site, secret):
     """A keypair is made, and the one-time password moved to another telephone; our policy has nothing to complain about."""
-    page = await open_page(chromium, site, "en")
+    page = await open_page(chromium, site)
     complaints = watch(page)
     await page.goto(site.url + "account/keypairs")
     await tab_to(page, "main summary:has(~ form input[value=create])")

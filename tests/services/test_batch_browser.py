@@ -6,10 +6,8 @@ from playwright.async_api import expect
 from jupyterhub_backendai.core.sessions import JobState
 from tests.batch_engine import FakeBatchEngine
 from tests.databases import sqlite_template
+from tests.services.browsing import AXE, RUN, SHOTS, chromium, open_page, shoot, watch
 from tests.services.public import settings, site
-from tests.services.test_accessibility import AXE, RUN
-from tests.services.test_browser import SHOTS, chromium, watch
-from tests.services.test_user_pages_browser import open_page, shoot
 
 __all__ = ["chromium", "settings", "site", "sqlite_template"]
 pytestmark = pytest.mark.browser

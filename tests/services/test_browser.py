@@ -10,43 +10,15 @@ from types import SimpleNamespace
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from jupyterhub_backendai import templating
 from tests.databases import sqlite_template
-from tests.lab import CHROMIUM
+from tests.services.browsing import SHOTS, chromium, serve_hub_files, watch
 from tests.services.public import V100, browser, nobody, settings, site
 
-__all__ = ["browser", "nobody", "settings", "site", "sqlite_template"]
+__all__ = ["browser", "chromium", "nobody", "settings", "site", "sqlite_template"]
 pytestmark = pytest.mark.browser
-SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
-
-
-@pytest_asyncio.fixture
-async def chromium():
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        await running.close()
-
-
-async def serve_hub_files(context):
-    """The hub's own style sheets and scripts, which the fake hub has not."""
-
-    async def answer(route):
-        path = route.request.url.partition("/hub/static/")[2].partition("?")[0]
-        await route.fulfill(path=Path(templating.DATA_FILES_PATH, "static", path))
-
-    await context.route("**/hub/static/**", answer)
-
-
-def watch(page):
-    """Everything that a script or our policy complains about."""
-    complaints = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if "Security Policy" in message.text else None)
-    return complaints
 
 
 @pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["desktop", "phone"])

@@ -9,9 +9,8 @@ from playwright.async_api import expect
 
 from tests.databases import sqlite_template
 from tests.services.admin.conftest import people
+from tests.services.browsing import AXE, RUN, SHOTS, chromium, open_page
 from tests.services.public import settings, site
-from tests.services.test_accessibility import AXE, RUN, chromium, open_page
-from tests.services.test_browser import SHOTS
 from tests.services.test_nodes import N1, cluster
 
 __all__ = ["chromium", "cluster", "people", "settings", "site", "sqlite_template"]
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 
 async def test_refreshed_in_place_while_somebody_types(chromium, site, people, cluster):
-    page = await open_page(chromium, site, "en", bypass_csp=True)
+    page = await open_page(chromium, site, "root", "en", bypass_csp=True)
     await page.goto(site.url + "admin/nodes")
     await page.screenshot(path=SHOTS / "admin-nodes.png", full_page=True)
     row = page.locator("tr[data-node=n1]")
@@ -39,7 +38,7 @@ async def test_refreshed_in_place_while_somebody_types(chromium, site, people, c
 
 @pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("ko", "dark")])
 async def test_axe_finds_nothing_serious(chromium, site, people, cluster, language, scheme):
-    page = await open_page(chromium, site, language, bypass_csp=True, color_scheme=scheme)
+    page = await open_page(chromium, site, "root", language, bypass_csp=True, color_scheme=scheme)
     await page.context.add_init_script(AXE.read_text())
     await page.goto(site.url + "admin/nodes")
     await page.locator("tr[data-node=n1] summary").click()
@@ -47,7 +46,7 @@ async def test_axe_finds_nothing_serious(chromium, site, people, cluster, langua
 
 
 async def test_on_a_phone_nothing_is_cut_off(chromium, site, people, cluster):
-    page = await open_page(chromium, site, "ko")
+    page = await open_page(chromium, site, "root", "ko")
     await page.set_viewport_size({"width": 390, "height": 800})
     await page.goto(site.url + "admin/nodes")
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390

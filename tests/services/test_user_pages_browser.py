@@ -11,40 +11,15 @@ from jupyterhub_backendai.store.models import now
 from tests.databases import sqlite_template
 from tests.factories import GIB, add_user, make_slots
 from tests.services.admin.test_statistics import add_past
+from tests.services.browsing import AXE, RUN, SIZES, chromium, open_page, shoot, watch
 from tests.services.launching import limit
 from tests.services.public import browser, nobody, settings, site
-from tests.services.test_accessibility import AXE, RUN
 from tests.services.test_announcements import announce
-from tests.services.test_browser import SHOTS, chromium, serve_hub_files, watch
 from tests.services.test_launch_presets import add_presets
 from tests.services.test_summary import add_session
 
 __all__ = ["browser", "chromium", "nobody", "settings", "site", "sqlite_template"]
 pytestmark = pytest.mark.browser
-SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
-
-
-async def open_page(chromium, site, user="kim01", language="en", **options):
-    token = site.hub.let_in(user)
-    context = await chromium.new_context(
-        locale=language,
-        reduced_motion="reduce",
-        viewport=SIZES["desktop"],
-        extra_http_headers={"Authorization": f"token {token}"},
-        **options,
-    )
-    await serve_hub_files(context)
-    return await context.new_page()
-
-
-async def shoot(page, name, language):
-    """Pictures at both widths, light and dark; nothing may be wider than the screen."""
-    for width, size in SIZES.items():
-        await page.set_viewport_size(size)
-        for scheme in ("light", "dark"):
-            await page.emulate_media(color_scheme=scheme)
-            await page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}-{language}.png", full_page=True)
-        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} is too wide on a {width}"
 
 
 async def fill(site):

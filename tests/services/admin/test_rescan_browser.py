@@ -10,9 +10,8 @@ from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.store.records import RECORDS
 from tests.databases import sqlite_template
 from tests.services.admin.conftest import people
+from tests.services.browsing import AXE, RUN, SHOTS, chromium, open_page, watch
 from tests.services.public import settings, site
-from tests.services.test_accessibility import AXE, RUN, chromium, open_page
-from tests.services.test_browser import SHOTS, watch
 
 __all__ = ["chromium", "people", "settings", "site", "sqlite_template"]
 pytestmark = pytest.mark.browser
@@ -34,7 +33,7 @@ async def test_the_progress_is_drawn_until_it_is_over(chromium, site, people):
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     registry = {"name": "site", "url": f"http://127.0.0.1:{runner.addresses[0][1]}"}
     await site.db.run_exclusive(RECORDS["container_registries"].add, Actor("root", Role.SUPERADMIN), registry)
-    page = await open_page(chromium, site, "ko", bypass_csp=True)
+    page = await open_page(chromium, site, "root", "ko", bypass_csp=True)
     complaints = watch(page)
     await page.add_init_script(AXE.read_text())
     await page.goto(f"{site.url}admin/container_registries/site")
