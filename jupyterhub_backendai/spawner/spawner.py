@@ -7,7 +7,6 @@ down to it by one fixed list, never up.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -25,11 +24,12 @@ from .. import client
 from ..config import BackendAI
 from ..core.reasons import Explanation
 from ..core.sessions import Admission, SessionSpec, SessionStatus, parse_request
-from ..errors import N_, BackendAIError, InvalidParameters, StartFailed
+from ..errors import N_, BackendAIError, StartFailed
 from ..i18n import DEFAULT_LANGUAGE, translate
 from . import failures, ports
 from .adoption import STARTING, Adoption
 from .launchers.base import Ending, Launcher
+from .launchers.choice import find_engine, load_launcher
 from .reports import Reports
 from .rounds import Rounds
 from .waiting import Waiting
@@ -104,7 +104,7 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
     @property
     def launcher(self) -> Launcher:
         """The launcher of the admitted queue's engine; before admission, of the queue that was asked for."""
-        engine = self.admission.engine if self.admission else self._asked_engine()
+        engine = self.admission.engine if self.admission else find_engine(self.settings, self.user_options)
         if self._launcher is None or self._engine != engine:
             self._launcher, self._engine = self._build_launcher(engine), engine
         if self.admission:
@@ -114,25 +114,9 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
 
     _engine = ""
 
-    def _asked_engine(self) -> str:
-        queues = self.settings.list_queues()
-        name = self.user_options.get("queue") if isinstance(self.user_options, dict) else None
-        if isinstance(name, list) and len(name) == 1:
-            name = name[0]  # a form's value, which the parser takes too
-        queue = queues.get(name) if isinstance(name, str) else None
-        if queue is None:
-            raise InvalidParameters(N_("Choose a queue."))
-        return queue.engine
-
     def _build_launcher(self, engine: str) -> Launcher:
-        path = self.launchers.get(engine)
-        if path is None:
-            raise InvalidParameters(N_("The engine %(engine)s has no launcher; c.BackendAISpawner.launchers names them."), engine=engine)
-        module, _, name = path.rpartition(".")
-        cls = getattr(importlib.import_module(module), name)
-        if not issubclass(cls, Launcher):
-            raise InvalidParameters(N_("The engine %(engine)s has no launcher; c.BackendAISpawner.launchers names them."), engine=engine)
-        launcher: Launcher = cls(parent=self, user_options={}, **{name: getattr(self, name) for name in HUB_OWNED if self.has_trait(name)})
+        cls = load_launcher(self.launchers, engine)
+        launcher = cls(parent=self, user_options={}, **{name: getattr(self, name) for name in HUB_OWNED if self.has_trait(name)})
         self.http_timeout, self.poll_interval = launcher.http_timeout, launcher.poll_interval
         return launcher
 
