@@ -1,6 +1,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from jupyterhub_backendai.cli.main import build_parser
 from jupyterhub_backendai.cli.reference import format_nouns, format_reference
 from jupyterhub_backendai.services.app import join_handlers
@@ -18,11 +20,12 @@ def test_the_page_of_what_is_administered_is_current():
     assert (DOCS / "nouns.md").read_text() == format_nouns()
 
 
-def test_every_address_of_our_rest_interface_is_described():
+@pytest.mark.parametrize("page", [DOCS / "rest.md", DOCS / "rest.ko.md"], ids=["en", "ko"])
+def test_every_address_of_our_rest_interface_is_described(page):
     paths = [route[0] for route in join_handlers("default_handlers") if route[0].startswith("rest/v1/")]
     # what stands for a part of an address is <in brackets> on the page
     names = {re.sub(r"\([^)]*\)", "<>", path.removeprefix("rest/v1/")) for path in paths}
-    described = {re.sub(r"<[^>]*>", "<>", name) for name in re.findall(r"`(?:[A-Z]+ )?([a-z/<>_-]+)", (DOCS / "rest.md").read_text())}
+    described = {re.sub(r"<[^>]*>", "<>", name) for name in re.findall(r"`(?:[A-Z]+ )?([a-z/<>_-]+)", page.read_text())}
     assert names - described == set()
 
 
