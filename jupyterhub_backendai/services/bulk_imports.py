@@ -128,6 +128,10 @@ class BulkImporter:
             await self._db.run(bulk_imports.keep, job.progress)
 
     async def _look(self, job: Job) -> None:
+        await self._find_steps(job)
+        await self._tell(job, LOOKED, len(job.steps), result=sum_up(job.steps))
+
+    async def _find_steps(self, job: Job) -> None:
         """Do it in pieces that are rolled back, so that nobody waits for long; what comes twice is known over all of them."""
         seen: set[str] = set()
         steps: list[Step] = []
@@ -138,7 +142,6 @@ class BulkImporter:
                 steps += undone.steps
             await self._tell(job, LOOKING, len(steps))
         job.steps = steps
-        await self._tell(job, LOOKED, len(steps), result=sum_up(steps))
 
     async def _apply(self, job: Job) -> None:
         hashes = await self.hash(job.records, job.rows, lambda done: self._tell(job, HASHING, done))
@@ -150,7 +153,7 @@ class BulkImporter:
         except BackendAIError as exc:
             if exc.status >= 500:
                 raise
-            await self._look(job)  # what is wrong by now, in all of the lines
+            await self._find_steps(job)  # what is wrong by now, in all of the lines
             await self._tell(job, FAILED, 0, result={**sum_up(job.steps), "message": exc.message, "params": dict(exc.params)})
             return
         job.progress = written
