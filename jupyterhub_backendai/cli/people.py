@@ -71,13 +71,18 @@ def reset_token(options: argparse.Namespace, settings: BackendAI) -> int:
     try:
         answer = connect(options.config).call("POST", f"admin/users/{quote(name, safe='')}/reset-otp", {})
     except ServiceUnavailable:
-        # The way in for an administrator must not hang on the service; what it would do beside comes with the next login.
-        _run(settings, lambda db: _find(otp.reset(db, name, actor=_operator(), source="command line", at=models.now()), what))
-        print("The service does not answer: nobody is mailed, and who is logged in stays so.", file=sys.stderr)
+        # The way in for an administrator must not hang on the service; what it would do beside comes when it is back.
+        _run(settings, lambda db: _reset_here(db, name, what))
+        print("The service does not answer: nobody is mailed, and logins end when it is back.", file=sys.stderr)
     else:
         _find(bool(answer.data["reset"]), what)
     print(f"{name} sets up a new one-time password at the next login.")
     return 0
+
+
+def _reset_here(db: Session, name: str, what: str) -> None:
+    _find(otp.reset(db, name, actor=_operator(), source="command line", at=models.now()), what)
+    active_logins.end_other_logins(db, name)
 
 
 def _find(was_there: bool, what: str) -> None:

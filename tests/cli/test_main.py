@@ -107,11 +107,16 @@ def test_a_password_is_never_an_argument(run):
         run("user", "add", "kim01", "--password", "correct horse 1")
 
 
-def test_a_token_is_reset(run, look):
+def test_a_token_is_reset_without_the_service(run, look):
     run("db", "upgrade")
     look(otp.set_confirmed, "kim01", "encrypted")
-    assert run("otp", "reset", "kim01")[0] == 0
+    at = models.now()
+    for name in ("kim01", "lee01"):
+        look(active_logins.open_login, active_logins.BrowserLogin(name[0] * 64, name, "", "", at, at, at + timedelta(days=1)))
+    status, output = run("otp", "reset", "kim01")
+    assert (status, "logins end when it is back" in output.err) == (0, True)
     assert look(otp.get_token, "kim01") is None
+    assert look(lambda db: [row.user_name for row in db.query(models.ActiveLogin)]) == ["lee01"]
 
 
 def test_before_the_first_upgrade_a_change_says_what_to_run(run):
