@@ -69,7 +69,8 @@ class Web:
                 self.send_header("Content-Length", str(len(data)))
                 self.send_header("Location", outer.url)
                 self.end_headers()
-                self.wfile.write(data)
+                with contextlib.suppress(BrokenPipeError):  # who asks may have waited long enough
+                    self.wfile.write(data)
 
             def log_message(self, *_: Any) -> None: ...
 
