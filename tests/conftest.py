@@ -15,6 +15,7 @@ from tests import lab
 MISSING = pytest.StashKey[Counter[str]]()
 CLUSTER = "cluster"
 SHARED = dict.fromkeys(("tests/identity/test_append.py", "tests/services/test_login_factors.py"), "the codes of one person")
+PURE = ("tests/core/", "tests/test_")  # no server, no clock: what fails there fails
 UNDER_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
@@ -34,9 +35,9 @@ class Missing:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What drives a browser or a whole hub is tried twice: a busy machine can outlast a deadline. The summary names each (RERUN)."""
+    """What needs more than its own process is tried twice: a busy machine can outlast a deadline. The summary names each (RERUN)."""
     for item in items:
-        if item.get_closest_marker("browser") or item.get_closest_marker("e2e"):
+        if not share_of(item.nodeid).startswith(PURE):
             item.add_marker(pytest.mark.flaky(reruns=1))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: share_of(item.nodeid) != CLUSTER)  # first, because it takes longest

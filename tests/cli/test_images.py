@@ -1,5 +1,6 @@
 """``image rescan`` against a real private listener, with the lab's registry behind it."""
 
+import asyncio
 import json
 
 import pytest
@@ -35,4 +36,12 @@ async def test_what_fails_is_said(run):
     assert (status, "The registry 127.0.0.1:1 does not answer." in out) == (1, True)
     status, out, err = await run("image", "rescan", "none")
     assert (status, out, "no registry none" in err) == (1, "", True)
-    assert (await run("image", "rescan", "gone", "--no-wait"))[0] == 0
+
+
+async def test_who_does_not_wait_hears_that_it_began(run):
+    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    async with silent:
+        port = silent.sockets[0].getsockname()[1]
+        await run("container-registry", "create", "silent", "--url", f"http://127.0.0.1:{port}")
+        status, out, _ = await run("image", "rescan", "silent", "--no-wait", "--json")
+        assert (status, json.loads(out)[0]["state"]) == (0, "running")
