@@ -13,6 +13,7 @@ from ..core import reasons
 from ..core.identity import PosixAccount
 from ..core.nodes import Node
 from ..core.queues import QueueFigures
+from ..core.scheduler_choice import SchedulerChoice
 from ..core.sessions import JobStatus
 from ..core.slots import CPU, CUDA_DEVICE, MEM, SlotKind
 from ..errors import (
@@ -199,7 +200,14 @@ def build_submit(job: JobRequest) -> dict[str, Any]:
         "command": list(job.command),
         **({"lines": job.script} if job.script else {}),
         **build_options(job.options),
+        **_chosen(admission.choice),
     }
+
+
+def _chosen(choice: SchedulerChoice) -> dict[str, str]:
+    """What the person chose, which goes before what the site set."""
+    named = {"qos": choice.qos, "reservation": choice.reservation, "constraint": choice.features}
+    return {name: value for name, value in named.items() if value}
 
 
 def build_options(options: Sequence[str]) -> dict[str, str]:

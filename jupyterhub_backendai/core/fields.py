@@ -6,10 +6,11 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from ..errors import N_, Violation
-from .slots import format_bytes, parse_bytes
+from .slots import SlotKind, format_bytes, parse_amount, parse_bytes
 
 MIN_MEM_BYTES = 64 * 1024**2
 MIN_TIME_S, MAX_TIME_S = 60, 366 * 24 * 3600
@@ -102,6 +103,14 @@ class Fields:
             self.refuse(name, N_("Give a whole number, at least %(lowest)s."), lowest=lowest)
             return lowest
         return number
+
+    def fraction(self, name: str) -> Decimal:
+        """An amount of a slot that is shared, to three digits; 0 when it is not given."""
+        try:
+            return parse_amount(self.text(name) or "0", SlotKind.FRACTION)
+        except ValueError:
+            self.refuse(name, N_("Give a number such as 0.5; it has at most three digits after the point."))
+            return Decimal(0)
 
     def mem(self, name: str) -> int:
         text = self.text(name) or "1g"

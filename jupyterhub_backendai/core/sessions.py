@@ -13,7 +13,8 @@ from .fields import Fields, format_duration
 from .identity import PosixAccount
 from .policies import has_line
 from .queues import SESSION_TYPES, Queue, QueueFigures
-from .slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
+from .scheduler_choice import SchedulerChoice, read_choice
+from .slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, ResourceSlots, format_bytes
 
 INTERFACES = ("lab", "notebook")
 # A notebook server of the hub's, or commands that run by themselves to their end.
@@ -93,12 +94,15 @@ class LaunchRequest:
     depends_on: tuple[str, ...] = ()
     session_type: str = INTERACTIVE
     command: str = ""
+    choice: SchedulerChoice = field(default_factory=SchedulerChoice)
 
     def to_options(self) -> dict[str, str]:
         """The request as ``user_options``; :func:`parse_request` is the inverse."""
         later = {"starts_at": self.starts_at, "depends_on": ",".join(self.depends_on)}
         if self.session_type == BATCH:
             later |= {"session_type": BATCH, "command": self.command}
+        if self.slots.amount(CUDA_SHARES):
+            later["shares"] = format(self.slots.amount(CUDA_SHARES), "f")
         return {
             "queue": self.queue,
             "environment": self.environment,
@@ -111,6 +115,7 @@ class LaunchRequest:
             "time": str(self.time_s) if self.time_s else "",
             "name": self.name,
             **{name: text for name, text in later.items() if text},
+            **self.choice.to_options(),
         }
 
 
@@ -140,8 +145,9 @@ class SessionSpec:
 class Admission:
     """A start that was admitted: everything the launcher needs, nothing of it from the user unchecked.
 
-    ``devices`` are GPU numbers given to this session alone (engines that do not give devices themselves). With ``is_waiting`` it
-    has only a place in the line of its queue: the launcher waits for another admission without.
+    ``account`` is the one to submit with, whoever chose it; the rest of ``choice`` is what the person chose. ``devices`` are GPU
+    numbers given to this session alone (engines that do not give devices themselves). With ``is_waiting`` it has only a place in
+    the line of its queue: the launcher waits for another admission without.
     """
 
     session_id: str
@@ -158,6 +164,7 @@ class Admission:
     devices: tuple[int, ...] = ()
     posix: PosixAccount | None = None
     is_waiting: bool = False
+    choice: SchedulerChoice = field(default_factory=SchedulerChoice)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "slots": self.slots.to_json(), "devices": list(self.devices)}
@@ -171,6 +178,7 @@ class Admission:
                 "slots": ResourceSlots.from_json(data["slots"]),
                 "devices": tuple(data["devices"]),
                 "posix": PosixAccount(**posix) if posix else None,
+                "choice": SchedulerChoice.from_json(data.get("choice") or {}),
             }
         )
 
@@ -186,7 +194,7 @@ def parse_request(options: Mapping[str, Any]) -> LaunchRequest:
         environment=fields.word("environment", N_("Choose an environment."), "default"),
         interface=fields.one_of("interface", INTERFACES, "lab"),
         project=fields.project("project"),
-        slots=ResourceSlots({CPU: fields.count("cpu", 1, 1), MEM: fields.mem("mem"), CUDA_DEVICE: fields.count("gpu", 0, 0)}),
+        slots=_read_slots(fields),
         gpu_type=fields.word("gpu_type", N_("That GPU type is no name."), ""),
         time_s=fields.time("time"),
         name=fields.title("name"),
@@ -195,10 +203,17 @@ def parse_request(options: Mapping[str, Any]) -> LaunchRequest:
         session_type=(kind := fields.one_of("session_type", SESSION_TYPES, INTERACTIVE)),
         # a form sends what was typed for the other kind too
         command=fields.script("command") if kind == BATCH else "",
+        choice=read_choice(fields),
     )
     if fields.violations:
         raise InvalidParameters(violations=fields.violations)
     return request
+
+
+def _read_slots(fields: Fields) -> ResourceSlots:
+    amounts = {CPU: fields.count("cpu", 1, 1), MEM: fields.mem("mem"), CUDA_DEVICE: fields.count("gpu", 0, 0)}
+    shares = fields.fraction("shares")
+    return ResourceSlots({**amounts, **({CUDA_SHARES: shares} if shares else {})})
 
 
 def start_moment(text: str, at: float) -> float | None:

@@ -16,7 +16,8 @@ from ..errors import N_, BackendAIError, Violation
 COMMAND = "command"
 FIELDS = (
     *("project", "name", "queue", "environment", "session_type", "interface", COMMAND),
-    *("cpu", "mem", "gpu", "gpu_type", "time", "starts_at", "depends_on"),
+    *("cpu", "mem", "gpu", "gpu_type", "shares", "time", "starts_at", "depends_on"),
+    *("account", "qos", "reservation", "features", "cluster"),
 )
 DEFAULTS = {"session_type": "interactive", "interface": "lab", "cpu": "1", "mem": "1 GiB", "gpu": "0"}
 MAX_VALUE = 256

@@ -15,6 +15,7 @@ from ..core.identity import PosixAccount
 from ..core.images import check_image
 from ..core.queues import Queue, QueueFigures
 from ..core.quota import Ask, check_quota, shorten
+from ..core.scheduler_choice import SchedulerChoice
 from ..core.scheduling import Wait
 from ..core.sessions import BATCH, INTERACTIVE, OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
 from ..core.slots import CUDA_DEVICE, ResourceSlots
@@ -63,6 +64,7 @@ class SessionInfo:
     wait: Wait | None = None
     session_type: str = INTERACTIVE
     exit_code: int | None = None
+    choice: SchedulerChoice = field(default_factory=SchedulerChoice)
 
     @property
     def is_batch(self) -> bool:
@@ -317,6 +319,7 @@ def _build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devi
         interface="" if request.session_type == BATCH else request.interface,
         session_type=request.session_type,
         command=request.command,
+        choice=request.choice.to_options(),
         slots=request.slots,
         gpu_type=(request.gpu_type or queue.gpu_type) if request.slots.amount(CUDA_DEVICE) else "",
         devices=list(devices),
@@ -339,7 +342,7 @@ def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) ->
         engine=row.engine,
         queue=row.queue,
         partition=queue.partition or queue.name,
-        account=queue.account(row.project),
+        account=row.choice.get("account") or queue.account(row.project),
         project=row.project,
         environment=row.environment,
         interface=row.interface,
@@ -349,6 +352,7 @@ def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) ->
         devices=tuple(row.devices),
         posix=posix,
         is_waiting=lines.is_waiting(row),
+        choice=SchedulerChoice.from_json(row.choice),
     )
 
 
@@ -384,4 +388,5 @@ def _info(row: ComputeSession, user: User) -> SessionInfo:
         wait=wait_from_json(row.waiting_for) if lines.is_waiting(row) else None,
         session_type=row.session_type,
         exit_code=row.exit_code,
+        choice=SchedulerChoice.from_json(row.choice),
     )

@@ -67,3 +67,5 @@ class ComputeSession(Base):
     session_type: Mapped[str] = mapped_column(String(16), default="interactive", server_default="interactive")
     command: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
     exit_code: Mapped[int | None]
+    # -- what was chosen of the engine's scheduler (core/scheduler_choice.py)
+    choice: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
