@@ -16,7 +16,7 @@ COUNTED_ENGINES = frozenset({"local"})
 # What the table calls the GPUs of a queue whose type the site did not name.
 DEFAULT_GPU_TYPE = "gpu"
 # Rules about who somebody is, against those about how much is asked for.
-RIGHTS = frozenset({"project", "queue"})
+RIGHTS = frozenset({"project", "queue", "scheduler-choice"})
 CAPACITY_RULES = frozenset({"capacity", "sessions", "quota"})
 
 

@@ -13,6 +13,7 @@ from .fields import Fields, format_duration
 from .identity import PosixAccount
 from .policies import has_line
 from .queues import SESSION_TYPES, Queue, QueueFigures
+from .scheduler_check import check_choice, check_shares
 from .scheduler_choice import SchedulerChoice, read_choice
 from .slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, ResourceSlots, format_bytes
 
@@ -247,6 +248,8 @@ def check_request(request: LaunchRequest, queue: Queue, figures: QueueFigures | 
     if request.session_type not in queue.allowed_session_types:
         found.append(Violation(_REFUSED_TYPES[request.session_type], {"queue": queue.name}, "queue", "session-type"))
     found += _check_amounts(request, queue, figures)
+    found += check_shares(request.slots, queue, figures)
+    found += check_choice(request.choice, queue, figures)
     found += _check_time(request, queue, figures)
     if not has_line(queue) and request.session_type == INTERACTIVE:
         fields = [name for name, value in (("starts_at", request.starts_at), ("depends_on", request.depends_on)) if value]
