@@ -16,6 +16,7 @@ from traitlets.config.loader import ConfigFileNotFound, PyFileConfigLoader
 from .core.addresses import AddressRules, parse_networks
 from .core.mapping import MappingRules, parse_rules
 from .core.names import fold_name
+from .core.prices import Billing, Currency, check_prices
 from .core.queues import Queue, check_queue, queue_from_json
 from .core.slots import ResourceSlots
 from .errors import N_, InvalidParameters
@@ -210,6 +211,33 @@ class BackendAI(Configurable):
     log_dir = Unicode("log", config=True, help=N_("Job logs, beneath user_root: <log_dir>/<job id>.log."))
     workspace_dir = Unicode("workspace", config=True, help=N_("Working directory of sessions, beneath user_root."))
 
+    # -- bills: only sessions in queues that have prices and are not free
+    currency = Unicode("KRW", config=True, help=N_("What money is counted in, as pages show it: KRW, EUR, credits …"))
+    currency_digits = Integer(
+        0,
+        config=True,
+        help=N_("Digits after the point of the smallest amount that is charged, 0 to 6. Sessions are rounded once, half up."),
+    )
+    bill_to = Unicode("user", config=True, help=N_("Who pays for a session: the `user`, the `project` or the `domain`."))
+    bill_limit = Unicode(
+        "none",
+        config=True,
+        help=N_(
+            "`none`: balances may go below zero, somebody sends invoices. `hold`: a session starts only if the credit covers the most "
+            "it can cost. `zero`: it starts while there is credit, and is ended when the credit is used up."
+        ),
+    )
+    credit_warnings_s = List(
+        Integer(),
+        [3600, 600],
+        config=True,
+        help=N_("Seconds before the credit is used up at which people with running sessions are warned."),
+    )
+    bill_interval_s = Float(60.0, config=True, help=N_("How often sessions that ended are charged, and credit is looked at."))
+    bill_wait_s = Float(
+        86400.0, config=True, help=N_("How long to wait for an accounting that does not answer, before our own records are charged.")
+    )
+
     # -- what the platform itself fetches
     fetch_allowed_networks = List(
         Unicode(),
@@ -221,6 +249,9 @@ class BackendAI(Configurable):
     )
 
     # -- Slurm
+    slurm_submit = Unicode(
+        "helper", config=True, help=N_("How jobs are submitted as their users: helper, sudo or rest; see docs/howto-slurm-submit.md.")
+    )
     helper_socket = Unicode(config=True, help=N_("Unix socket of the helper."))
     slurm_bin = Unicode("/usr/bin", config=True, help=N_("Directory of sbatch, squeue, scontrol and scancel."))
     node_addresses = Dict(config=True, help=N_("Node name → address, where Slurm's NodeAddr is not what the proxy can reach."))
@@ -258,6 +289,13 @@ class BackendAI(Configurable):
         """The name that all jobs of this hub share."""
         return f"backendai-{self.hub_id}"
 
+    def make_billing(self) -> Billing:
+        """How sessions are billed here. Raises InvalidParameters for words that there are not."""
+        try:
+            return Billing(Currency(self.currency, self.currency_digits), self.bill_to, self.bill_limit, tuple(self.credit_warnings_s))
+        except ValueError as exc:
+            raise InvalidParameters("c.BackendAI.bill_to, bill_limit, currency_digits: %(reason)s", reason=str(exc)) from exc
+
     def address_rules(self) -> AddressRules:
         """Where the platform may connect to. Raises InvalidParameters for a network that is none."""
         try:
@@ -289,6 +327,8 @@ class BackendAI(Configurable):
                 fields = dict(entry)
                 queue = queue_from_json(fields.pop("name"), fields.pop("engine"), fields)
                 check_queue(queue)
+                if wrong := check_prices(queue):
+                    raise ValueError(f"{wrong[0].field}: {wrong[0].message}")
             except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as exc:
                 raise InvalidParameters("c.BackendAI.queues: %(entry)s: %(reason)s", entry=str(entry), reason=str(exc)) from exc
             queues[queue.name] = queue

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .partitions import NodeShape, PartitionRules, SchedulerFacts, ShareFigures
 from .slots import ResourceSlots
 
 SCHEDULERS = ("none", "fifo", "lifo", "drf")
 STRATEGIES = ("dispersed", "concentrated")
 SESSION_TYPES = ("interactive", "batch")
+# Who may give a session more time: its owner (administrators always may), or administrators only.
+EXTENDERS = ("owner", "administrators")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,9 @@ class Queue:
     ``scheduler`` (none, fifo, lifo or drf) is the rule of the waiting line that we keep for an engine without one; with none, a full
     queue refuses. ``pending_timeout_s`` None: wait for ever. ``num_retries_to_skip``: after how many tries others may pass a session
     that does not fit (0: never). ``agent_selection_strategy`` dispersed or concentrated: how sessions are spread over nodes.
+    ``prices`` are money per hour by slot (:mod:`.prices`).
+    ``extension_time_s``: how much more time a session may be given while it runs, in all (0: none), ``extension_count`` how often
+    (None: as often as you like), and ``extension_by`` whom: its owner, or administrators only (:mod:`.extensions`).
     ``is_open``: to every domain, also those that are not named. ``is_public`` False: only for superadmins.
     """
 
@@ -33,6 +39,7 @@ class Queue:
     labels: Mapping[str, str] = field(default_factory=dict)
     descriptions: Mapping[str, str] = field(default_factory=dict)
     is_free: bool = True
+    prices: ResourceSlots = field(default_factory=ResourceSlots)
     is_exclusive: bool | None = None
     projects: tuple[str, ...] | None = None
     accounts: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +49,9 @@ class Queue:
     gpu_type: str = ""
     default_time_s: int = 3600
     max_time_s: int | None = None
+    extension_time_s: int = 0
+    extension_count: int | None = None
+    extension_by: str = "owner"
     is_active: bool = True
     is_public: bool = True
     is_open: bool = True
@@ -71,7 +81,7 @@ RULES = (
     "is_public",
     "is_open",
 )
-_SLOTS = ("max_slots", "capacity")
+_SLOTS = ("max_slots", "capacity", "prices")
 _NAMES = ("projects", "allowed_session_types")
 
 
@@ -103,6 +113,8 @@ def check_queue(queue: Queue) -> None:
         raise ValueError(f"scheduler is one of {', '.join(SCHEDULERS)}")
     if queue.agent_selection_strategy not in STRATEGIES:
         raise ValueError(f"agent_selection_strategy is one of {', '.join(STRATEGIES)}")
+    if queue.extension_by not in EXTENDERS:
+        raise ValueError(f"extension_by is one of {', '.join(EXTENDERS)}")
     if not set(queue.allowed_session_types) <= set(SESSION_TYPES):
         raise ValueError(f"allowed_session_types are of {', '.join(SESSION_TYPES)}")
 
@@ -125,6 +137,8 @@ class QueueFigures:
     """One row of the live table. Node counts are whole nodes; ``max_slots`` is the most that one session can get (of one node).
 
     ``read_at`` (Unix seconds) and ``error`` are set by whoever keeps rows: an error means that the row is as old as ``read_at``.
+    ``shapes`` are its kinds of nodes, largest first; ``rules`` and ``scheduler`` are None where the engine has no such thing.
+    ``default_time_s`` is what a session gets that asks for no time, None when the engine does not say.
     """
 
     name: str
@@ -141,6 +155,16 @@ class QueueFigures:
     max_slots: ResourceSlots = field(default_factory=ResourceSlots)
     read_at: float | None = None
     error: str = ""
+    shares: tuple[ShareFigures, ...] = ()
+    shapes: tuple[NodeShape, ...] = ()
+    default_time_s: int | None = None
+    rules: PartitionRules | None = None
+    scheduler: SchedulerFacts | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What nodes of the queue say of themselves, by name."""
+        return tuple(sorted({feature for shape in self.shapes for feature in shape.features}))
 
 
 @dataclass(frozen=True, slots=True)

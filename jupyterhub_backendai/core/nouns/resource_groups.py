@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import N_, Violation
-from ..queues import RULES, SCHEDULERS, SESSION_TYPES, STRATEGIES, Queue
+from ..prices import check_prices, read_prices
+from ..queues import EXTENDERS, RULES, SCHEDULERS, SESSION_TYPES, STRATEGIES, Queue
 from ..slots import CPU
 from .base import Noun
 from .values import Field, Kind
@@ -20,6 +21,7 @@ DEFINITION = (
     "descriptions",
     "partition",
     "is_free",
+    "prices",
     "is_exclusive",
     "accounts",
     "max_slots",
@@ -28,6 +30,9 @@ DEFINITION = (
     "gpu_type",
     "default_time_s",
     "max_time_s",
+    "extension_time_s",
+    "extension_count",
+    "extension_by",
 )
 
 RESOURCE_GROUPS = Noun(
@@ -65,6 +70,13 @@ RESOURCE_GROUPS = Noun(
         Field("partition", Kind.TEXT, N_("Partition"), N_("The engine's own name of the queue; empty is the same."), group="definition"),
         Field("is_free", Kind.BOOLEAN, N_("Free of charge"), default=True, group="definition"),
         Field(
+            "prices",
+            Kind.OPTIONS,
+            N_("Prices per hour"),
+            N_('By slot, memory by the GiB, a node of one\'s own as node: {"cpu": "10", "mem": "1.5", "cuda.device:a100": "2000"}.'),
+            group="definition",
+        ),
+        Field(
             "is_exclusive",
             Kind.CHOICE,
             N_("Whole nodes"),
@@ -92,6 +104,24 @@ RESOURCE_GROUPS = Noun(
         Field("gpu_type", Kind.TEXT, N_("Kind of GPU"), most=64, group="definition"),
         Field("default_time_s", Kind.DURATION, N_("Time unless asked otherwise"), default=3600, least=60, group="definition"),
         Field("max_time_s", Kind.DURATION, N_("Longest time"), is_limit=True, least=60, group="definition"),
+        Field(
+            "extension_time_s",
+            Kind.DURATION,
+            N_("More time while it runs"),
+            N_("How much longer a session that runs may be made, in all; 0: not at all. Never beyond the longest time."),
+            default=0,
+            group="definition",
+        ),
+        Field("extension_count", Kind.INTEGER, N_("How often it is given more"), is_limit=True, least=1, group="definition"),
+        Field(
+            "extension_by",
+            Kind.CHOICE,
+            N_("Who gives it more"),
+            N_("owner: everybody to their own sessions. administrators: only they."),
+            default="owner",
+            choices=EXTENDERS,
+            group="definition",
+        ),
         # -- the waiting line of an engine that has none
         Field(
             "scheduler",
@@ -136,12 +166,15 @@ def read_definition(values: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: values[name] for name in DEFINITION if name in values}
     if "is_exclusive" in found:
         found["is_exclusive"] = next(value for value, word in _WHOLE.items() if word == found["is_exclusive"])
+    if "prices" in found:
+        found["prices"] = read_prices(found["prices"])
     return found
 
 
 def show_definition(queue: Queue) -> dict[str, Any]:
     """A queue's definition as the values of a record; :func:`read_definition` is the inverse."""
-    return {name: getattr(queue, name) for name in DEFINITION} | {"is_exclusive": _WHOLE[queue.is_exclusive]}
+    shown = {"is_exclusive": _WHOLE[queue.is_exclusive], "prices": queue.prices.to_json()}
+    return {name: getattr(queue, name) for name in DEFINITION} | shown
 
 
 def check_name(name: str) -> list[Violation]:
@@ -171,7 +204,7 @@ def check_group(queue: Queue) -> list[Violation]:
         found.append(Violation(N_("Nothing else says how large a local group is: give its CPUs."), {}, f"capacity.{CPU}", "required"))
     if not queue.allowed_session_types:
         found.append(Violation(N_("This must be filled in."), {}, "allowed_session_types", "required"))
-    return found
+    return found + check_prices(queue)
 
 
 def _is_word(text: object) -> bool:
