@@ -7,14 +7,17 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from .. import i18n
 from ..backends.base import Backend
 from ..config import BackendAI
 from ..core.fields import format_duration
+from ..core.identity import PosixAccount
+from ..core.partitions import NodeShape
 from ..core.queues import Figures, GPUFigures, Queue, QueueFigures
+from ..core.scheduler_offers import Offer, find_offer
 from ..core.sessions import limits, max_time_s
 from ..core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
 from ..errors import N_, BackendAIError
@@ -147,8 +150,11 @@ def measure_local(queue: Queue, usage: Usage | None) -> QueueFigures:
     )
 
 
-def describe(queue: Queue, row: QueueFigures | None, language: str) -> dict[str, Any]:
-    """One line of the table, for a page and for REST: configuration and figures joined, texts in the reader's language."""
+def describe(queue: Queue, row: QueueFigures | None, language: str, posix: PosixAccount | None = None) -> dict[str, Any]:
+    """One line of the table, for a page and for REST: configuration and figures joined, texts in the reader's language.
+
+    ``choices`` are those of the person with this Unix account.
+    """
     most, longest = limits(queue, row), max_time_s(queue, row)
     is_exclusive = queue.is_exclusive if queue.is_exclusive is not None else bool(row and row.is_exclusive)
     return {
@@ -166,8 +172,31 @@ def describe(queue: Queue, row: QueueFigures | None, language: str) -> dict[str,
         "max_time_s": longest,
         "default_time_s": min(queue.default_time_s, longest or queue.default_time_s),
         "max_slots": most.to_json(),
+        "shares": [asdict(share) for share in row.shares] if row else [],
+        "shapes": [describe_shape(shape) for shape in row.shapes] if row else [],
+        "choices": describe_choices(find_offer(queue, row, posix)),
         "read_at": row.read_at if row else None,
         "error": i18n.translate(language, (row.error if row else FAILED)),
+    }
+
+
+def describe_shape(shape: NodeShape) -> dict[str, Any]:
+    """Nodes that are alike, for a page and for REST."""
+    counts = {"count": shape.count, "up": shape.up, "idle": shape.idle}
+    gpus = {"gpus": dict(shape.gpus), "shards": dict(shape.shards)}
+    return {**counts, "cpu": shape.cpus, "mem": shape.mem_bytes, **gpus, "features": list(shape.features)}
+
+
+def describe_choices(offer: Offer) -> dict[str, Any]:
+    """What a person may choose, for a page and for REST."""
+    reservations = [{"name": kept.name, "starts_at": kept.starts_at, "ends_at": kept.ends_at} for kept in offer.reservations]
+    return {
+        "accounts": [{**asdict(account), "qos": list(account.qos)} for account in offer.accounts],
+        "qos": list(offer.qos),
+        "reservations": reservations,
+        "features": list(offer.features),
+        "clusters": list(offer.clusters),
+        "is_known": offer.is_known,
     }
 
 
@@ -181,14 +210,14 @@ class QueuesHandler(PageHandler):
         self.render_page("queues.html", rows=rows, figures=figures, chosen=self.get_query_argument("queue", "")[:64])
 
 
-def list_rows(queues: Mapping[str, Queue], figures: Figures, language: str) -> list[dict[str, Any]]:
-    """The lines of the table, of the queues that somebody may use (``groups.list_usable``)."""
-    return [describe(queue, figures.queues.get(queue.name), language) for queue in queues.values()]
+def list_rows(queues: Mapping[str, Queue], figures: Figures, language: str, posix: PosixAccount | None = None) -> list[dict[str, Any]]:
+    """The lines of the table, of the queues that somebody may use (``groups.list_usable``), with what this person may choose."""
+    return [describe(queue, figures.queues.get(queue.name), language, posix) for queue in queues.values()]
 
 
-def list_page_rows(queues: Mapping[str, Queue], figures: Figures, language: str) -> list[dict[str, Any]]:
+def list_page_rows(queues: Mapping[str, Queue], figures: Figures, language: str, posix: PosixAccount | None = None) -> list[dict[str, Any]]:
     """The lines as a page shows them: with the most of a session in words."""
-    return [{**row, "most": describe_most(language, row)} for row in list_rows(queues, figures, language)]
+    return [{**row, "most": describe_most(language, row)} for row in list_rows(queues, figures, language, posix)]
 
 
 def describe_most(language: str, row: Mapping[str, Any]) -> dict[str, str]:
