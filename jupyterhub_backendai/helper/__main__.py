@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--call-limit", type=float, default=CALL_LIMIT_S, help="seconds after which a request and all it started end")
     parser.add_argument("--sbatch-option", action="append", default=[], help="one more option for every sbatch; may be repeated")
     parser.add_argument("--allow-drain", action="store_true", help="let administrators of the platform drain and resume Slurm's nodes")
+    parser.add_argument("--allow-extend", action="store_true", help="let running sessions be given more time, as Slurm's operator")
     return parser
 
 
@@ -46,6 +47,7 @@ def read_options(arguments: argparse.Namespace) -> Options:
         min_uid=arguments.min_uid,
         sbatch_options=tuple(arguments.sbatch_option),
         allow_drain=arguments.allow_drain,
+        allow_extend=arguments.allow_extend,
         slurm_conf=os.environ.get("SLURM_CONF", ""),
     )
 

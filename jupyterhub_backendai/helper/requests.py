@@ -74,6 +74,14 @@ class ReadLog(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extend(Request):
+    """Make ``time_s`` seconds from its start the time limit of a job of the user's that we submitted."""
+
+    job_id: str
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRequest(Request):
     """About one node of Slurm's; nobody in particular asks, and nothing is done as anybody."""
 
@@ -99,6 +107,7 @@ VERBS: Mapping[str, type[Request]] = {
     "cancel": Cancel,
     "mkdir": Mkdir,
     "read_log": ReadLog,
+    "extend": Extend,
     "drain": Drain,
     "resume": Resume,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from typing import Any
 from ..errors import N_, BackendAIError, Conflict, Forbidden, SchedulerUnavailable, SubmitRefused
 from . import directories
 from .accounts import Account, become, build_environment, find_account
-from .requests import Cancel, Drain, ReadLog, Request, Resume, Submit
+from .requests import Cancel, Drain, Extend, ReadLog, Request, Resume, Submit
 
 COMMAND_TIMEOUT_S = 25.0
 _MAX_WORDS = 1000
+_SESSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _UNREACHABLE = (
     "unable to contact slurm controller",
     "authentication error",
@@ -46,6 +48,7 @@ class Options:
     sbatch_options: tuple[str, ...] = ()
     slurm_conf: str = ""
     allow_drain: bool = False
+    allow_extend: bool = False
 
     def root(self, account: Account) -> Path:
         """The user's directory. The name has no slash and is neither of the dots, so it stays one part of a path."""
@@ -57,6 +60,8 @@ def perform(request: Request, options: Options) -> dict[str, Any]:
     if isinstance(request, Drain | Resume):
         return _update_node(request, options)
     account = find_account(request.user, request.uid, options.min_uid)
+    if isinstance(request, Extend):
+        return _extend(request, options, account)
     root = options.root(account)
     if os.geteuid() == 0 and not isinstance(request, Cancel | ReadLog):
         directories.make_root(root, account)
@@ -174,6 +179,32 @@ def _cancel(request: Cancel, options: Options, account: Account, root: Path) -> 
     if is_unreachable(words):
         raise SchedulerUnavailable
     raise BackendAIError(N_("The scheduler did not end the job: %(reason)s"), reason=words)
+
+
+def _extend(request: Extend, options: Options, account: Account) -> dict[str, Any]:
+    """Done as root itself: to give a job more time, Slurm wants an operator. Only a job of ours of that very account is touched."""
+    if not options.allow_extend:
+        raise Forbidden(N_("The helper was not started with --allow-extend."))
+    variables = _root_environment(options)
+    owner = _run([str(Path(options.slurm_bin, "squeue")), "-h", "-j", request.job_id, "-t", "RUNNING", "-o", "%U|%k"], variables, "/")
+    if owner.returncode and is_unreachable(clean_words(owner.stderr)):
+        raise SchedulerUnavailable
+    uid, _, comment = owner.stdout.strip().partition("|")
+    if owner.returncode or uid != str(account.uid) or not _SESSION.fullmatch(comment):
+        raise Conflict(N_("Slurm has no running session of that account under the job id %(job)s."), job=request.job_id)
+    done = _run(build_extension(request, options), variables, "/")
+    if done.returncode == 0:
+        return {}
+    words = clean_words(done.stderr)
+    if is_unreachable(words):
+        raise SchedulerUnavailable
+    raise Conflict(N_("Slurm did not give the job more time: %(reason)s"), reason=words)
+
+
+def build_extension(request: Extend, options: Options) -> list[str]:
+    """The argument list that changes one job's time limit. Slurm counts in minutes; part of one is given whole."""
+    minutes = math.ceil(request.time_s / 60)
+    return [str(Path(options.slurm_bin, "scontrol")), "update", f"JobId={request.job_id}", f"TimeLimit={format_time(minutes * 60)}"]
 
 
 def _update_node(request: Drain | Resume, options: Options) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 from jupyterhub_backendai.errors import InvalidParameters
 from jupyterhub_backendai.helper.requests import Cancel, ReadLog, Submit, parse
+from jupyterhub_backendai.helper.verbs import Options, build_extension
 
 SUBMIT = {
     "verb": "submit",
@@ -131,3 +132,13 @@ def test_draining_is_of_one_node_and_of_nobody():
         read(verb="resume", node="n1", reason="x")
     with pytest.raises(InvalidParameters, match="lacks"):
         read(verb="drain", node="n1")
+
+
+def test_more_time_is_for_one_job_of_one_account():
+    wanted = read(verb="extend", user="kim01", uid=5001, job_id="7", time_s=7200)
+    options = Options("/scratch/{user}", "log", "workspace", "/usr/bin", "python3", "w.py", b"")
+    assert build_extension(wanted, options)[1:] == ["update", "JobId=7", "TimeLimit=0-02:00:00"]
+    assert build_extension(read(verb="extend", user="kim01", uid=5001, job_id="7", time_s=7201), options)[-1] == "TimeLimit=0-02:01:00"
+    for name, value in (("job_id", "7,8"), ("job_id", "ALL"), ("time_s", 59), ("time_s", "UNLIMITED"), ("job_id", "7 Partition=x")):
+        with pytest.raises(InvalidParameters, match=name):
+            read(**{"verb": "extend", "user": "kim01", "uid": 5001, "job_id": "7", "time_s": 7200, name: value})
