@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...core.sessions import SessionStatus
@@ -13,6 +13,7 @@ from ...core.slots import ResourceSlots
 from .base import Base, now
 
 _LIVE = text("released_at IS NULL")
+_UNTOLD = text("wants_mail AND mailed_at IS NULL")
 
 
 class ComputeSession(Base):
@@ -29,6 +30,10 @@ class ComputeSession(Base):
         Index("ix_sessions_user_id_created_at", "user_id", "created_at"),
         # the list in its usual order: a page far back is found without reading the rows before it
         Index("ix_sessions_created_at_id", "created_at", "id"),
+        # the waits of a queue, newest first (store/waits.py)
+        Index("ix_sessions_queue_created_at", "queue", "created_at"),
+        # mails that are still to be written: next to none among all rows
+        Index("ix_sessions_untold", "created_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
         # statistics read the sessions of a period: those that ended after its beginning
         Index("ix_sessions_terminated_at", "terminated_at"),
     )
@@ -69,3 +74,9 @@ class ComputeSession(Base):
     exit_code: Mapped[int | None]
     # -- what was chosen of the engine's scheduler (core/scheduler_choice.py)
     choice: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    # -- how long it waited, and for how long its owner wants to (store/waits.py); ``told`` is what was expected when it was admitted
+    began_at: Mapped[datetime | None]
+    told: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    patience_s: Mapped[int | None] = mapped_column(BigInteger)
+    wants_mail: Mapped[bool] = mapped_column(default=False, server_default=false())
+    mailed_at: Mapped[datetime | None]
