@@ -19,6 +19,7 @@ from .announcements import load_news
 from .auth import authenticated, refuse_write
 from .base import PageHandler
 from .launch_form import DEFAULTS, FIELDS, MAX_VALUE, Form, Refusal, collect, find_unknown_queue, read_form, soften
+from .launch_offer import offer_for
 from .limits import check_limits
 from .metrics import REFUSALS
 from .queues import list_page_rows
@@ -154,6 +155,7 @@ class LaunchHandler(PageHandler):
         page["takes_batch"] = any(batch.is_taken(self, queue) for queue in queues.values()) or form.values.get("session_type") == BATCH
         page["has_lines"] = page["takes_batch"] or any(has_line(queue) for queue in queues.values())
         page["new_id"] = new_id()
+        page["offer"] = await offer_for(self, queues.get(page["chosen"]), page["values"])
         page["presets"] = await presets.load_cards(self, queues.get(page["chosen"]), page["values"])
         if form.server is not None and running is None and self.request.method == "GET":
             servers = await list_servers(self)
@@ -198,4 +200,14 @@ class PresetsHandler(PageHandler):
         self.render_page("presets.html", presets=await presets.load_cards(self, queue, form.values))
 
 
-default_handlers = [(r"launch", LaunchHandler), (r"presets", PresetsHandler)]
+class PartsHandler(PageHandler):
+    """Price and choices alone, as the form stands now: the same parts of the page, drawn anew."""
+
+    @authenticated
+    async def get(self) -> None:
+        form = read_form(self.request.query_arguments)
+        queue = (await self.groups.list_usable(self.identity)).get(form.values["queue"])
+        self.render_page("launch_parts.html", offer=await offer_for(self, queue, form.values))
+
+
+default_handlers = [(r"launch", LaunchHandler), (r"launch/parts", PartsHandler), (r"presets", PresetsHandler)]

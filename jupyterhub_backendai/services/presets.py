@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
@@ -15,7 +16,7 @@ from ..core.policies import CAPACITY_RULES, Holding, check_capacity, has_line
 from ..core.queues import Queue
 from ..core.quota import Standing
 from ..core.sessions import LaunchRequest, check_request
-from ..core.slots import CPU, CUDA_DEVICE, KNOWN_SLOTS, MEM, ResourceSlots, format_bytes, parse_bytes
+from ..core.slots import CPU, CUDA_DEVICE, CUDA_SHARES, KNOWN_SLOTS, MEM, ResourceSlots, SlotKind, format_bytes, parse_amount, parse_bytes
 from ..errors import N_, Violation
 from ..store.sessions import Usage, list_usage
 from ..store.standing import load_standing
@@ -26,8 +27,8 @@ from .limits import check_limits
 from .rest.resource_presets import list_presets
 
 # Slots that the launch form has a field for.
-FORM_SLOTS = frozenset({CPU, MEM, CUDA_DEVICE})
-_AMOUNT_FIELDS = frozenset({"", "cpu", "mem", "gpu"})
+FORM_SLOTS = frozenset({CPU, MEM, CUDA_DEVICE, CUDA_SHARES})
+_AMOUNT_FIELDS = frozenset({"", "cpu", "mem", "gpu", "shares"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def fields_of(record: Record) -> dict[str, str]:
         "cpu": f"{slots.amount(CPU):f}",
         "mem": format_exactly(int(slots.amount(MEM))),
         "gpu": f"{slots.amount(CUDA_DEVICE):f}",
+        "shares": f"{slots.amount(CUDA_SHARES).normalize():f}",
         "queue": record.values["resource_group"] or "",
     }
 
@@ -165,6 +167,11 @@ def is_same(fields: Mapping[str, str], values: Mapping[str, str]) -> bool:
     """Whether the form asks for exactly these amounts."""
     try:
         is_same_memory = parse_bytes(values.get("mem", "")) == parse_bytes(fields["mem"])
+        shares = parse_amount(values.get("shares", "") or "0", SlotKind.FRACTION)
     except ValueError:
         return False
-    return is_same_memory and all(values.get(name, "").strip() == fields[name] for name in ("cpu", "gpu"))
+    return (
+        is_same_memory
+        and shares == Decimal(fields["shares"])
+        and all(values.get(name, "").strip() == fields[name] for name in ("cpu", "gpu"))
+    )

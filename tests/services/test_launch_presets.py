@@ -61,7 +61,7 @@ async def test_what_cannot_be_had_is_grey_and_says_why(browser, site):
     reason = page.find(id=button["aria-describedby"])
     assert "At most 4 CPUs in the queue small; you asked for 64." in text(reason)
     assert "At most 8 GiB" in text(reason)
-    assert "cannot ask for cuda.shares" in text(found["shares"])
+    assert "gives no shares of GPUs" in text(found["shares"])
 
 
 async def test_what_others_hold_counts(browser, site):

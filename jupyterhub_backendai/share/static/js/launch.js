@@ -1,4 +1,5 @@
 // The launch page: figures that refresh themselves, hints and a summary that follow what is chosen.
+import { followOffer, showGPUs, offerShares } from "./launch_offer.js";
 import { fetchTable, mergeTable } from "./table.js";
 
 const REFRESH_MS = 15000;
@@ -89,8 +90,7 @@ function showChoice() {
     offerTypes(row.gpuTypes.split(" "));
     byId("time").placeholder = row.defaultClock;
     byId("sum-queue").textContent = row.label;
-    const price = byId("sum-price");
-    price.textContent = row.free ? price.dataset.free : price.dataset.paid;
+    offerShares(row);
     byId("sum-local").hidden = row.engine !== "local";
     showStart(row);
   }
@@ -100,7 +100,7 @@ function showChoice() {
   else byId("sum-interface").textContent = form.elements.interface.value === "notebook" ? "Jupyter Notebook" : "JupyterLab";
   byId("sum-cpu").textContent = byId("cpu").value;
   byId("sum-mem").textContent = byId("mem").value;
-  byId("sum-gpu").textContent = `${byId("gpu").value} ${Number(byId("gpu").value) ? byId("gpu_type").value : ""}`;
+  showGPUs();
   byId("sum-time").textContent = byId("time").value || row?.defaultTime || "–";
 }
 
@@ -114,7 +114,8 @@ function showPreset() {
   let label = "";
   for (const button of presets) {
     const is = (name) => byId(name).value.trim() === button.dataset[name];
-    const isChosen = !button.disabled && is("cpu") && is("gpu") && sameMemory(byId("mem").value, button.dataset.mem);
+    const hasShares = Number(byId("shares").value) === Number(button.dataset.shares);
+    const isChosen = !button.disabled && is("cpu") && is("gpu") && hasShares && sameMemory(byId("mem").value, button.dataset.mem);
     button.classList.toggle("chosen", isChosen);
     button.setAttribute("aria-pressed", String(isChosen));
     if (isChosen && !label) label = button.firstElementChild.textContent;
@@ -130,7 +131,8 @@ async function readPresets() {
   for (const [name, value] of new FormData(form)) if (!["_xsrf", "command", "id"].includes(name)) url.searchParams.set(name, value);
   const number = ++asked;
   try {
-    const response = await fetch(url, { headers: { Accept: "text/html" }, redirect: "error", cache: "no-store" });
+    const headers = { Accept: "text/html", "X-XSRFToken": form.elements._xsrf.value };
+    const response = await fetch(url, { headers, redirect: "error", cache: "no-store" });
     if (!response.ok || number !== asked) return;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("presets");
     const focused = document.activeElement?.name === "preset" ? document.activeElement.value : "";
@@ -147,7 +149,9 @@ byId("presets-box").addEventListener("click", (event) => {
   if (!button) return;
   event.preventDefault();
   for (const name of ["cpu", "mem", "gpu"]) byId(name).value = button.dataset[name];
+  byId("shares").value = Number(button.dataset.shares) ? button.dataset.shares : "";
   showChoice();
+  readOffer();
 });
 form.addEventListener("change", (event) => {
   if (["queue", "project", "environment"].includes(event.target.name)) readPresets();
@@ -159,6 +163,7 @@ byId("refresh").addEventListener("click", (event) => {
 });
 form.addEventListener("input", showChoice);
 form.addEventListener("change", showChoice);
+const readOffer = followOffer(form);
 form.addEventListener("submit", () => {
   const button = byId("start");
   button.disabled = true;
