@@ -18,7 +18,7 @@ def connect(settings: BackendAI, engine: str, *, usage: Usage | None = None) -> 
 
     ``usage`` is for the local engine: a coroutine function that returns the rows of its queues.
     """
-    key = (engine, settings.helper_socket, settings.slurm_bin, settings.job_name, settings.state_dir)
+    key = (engine, settings.slurm_submit, settings.helper_socket, settings.slurm_bin, settings.job_name, settings.state_dir)
     if key not in _backends:
         if engine == SlurmBackend.name:
             _backends[key] = SlurmBackend(settings)

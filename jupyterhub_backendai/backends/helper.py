@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ..errors import N_, BackendUnavailable, from_problem
@@ -40,6 +42,12 @@ class Helper:
         if not answer.pop("ok", False):
             raise from_problem(answer)
         return answer
+
+    def check(self) -> Sequence[str]:
+        """What is wrong with the way to the helper, in English."""
+        if not Path(self._path).exists():
+            return [f"The helper does not run: {self._path} is not there. Jobs would run as the account of the hub."]
+        return []
 
     async def _exchange(self, line: str) -> dict[str, Any]:
         reader, writer = await asyncio.open_unix_connection(self._path, limit=_MAX_ANSWER_BYTES)

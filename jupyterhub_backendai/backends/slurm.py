@@ -1,28 +1,22 @@
-"""The Slurm engine: jobs are submitted and ended through the helper, everything else is asked with Slurm's own commands."""
+"""The Slurm engine: jobs are submitted and ended in the way that the site chose, everything is asked with Slurm's own commands."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..config import BackendAI
 from ..core import reasons
 from ..core.identity import PosixAccount
 from ..core.nodes import Node
 from ..core.queues import QueueFigures
-from ..core.scheduler_choice import SchedulerChoice
 from ..core.sessions import JobStatus
-from ..core.slots import CPU, CUDA_DEVICE, MEM, SlotKind
+from ..core.slots import SlotKind
 from ..errors import (
     N_,
     BackendUnavailable,
     Conflict,
-    Forbidden,
-    InvalidParameters,
-    NoPosixAccount,
     NotFound,
     SchedulerUnavailable,
     SubmitRefused,
@@ -32,12 +26,12 @@ from . import slurm_nodes, slurm_slots
 from . import slurm_parse as parse
 from .base import Backend, JobRequest
 from .commands import CommandResult, run
-from .helper import Helper, HelperUnavailable
+from .helper import HelperUnavailable
 from .slurm_reader import SlurmReader
+from .slurm_ways import OperatorUnavailable, Way, make_way
 
 ENGINE = "slurm"
 ADDRESS_AGE_S = 300.0
-_OPTION = re.compile(r"--(qos|reservation|constraint)=(.+)", re.ASCII)
 
 
 class SlurmBackend(Backend):
@@ -45,9 +39,9 @@ class SlurmBackend(Backend):
 
     name = ENGINE
 
-    def __init__(self, settings: BackendAI, helper: Helper | None = None) -> None:
+    def __init__(self, settings: BackendAI, way: Way | None = None) -> None:
         self._settings = settings
-        self._helper = helper or Helper(settings.helper_socket)
+        self._way = way or make_way(settings)
         self._addresses: dict[str, tuple[str, float]] = {}
         self.reader = SlurmReader(
             self._run,
@@ -74,22 +68,26 @@ class SlurmBackend(Backend):
 
     async def _submit(self, job: JobRequest) -> str:
         try:
-            answer = await self._helper.call("submit", **build_submit(job))
+            job_id = await self._way.submit(job)
         except SubmitRefused as exc:
             raise explain_refusal(exc) from exc
         self.reader.wake()
-        return str(answer["job_id"])
+        return job_id
 
     async def cancel(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> None:
         """End a job as its user; ``session_id`` also removes the file of a job that never ran."""
-        await self._helper.call("cancel", **_owner(posix), job_id=job_id, session_id=session_id)
+        await self._way.cancel(job_id, posix, session_id)
 
     async def make_directories(self, posix: PosixAccount | None) -> None:
         """Make the user's directory of logs and the working directory."""
-        await self._helper.call("mkdir", **_owner(posix))
+        await self._way.make_directories(posix)
 
-    async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:  # noqa: ARG002 - logs have the job's id
-        return str((await self._helper.call("read_log", **_owner(posix), job_id=job_id))["log"]) if job_id else ""
+    async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:
+        return await self._way.read_log(job_id, posix, session_id) if job_id else ""
+
+    async def extend(self, job_id: str, posix: PosixAccount | None, time_s: int) -> None:
+        """Make ``time_s`` seconds from its start the time limit of a job. Raises Conflict where that cannot be done here."""
+        await self._way.extend(job_id, posix, time_s)
 
     async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:
         return await self.reader.status(session_id, job_id, posix.name if posix else "")
@@ -147,19 +145,19 @@ class SlurmBackend(Backend):
 
     async def drain(self, node: str, reason: str) -> None:
         """Through the helper, where it was started with ``--allow-drain``; else Conflict with the command to type."""
-        await self._update_node("drain", node, reason)
+        await self._update_node(node, reason)
 
     async def resume(self, node: str) -> None:
-        await self._update_node("resume", node, None)
+        await self._update_node(node, None)
 
-    async def _update_node(self, verb: str, node: str, reason: str | None) -> None:
+    async def _update_node(self, node: str, reason: str | None) -> None:
         try:
             command = slurm_nodes.show_update(node, reason)
         except ValueError as exc:
             raise NotFound(N_("There is no node %(node)s."), node=node) from exc
         try:
-            await self._helper.call(verb, node=node, **({} if reason is None else {"reason": reason}))
-        except (HelperUnavailable, Forbidden) as exc:
+            await (self._way.resume(node) if reason is None else self._way.drain(node, reason))
+        except (OperatorUnavailable, HelperUnavailable) as exc:
             message = N_("This platform may not drain nodes here. As Slurm's operator, type on the cluster: %(command)s")
             raise Conflict(message, command=command) from exc
 
@@ -174,51 +172,6 @@ class SlurmBackend(Backend):
         if answer.returncode:
             raise SchedulerUnavailable from RuntimeError(answer.errors.strip()[:500])
         return answer.output
-
-
-def _owner(posix: PosixAccount | None) -> dict[str, Any]:
-    if posix is None:
-        raise NoPosixAccount
-    return {"user": posix.name, "uid": posix.uid}
-
-
-def build_submit(job: JobRequest) -> dict[str, Any]:
-    """A job as the helper's fields. Raises NoPosixAccount, or InvalidParameters for an option that the helper has no field for."""
-    admission = job.admission
-    return {
-        **_owner(admission.posix),
-        "session_id": admission.session_id,
-        "job_name": job.job_name,
-        "partition": admission.partition,
-        "account": admission.account,
-        "cpus": int(admission.slots.amount(CPU)),
-        "mem_bytes": int(admission.slots.amount(MEM)),
-        "gpus": int(admission.slots.amount(CUDA_DEVICE)),
-        "gpu_type": admission.gpu_type,
-        "time_s": admission.time_s,
-        "environment": dict(job.environment),
-        "command": list(job.command),
-        **({"lines": job.script} if job.script else {}),
-        **build_options(job.options),
-        **_chosen(admission.choice),
-    }
-
-
-def _chosen(choice: SchedulerChoice) -> dict[str, str]:
-    """What the person chose, which goes before what the site set."""
-    named = {"qos": choice.qos, "reservation": choice.reservation, "constraint": choice.features}
-    return {name: value for name, value in named.items() if value}
-
-
-def build_options(options: Sequence[str]) -> dict[str, str]:
-    """The few options of sbatch that a site can set for a launcher: qos, reservation and constraint."""
-    fields = {}
-    for option in options:
-        found = _OPTION.fullmatch(option)
-        if not found:
-            raise InvalidParameters(N_("%(option)s is not an option that sessions can be submitted with."), option=option)
-        fields[found[1]] = found[2]
-    return fields
 
 
 def explain_refusal(error: SubmitRefused) -> SubmitRefused:

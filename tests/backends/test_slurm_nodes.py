@@ -5,6 +5,7 @@ import pytest
 from jupyterhub_backendai import backends
 from jupyterhub_backendai.backends.slurm import SlurmBackend
 from jupyterhub_backendai.backends.slurm_nodes import build_update, parse_nodes, parse_state, show_update
+from jupyterhub_backendai.backends.slurm_verbs import VerbWay
 from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.core.nodes import NodeState
 from jupyterhub_backendai.errors import Conflict, Forbidden, NotFound, SchedulerUnavailable
@@ -87,19 +88,19 @@ class FakeHelper:
 
 
 async def test_without_the_right_it_says_what_to_type():
-    backend = SlurmBackend(BackendAI(), FakeHelper(Forbidden()))
+    backend = SlurmBackend(BackendAI(), VerbWay("helper", FakeHelper(Forbidden())))
     with pytest.raises(Conflict, match="scontrol update NodeName=n1 State=DRAIN 'Reason=new fan'"):
         await backend.drain("n1", "new fan")
     with pytest.raises(NotFound):
         await backend.resume("n1,n2")
-    backend = SlurmBackend(BackendAI(), helper := FakeHelper(None))
+    backend = SlurmBackend(BackendAI(), VerbWay("helper", helper := FakeHelper(None)))
     await backend.drain("n1", "new fan")
     await backend.resume("n1")
     assert helper.calls == [("drain", {"node": "n1", "reason": "new fan"}), ("resume", {"node": "n1"})]
 
 
 async def test_a_controller_that_is_away(tmp_path):
-    backend = SlurmBackend(BackendAI(slurm_bin=str(tmp_path)), FakeHelper(None))
+    backend = SlurmBackend(BackendAI(slurm_bin=str(tmp_path)), VerbWay("helper", FakeHelper(None)))
     with pytest.raises(SchedulerUnavailable):
         await backend.nodes()
 
