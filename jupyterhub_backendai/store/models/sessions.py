@@ -80,3 +80,13 @@ class ComputeSession(Base):
     patience_s: Mapped[int | None] = mapped_column(BigInteger)
     wants_mail: Mapped[bool] = mapped_column(default=False, server_default=false())
     mailed_at: Mapped[datetime | None]
+    # -- more time that it was given while it ran (store/extensions.py); ``time_limit_s`` has it already
+    extended_s: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    extensions: Mapped[int] = mapped_column(default=0, server_default="0")
+    # -- its end (store/idle.py): when a policy (``idle`` or ``lifetime``) is about to end it, when its owner wanted to keep it, for which
+    # end a mail was sent; and why it ended, as words with their values, so that they can be translated
+    kept_at: Mapped[datetime | None]
+    policy_ends_at: Mapped[datetime | None]
+    policy_end: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    warned_for: Mapped[datetime | None]
+    ending: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")

@@ -17,6 +17,7 @@ def upgrade() -> None:
     """One function per subject."""
     _upgrade_choices()
     _upgrade_waits()
+    _upgrade_ends()
 
 
 def _upgrade_choices() -> None:
@@ -34,3 +35,14 @@ def _upgrade_waits() -> None:
     op.create_index("ix_sessions_queue_created_at", "sessions", ["queue", "created_at"])
     untold = sa.text("wants_mail AND mailed_at IS NULL")
     op.create_index("ix_sessions_untold", "sessions", ["created_at"], sqlite_where=untold, postgresql_where=untold)
+
+
+def _upgrade_ends() -> None:
+    """More time for a session that runs, the end that a policy has in store for it, and why it ended in words that can be translated."""
+    op.add_column("sessions", sa.Column("extended_s", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("sessions", sa.Column("extensions", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("sessions", sa.Column("kept_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("sessions", sa.Column("policy_ends_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("sessions", sa.Column("policy_end", sa.String(16), nullable=False, server_default=""))
+    op.add_column("sessions", sa.Column("warned_for", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("sessions", sa.Column("ending", sa.JSON(), nullable=False, server_default="{}"))
