@@ -27,7 +27,7 @@ _PARTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A session that waits. ``retries`` is how often it was first in line and did not fit."""
+    """A session that waits. ``retries`` is how often it was first in line and did not fit; its owner gives it up after ``patience_s``."""
 
     session_id: str
     access_key: str
@@ -36,6 +36,7 @@ class Pending:
     starts_at: float | None = None
     depends_on: tuple[str, ...] = ()
     retries: int = 0
+    patience_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +243,13 @@ def _check(session: Pending, nodes: Sequence[Node], dependencies: Mapping[str, D
 
 def _is_timed_out(queue: Queue, session: Pending, dependencies: Mapping[str, Dependency], at: float) -> bool:
     """Only time in line counts: not that before its own start time, nor that before what it depends on ended."""
-    if not queue.pending_timeout_s:
+    limits = [limit_s for limit_s in (session.patience_s, queue.pending_timeout_s) if limit_s]
+    if not limits:
         return False
     since = max(session.created_at, session.starts_at or 0.0)
     for session_id in session.depends_on:
         since = max(since, dependencies[session_id].ended_at)
-    return at - since >= queue.pending_timeout_s
+    return at - since >= min(limits)
 
 
 # -- the order

@@ -18,6 +18,7 @@ from .scheduler_choice import SchedulerChoice, read_choice
 from .slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, ResourceSlots, format_bytes
 
 INTERFACES = ("lab", "notebook")
+YES, NO = "yes", "no"
 # A notebook server of the hub's, or commands that run by themselves to their end.
 INTERACTIVE, BATCH = SESSION_TYPES
 
@@ -81,6 +82,8 @@ class LaunchRequest:
 
     ``starts_at`` is an ISO time in UTC or, as ``+7200``, seconds from admission on (:func:`start_moment`); ``depends_on`` are ids or
     names of sessions of one's own that must have ended well before. ``command`` is what a batch session's shell runs, "" otherwise.
+    After ``patience_s`` in the queue it is given up (0: as long as the queue lets it wait); with ``wants_mail`` its owner is written to
+    once it is ready, or never will be.
     """
 
     queue: str
@@ -96,6 +99,8 @@ class LaunchRequest:
     session_type: str = INTERACTIVE
     command: str = ""
     choice: SchedulerChoice = field(default_factory=SchedulerChoice)
+    patience_s: int = 0
+    wants_mail: bool = False
 
     def to_options(self) -> dict[str, str]:
         """The request as ``user_options``; :func:`parse_request` is the inverse."""
@@ -104,6 +109,7 @@ class LaunchRequest:
             later |= {"session_type": BATCH, "command": self.command}
         if self.slots.amount(CUDA_SHARES):
             later["shares"] = format(self.slots.amount(CUDA_SHARES), "f")
+        later |= {"patience": str(self.patience_s) if self.patience_s else "", "mail": YES if self.wants_mail else ""}
         return {
             "queue": self.queue,
             "environment": self.environment,
@@ -148,7 +154,8 @@ class Admission:
 
     ``account`` is the one to submit with, whoever chose it; the rest of ``choice`` is what the person chose. ``devices`` are GPU
     numbers given to this session alone (engines that do not give devices themselves). With ``is_waiting`` it has only a place in
-    the line of its queue: the launcher waits for another admission without.
+    the line of its queue: the launcher waits for another admission without. If its job still waits at ``give_up_at`` (Unix seconds) it
+    is cancelled: by the owner's wish, or because the queue lets nobody wait longer.
     """
 
     session_id: str
@@ -166,6 +173,8 @@ class Admission:
     posix: PosixAccount | None = None
     is_waiting: bool = False
     choice: SchedulerChoice = field(default_factory=SchedulerChoice)
+    give_up_at: float | None = None
+    gives_up_by_wish: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "slots": self.slots.to_json(), "devices": list(self.devices)}
@@ -205,6 +214,8 @@ def parse_request(options: Mapping[str, Any]) -> LaunchRequest:
         # a form sends what was typed for the other kind too
         command=fields.script("command") if kind == BATCH else "",
         choice=read_choice(fields),
+        patience_s=fields.time("patience"),
+        wants_mail=fields.one_of("mail", (YES, NO), NO) == YES,
     )
     if fields.violations:
         raise InvalidParameters(violations=fields.violations)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import N_
+from .queues import Queue
 from .reasons import Explanation
 from .scheduling import Wait
 from .sessions import Admission
@@ -26,6 +27,20 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "too-large": (N_("The queue has become smaller than what it asks for, so it cannot start."), _CANCEL),
 }
 PENDING_TIMEOUT = N_("No place became free within the time that the queue lets sessions wait.")
+GAVE_UP = N_("No place became free within the time that you wanted to wait.")
+
+
+def find_give_up(queue: Queue, patience_s: int | None, since: float) -> tuple[float | None, bool]:
+    """When a session that waits in a queue since then (Unix seconds) is given up, and whether by its owner's wish; None for never."""
+    limits = [limit_s for limit_s in (patience_s, queue.pending_timeout_s) if limit_s]
+    if not limits:
+        return None, False
+    return since + min(limits), min(limits) == patience_s
+
+
+def explain_give_up(*, by_wish: bool) -> Explanation:
+    """Why a session that waited too long is over."""
+    return Explanation(GAVE_UP if by_wish else PENDING_TIMEOUT, N_("Start it again, and let it wait longer, or choose another queue."))
 
 
 def explain_wait(wait: Wait) -> Explanation:

@@ -18,6 +18,7 @@ FIELDS = (
     *("project", "name", "queue", "environment", "session_type", "interface", COMMAND),
     *("cpu", "mem", "gpu", "gpu_type", "shares", "time", "starts_at", "depends_on"),
     *("account", "qos", "reservation", "features", "cluster"),
+    *("patience", "mail"),
 )
 DEFAULTS = {"session_type": "interactive", "interface": "lab", "cpu": "1", "mem": "1 GiB", "gpu": "0"}
 MAX_VALUE = 256

@@ -25,7 +25,7 @@ from ..core.quota import Ask, Scope, Standing, Usage, check_quota
 from ..core.scheduling import Anywhere, Dependency, Gate, Node, Pending, Placement, Round, Wait, choose
 from ..core.sessions import OVER, SessionStatus
 from ..core.slots import CUDA_DEVICE
-from ..core.waiting import PENDING_TIMEOUT, Place, wait_from_json, wait_to_json
+from ..core.waiting import GAVE_UP, PENDING_TIMEOUT, Place, wait_from_json, wait_to_json
 from ..errors import BackendAIError, NotFound
 from . import circumstances, sessions
 from .lines import WAITING, is_waiting
@@ -33,7 +33,20 @@ from .models import ComputeSession, Domain, User, UserStatus, now
 from .standing import load_standing
 
 NODE = "127.0.0.1"
-_COLUMNS = ["id", "user_id", "domain", "project", "access_key", "slots", "created_at", "starts_at", "depends_on", "retries", "waiting_for"]
+_COLUMNS = [
+    "id",
+    "user_id",
+    "domain",
+    "project",
+    "access_key",
+    "slots",
+    "created_at",
+    "starts_at",
+    "depends_on",
+    "retries",
+    "waiting_for",
+    "patience_s",
+]
 
 
 def list_waiting_queues(db: Session) -> frozenset[str]:
@@ -53,8 +66,9 @@ def look(db: Session, queue: Queue, at: datetime) -> tuple[Round, list[str]]:
     found = choose(queue, pending, held, nodes, _read_dependencies(db, rows), at.timestamp(), QuotaGate(db, rows))
     changed = _note(db, rows, found)
     timed_out = sorted(_lock_free(db, found.timed_out))
+    wishes = {row.id for row in rows if row.patience_s and row.patience_s <= (queue.pending_timeout_s or row.patience_s)}
     for session_id in timed_out:
-        sessions.release(db, session_id, PENDING_TIMEOUT)
+        sessions.release(db, session_id, GAVE_UP if session_id in wishes else PENDING_TIMEOUT)
     return found, [*changed, *timed_out]
 
 
@@ -185,7 +199,7 @@ def _pending(row: Row[Any]) -> Pending:
     starts_at = row.starts_at.timestamp() if row.starts_at else None
     # A person without a keypair is a line of their own, not one line together with all others without.
     key = row.access_key or row.user_id
-    return Pending(row.id, key, row.slots, row.created_at.timestamp(), starts_at, tuple(row.depends_on), row.retries)
+    return Pending(row.id, key, row.slots, row.created_at.timestamp(), starts_at, tuple(row.depends_on), row.retries, row.patience_s)
 
 
 def _read_dependencies(db: Session, rows: Sequence[Row[Any]]) -> dict[str, Dependency]:

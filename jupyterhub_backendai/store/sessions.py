@@ -19,7 +19,7 @@ from ..core.scheduler_choice import SchedulerChoice
 from ..core.scheduling import Wait
 from ..core.sessions import BATCH, INTERACTIVE, OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
 from ..core.slots import CUDA_DEVICE, ResourceSlots
-from ..core.waiting import wait_from_json
+from ..core.waiting import find_give_up, wait_from_json
 from ..errors import N_, BackendUnavailable, Conflict, NoPosixAccount, NotFound, Violation
 from . import lines, resource_groups
 from .circumstances import Circumstances, Owner, load_circumstances, lock_owner, lock_queue, lock_standing, read_posix
@@ -141,6 +141,8 @@ def report(db: Session, session_id: str, status: SessionStatus, reason: str = ""
         # Whoever had it ended said why; the hub only knows that it was asked to.
         row.status_reason = row.status_reason if row.status is SessionStatus.TERMINATING else reason or row.status_reason
         row.status = status
+    if status in {SessionStatus.PREPARING, SessionStatus.RUNNING}:
+        row.began_at = row.began_at or now()
     if status is SessionStatus.RUNNING:
         row.started_at = row.started_at or now()
     if status in OVER:
@@ -320,6 +322,8 @@ def _build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devi
         session_type=request.session_type,
         command=request.command,
         choice=request.choice.to_options(),
+        patience_s=request.patience_s or None,
+        wants_mail=request.wants_mail,
         slots=request.slots,
         gpu_type=(request.gpu_type or queue.gpu_type) if request.slots.amount(CUDA_DEVICE) else "",
         devices=list(devices),
@@ -337,6 +341,8 @@ def describe_admission(row: ComputeSession, queue: Queue, user: User) -> Admissi
 
 
 def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) -> Admission:
+    since = (row.scheduled_at if row.depends_on else None) or max(row.created_at, row.starts_at or row.created_at)
+    give_up_at, is_wish = find_give_up(queue, row.patience_s, since.timestamp())
     return Admission(
         session_id=row.id,
         engine=row.engine,
@@ -353,6 +359,8 @@ def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) ->
         posix=posix,
         is_waiting=lines.is_waiting(row),
         choice=SchedulerChoice.from_json(row.choice),
+        give_up_at=give_up_at,
+        gives_up_by_wish=is_wish,
     )
 
 

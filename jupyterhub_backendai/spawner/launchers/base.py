@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -19,6 +20,7 @@ from traitlets import default
 from ...config import BackendAI
 from ...core.reasons import Explanation
 from ...core.sessions import JOB_OVER, Admission, JobState, JobStatus, SessionStatus
+from ...core.waiting import explain_give_up
 from ...errors import N_, BackendAIError, InvalidParameters, StartFailed, Violation
 from ...i18n import explain, translate
 
@@ -205,6 +207,9 @@ class Launcher(Spawner):
                 if self.reported_port:
                     host = await self.address(self.node)
                     return f"http://{f'[{host}]' if ':' in host else host}:{self.reported_port}"
+            if status.state is JobState.PENDING and self.admission.give_up_at and time.time() >= self.admission.give_up_at:
+                self.ending = Ending(SessionStatus.CANCELLED, explain_give_up(by_wish=self.admission.gives_up_by_wish))
+                raise StartFailed(self.ending.why.message)
             if deadline and loop.time() > deadline:
                 message = N_("The notebook server was started but did not report within %(seconds)s seconds.")
                 raise StartFailed(message, seconds=self.start_timeout)
