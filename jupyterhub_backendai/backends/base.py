@@ -86,6 +86,13 @@ class Backend(ABC):
         """The engine's nodes as they are now, without our sessions; nothing where the engine does not tell."""
         return ()
 
+    async def extend(self, job_id: str, posix: PosixAccount | None, time_s: int, session_id: str = "") -> None:  # noqa: ARG002
+        """Make ``time_s`` seconds from its start the time limit of a job that runs; again with the same time is no error.
+
+        Raises Conflict with the engine's words where it does not want to, or where the engine cannot do it at all.
+        """
+        raise Conflict(N_("Sessions of the engine %(engine)s cannot be given more time."), engine=self.name)
+
     async def drain(self, node: str, reason: str) -> None:  # noqa: ARG002 - for those who can
         """Give nothing new to a node; what runs there goes on. Raises Conflict, with what to do instead, where that cannot be done here."""
         raise Conflict(N_("Nodes of the engine %(engine)s cannot be drained here."), engine=self.name)
@@ -97,3 +104,7 @@ class Backend(ABC):
     @abstractmethod
     async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:
         """The end of a job's log (at most 64 KiB, regular files only), read as its user; "" when there is none."""
+
+    async def read_server_log(self, session_id: str, job_id: str, posix: PosixAccount | None, user: str) -> str:  # noqa: ARG002
+        """The same of a notebook server's log; ``user`` is the hub's name of its owner."""
+        return await self.read_log(job_id, posix, session_id)

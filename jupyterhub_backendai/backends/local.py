@@ -19,6 +19,7 @@ from ..core.slots import CPU, MEM, ResourceSlots
 from ..errors import N_, BackendUnavailable
 from .base import Backend, JobRequest
 from .local_jobs import LocalJobs
+from .processes import read_tail
 
 Usage = Callable[[], Awaitable[Mapping[str, QueueFigures]]]
 
@@ -44,6 +45,10 @@ class LocalBackend(Backend):
         if session_id:
             await asyncio.to_thread(self._jobs.cancel, session_id, job_id)
 
+    async def extend(self, job_id: str, posix: PosixAccount | None, time_s: int, session_id: str = "") -> None:
+        """Tell the keeper of a batch job. Of a server, the hub asks the service for the limit before it ends it."""
+        await asyncio.to_thread(self._jobs.extend, session_id, time_s)
+
     async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:
         """Of a batch job; where a server is knows the hub."""
         return await asyncio.to_thread(self._jobs.status, session_id, job_id)
@@ -60,6 +65,10 @@ class LocalBackend(Backend):
 
     async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:
         return await asyncio.to_thread(self._jobs.read_log, session_id) if session_id else ""
+
+    async def read_server_log(self, session_id: str, job_id: str, posix: PosixAccount | None, user: str) -> str:
+        path = find_home(self._settings, user) / self._settings.log_dir / f"{session_id}.log"
+        return await asyncio.to_thread(read_tail, path)
 
 
 def find_home(settings: BackendAI, user: str, template: str = "") -> Path:

@@ -27,6 +27,7 @@ class Keeper:
         self.directory = directory
         self.job = json.loads((directory / "job.json").read_text())
         self.why = ""
+        self._began_at = 0.0
 
     def run(self) -> None:
         """Run the commands and write down their end."""
@@ -34,7 +35,8 @@ class Keeper:
         # What loses its parent becomes ours, so that nothing that the commands started can hide.
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         child = subprocess.Popen(self.job["command"], env=self.job["environment"], process_group=0)
-        code = self._wait(child.pid, time.time() + self.job["time_s"] if self.job["time_s"] else None)
+        self._began_at = time.time()
+        code = self._wait(child.pid, self._deadline())
         end_all()
         self._write({"why": self.why or "done", "exit_code": max(code, 0) if code >= 0 else None, "signal": max(-code, 0)})
 
@@ -43,7 +45,8 @@ class Keeper:
         kill_at: float | None = None
         while True:
             if self.why == "" and deadline is not None and time.time() >= deadline:
-                self.why = "time"
+                deadline = self._deadline()
+                self.why = "" if deadline is None or time.time() < deadline else "time"
             if self.why and kill_at is None:
                 kill_at = time.time() + GRACE_S
                 _signal(-child, signal.SIGTERM)
@@ -54,6 +57,13 @@ class Keeper:
                 return os.waitstatus_to_exitcode(status)
             if not pid:
                 time.sleep(0.1)
+
+    def _deadline(self) -> float | None:
+        """When its time is over, as it is now: the file ``limit`` has what it was given later. None: never."""
+        limit_s = self.job["time_s"]
+        with contextlib.suppress(OSError, ValueError):
+            limit_s = int((self.directory / "limit").read_text())
+        return self._began_at + limit_s if limit_s else None
 
     def _cancel(self, *_: object) -> None:
         self.why = self.why or "cancelled"

@@ -68,6 +68,13 @@ class LocalJobs:
         if process:
             process.signal(15)
 
+    def extend(self, session_id: str, time_s: int) -> None:
+        """Keep another time limit, counted from the start; the keeper reads it before it ends a job for its time."""
+        directory = self._directory(session_id)
+        if (directory / "job.json").exists():
+            _write_private(directory / "limit.new", time_s)
+            (directory / "limit.new").rename(directory / "limit")
+
     def read_log(self, session_id: str) -> str:
         return read_tail(self._directory(session_id) / "log")
 

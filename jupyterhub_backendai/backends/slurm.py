@@ -26,8 +26,8 @@ from . import slurm_nodes, slurm_slots
 from . import slurm_parse as parse
 from .base import Backend, JobRequest
 from .commands import CommandResult, run
-from .helper import HelperUnavailable
 from .slurm_reader import SlurmReader
+from .slurm_verbs import CallerUnavailable
 from .slurm_ways import OperatorUnavailable, Way, make_way
 
 ENGINE = "slurm"
@@ -85,7 +85,7 @@ class SlurmBackend(Backend):
     async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:
         return await self._way.read_log(job_id, posix, session_id) if job_id else ""
 
-    async def extend(self, job_id: str, posix: PosixAccount | None, time_s: int) -> None:
+    async def extend(self, job_id: str, posix: PosixAccount | None, time_s: int, session_id: str = "") -> None:  # noqa: ARG002
         """Make ``time_s`` seconds from its start the time limit of a job. Raises Conflict where that cannot be done here."""
         await self._way.extend(job_id, posix, time_s)
 
@@ -157,7 +157,7 @@ class SlurmBackend(Backend):
             raise NotFound(N_("There is no node %(node)s."), node=node) from exc
         try:
             await (self._way.resume(node) if reason is None else self._way.drain(node, reason))
-        except (OperatorUnavailable, HelperUnavailable) as exc:
+        except (OperatorUnavailable, CallerUnavailable) as exc:
             message = N_("This platform may not drain nodes here. As Slurm's operator, type on the cluster: %(command)s")
             raise Conflict(message, command=command) from exc
 

@@ -45,6 +45,9 @@ async def main(base: Path) -> None:
     ended = make_job(4, "echo ready; sleep 300")
     jobs = {"good": good, "bad": bad, "late": late, "ended": ended}
     ids = {name: await backend.submit(job) for name, job in jobs.items()}
+    longer = make_job(7, "sleep 1.3; echo done", time_s=1)
+    jobs["longer"], ids["longer"] = longer, await backend.submit(longer)
+    await backend.extend(ids["longer"], None, 300, longer.admission.session_id)
     again = {name: await backend.submit(job) for name, job in jobs.items()}
     found = {name: await finish(LocalBackend(settings), job, ids[name], cancel=name == "ended") for name, job in jobs.items()}
     lost = make_job(5, "echo lost")

@@ -67,6 +67,7 @@ async def test_batch_jobs_run_once_and_tell_how_they_ended(state):
     assert (found["bad"]["state"], found["bad"]["code"], found["bad"]["log"]) == ("FAILED", 7, "oops\n")
     assert (found["late"]["state"], found["late"]["detail"]) == ("FAILED", "TIMEOUT")
     assert (found["ended"]["state"], found["ended"]["detail"]) == ("FAILED", "CANCELLED")
+    assert (found["longer"]["state"], found["longer"]["log"]) == ("DONE", "done\n")  # it was given more time
     assert found["never"]["state"] == "GONE"
     assert found["missing"]["state"] == "FAILED"
     assert all(found["same"].values())
