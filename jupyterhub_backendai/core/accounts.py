@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ..errors import N_, Violation
-from .names import fold_name, is_name
+from .names import fold_name, is_email, is_name
 from .nouns.users import check_password
 from .throttle import Allowance
 
-# Letters of ASCII only: two addresses that look alike are one.
-_EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", re.ASCII)
 MAX_EMAIL = 64
 MAX_DISPLAY_NAME = 64
 MAX_PASSWORD = 1024
@@ -85,7 +82,7 @@ def check_sign_up(form: SignUp, *, asks_agreement: bool, asks_invitation: bool, 
         found.append(Violation(message, {}, "username", "invalid"))
     elif form.name in RESERVED or form.name in reserved:
         found.append(Violation(TAKEN, {}, "username", "taken"))
-    if len(form.email) > MAX_EMAIL or not _EMAIL.fullmatch(form.email):
+    if len(form.email) > MAX_EMAIL or not is_email(form.email):
         found.append(Violation(N_("Type a mail address of at most %(most)s characters."), {"most": MAX_EMAIL}, "email", "invalid"))
     if len(form.display_name) > MAX_DISPLAY_NAME or not form.display_name.isprintable():
         found.append(Violation(N_("A name has at most %(most)s characters."), {"most": MAX_DISPLAY_NAME}, "display_name", "invalid"))

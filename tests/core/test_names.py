@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyterhub_backendai.core.names import fold_name, is_name
+from jupyterhub_backendai.core.names import fold_name, is_email, is_name
 
 
 @pytest.mark.parametrize("typed", ["kim01", "KIM01", " kim01 ", "ｋｉｍ０１", "Ｋim01", "\u3000kim01"])
@@ -55,3 +55,16 @@ def test_folding_twice_changes_nothing(typed: str) -> None:
     once = fold_name(typed)
     if is_name(once):
         assert fold_name(once) == once
+
+
+@pytest.mark.parametrize("text", ["kim01@centre.ac.kr", "o'neil+notebook@localhost", "a@b-c.d"])
+def test_mail_addresses(text):
+    assert is_email(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "kim01", "kim01@", "kim 01@a.b", "김@a.b", "a@b\nBcc: c@d", "a,b@c.d", "<a@b.c>", "a@.b", "a@b..c", "a@" + "b." * 140 + "c"],
+)
+def test_what_is_no_mail_address(text):
+    assert not is_email(text)

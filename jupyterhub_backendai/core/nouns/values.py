@@ -15,12 +15,12 @@ from decimal import Decimal
 from typing import Any
 
 from ...errors import N_, InvalidParameters, Violation
+from ..names import is_email
 from ..slots import INFINITE_WORDS, KNOWN_SLOTS, ResourceSlots, SlotKind, parse_amount, parse_bytes
 
 INFINITY_WORD = "Infinity"
 LANGUAGES = ("en", "ko")
 _NAME = re.compile(r"[\w.-](?:[\w .@+-]{0,62}[\w.@+-])?")
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _SPAN = re.compile(r"([0-9]{1,9})\s*([smhd]?)", re.ASCII)
 _SPAN_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 # The eight things that somebody may do on a storage host (contract §7.6).
@@ -169,8 +169,8 @@ def _parse_paragraph(item: Field, value: Any, _kinds: Any) -> str:
 
 def _parse_email(item: Field, value: Any, _kinds: Any) -> str:
     text = _text(item, value, 255)
-    if text and not _EMAIL.fullmatch(text):
-        raise _BadError(N_("This is no e-mail address."))
+    if text and not is_email(text):
+        raise _BadError(N_("This is not a mail address."))
     return text
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from ... import i18n
 from ...core.accounts import fold_email
+from ...core.names import is_email
 from ...errors import N_, InvalidParameters, Violation
 from ...store import account
 from ..account_mails import MOVED, write_mail
@@ -16,7 +16,6 @@ from .base import AccountPage
 from .proof import prove
 
 LONGEST = 255
-_MAIL = re.compile(r"[^\s@<>\"(),:;\\]{1,64}@[^\s@<>\"(),:;\\]+\.[^\s@<>\"(),:;\\.]+", re.ASCII)
 _ELSEWHERE = N_("Your centre's directory says this; it is changed there.")
 
 
@@ -56,7 +55,7 @@ def _check(changes: Mapping[str, str], *, is_ours: bool) -> list[Violation]:
             found.append(Violation(_ELSEWHERE, {}, key, "elsewhere"))
         elif len(value) > LONGEST or not value.isprintable():
             found.append(Violation(N_("At most %(most)s characters on one line."), {"most": LONGEST}, key, "too-long"))
-        elif key == "email" and value and not _MAIL.fullmatch(value):
+        elif key == "email" and value and not is_email(value):
             found.append(Violation(N_("This is not a mail address."), {}, key, "mail"))
     return found
 
