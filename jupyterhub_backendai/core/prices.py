@@ -2,7 +2,7 @@
 
 A queue's ``prices`` are amounts of money per hour by slot, exact decimals: ``cpu`` (one), ``mem`` (a GiB, as every slot that is
 counted in bytes), ``cuda.device`` (a whole GPU), ``cuda.device:<type>`` (one of that type, instead), ``cuda.shares`` (one whole GPU's
-worth) and ``node`` (a node of one's own, on exclusive queues). A slot without a price costs nothing.
+worth; with ``:<type>`` likewise) and ``node`` (a node of one's own, on exclusive queues). A slot without a price costs nothing.
 
 Nothing is rounded on the way: a rate is exact, and the cost of a session is rounded once, half up, to the digits of the currency.
 Sums of such amounts are exact, so a statement's total is the sum of its lines.
@@ -87,30 +87,42 @@ def is_exclusive(queue: Queue, figures: QueueFigures | None) -> bool:
     return queue.is_exclusive if queue.is_exclusive is not None else bool(figures and figures.is_exclusive)
 
 
-def billed_slots(queue: Queue, figures: QueueFigures | None, slots: ResourceSlots, gpu_type: str = "") -> ResourceSlots:
-    """What is billed of a request: what was asked for, and on an exclusive queue the whole of the largest node that it can get.
+def list_nodes(queue: Queue, figures: QueueFigures | None, gpu_type: str = "") -> tuple[ResourceSlots, ...]:
+    """The kinds of whole nodes that a session of an exclusive queue may get, each with ``node`` 1; none elsewhere.
 
-    Without figures nobody knows how large a node is: :func:`is_price_known` is False then on an exclusive queue.
+    Without figures nobody knows how large a node is, and :func:`is_price_known` is False.
     """
     if not is_exclusive(queue, figures):
-        return slots
-    node = dict(figures.max_slots) if figures else dict(queue.capacity)
-    of_type = [gpu.per_node for gpu in figures.gpus if not gpu_type or gpu.type == gpu_type] if figures else []
-    if of_type:
-        node[CUDA_DEVICE] = Decimal(max(of_type))
-    whole = {name: max(amount, slots.amount(name)) for name, amount in node.items()}
-    return ResourceSlots({**slots, **whole, NODE: 1})
+        return ()
+    if figures is None or not figures.shapes:
+        whole = dict(figures.max_slots) if figures else dict(queue.capacity)
+        of_type = [gpu.per_node for gpu in figures.gpus if not gpu_type or gpu.type == gpu_type] if figures else []
+        return (ResourceSlots({**whole, **({CUDA_DEVICE: max(of_type)} if of_type else {}), NODE: 1}),) if whole else ()
+    shapes = [shape for shape in figures.shapes if not gpu_type or gpu_type in shape.gpus] or list(figures.shapes)
+    return tuple(dict.fromkeys(ResourceSlots({**shape.slots(), NODE: 1}) for shape in shapes))
+
+
+def billed_slots(queue: Queue, figures: QueueFigures | None, slots: ResourceSlots, gpu_type: str = "") -> ResourceSlots:
+    """What is billed of a request at most: what was asked for, and on an exclusive queue a whole node, the largest in each slot."""
+    most = dict(slots)
+    for node in list_nodes(queue, figures, gpu_type):
+        for name, amount in node.items():
+            most[name] = max(amount, most.get(name, amount))
+    return ResourceSlots(most)
 
 
 def is_price_known(queue: Queue, figures: QueueFigures | None) -> bool:
     """Whether it can be said what a session costs: not on an exclusive queue whose nodes nobody has read yet."""
-    return not is_exclusive(queue, figures) or bool(figures and figures.max_slots) or bool(queue.capacity)
+    return not is_exclusive(queue, figures) or bool(list_nodes(queue, figures))
 
 
 def hourly_rate(
     prices: Mapping[str, Decimal], slots: Mapping[str, Decimal], gpu_type: str = "", kinds: Mapping[str, SlotKind] = KNOWN_SLOTS
 ) -> Decimal:
-    """Money per hour for amounts of slots (:func:`billed_slots`), exact: not rounded to the currency."""
+    """Money per hour for amounts of slots (:func:`billed_slots`), exact: not rounded to the currency.
+
+    A slot with prices by type, of which no type was chosen, costs what the dearest does.
+    """
     total = Decimal(0)
     for name, amount in slots.items():
         price = _find_price(prices, name, gpu_type)
@@ -159,5 +171,7 @@ def _is_price(price: Decimal) -> bool:
 
 
 def _find_price(prices: Mapping[str, Decimal], name: str, gpu_type: str) -> Decimal:
-    typed = prices.get(f"{name}:{gpu_type}") if gpu_type else None
-    return prices.get(name, Decimal(0)) if typed is None else typed
+    own = prices.get(name, Decimal(0))
+    if gpu_type:
+        return prices.get(f"{name}:{gpu_type}", own)
+    return max([own, *(price for key, price in prices.items() if key.startswith(f"{name}:"))])

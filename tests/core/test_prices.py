@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 
+from jupyterhub_backendai.core.partitions import NodeShape
 from jupyterhub_backendai.core.prices import (
     NODE,
     Billing,
@@ -16,6 +18,7 @@ from jupyterhub_backendai.core.prices import (
     is_price_known,
     is_priced,
     list_costs,
+    list_nodes,
     most_cost,
     read_prices,
 )
@@ -64,6 +67,8 @@ def test_money_for_people(amount, digits, text):
         ({"cpu": 4, "mem": 16 * GIB}, "", "62.00"),
         ({"cpu": 1, "cuda.device": 2}, "v100", "2010.5"),
         ({"cpu": 1, "cuda.device": 2}, "a100", "4010.5"),
+        ({"cpu": 1, "cuda.device": 2}, "h100", "2010.5"),
+        ({"cpu": 1, "cuda.device": 2}, "", "4010.5"),
         ({"cuda.shares": "0.5"}, "", "450"),
         ({"mem": 1}, "", Decimal("1.25") / 1 / GIB),
         ({"rocm.device": 4}, "", "0"),
@@ -82,6 +87,11 @@ def test_an_exclusive_queue_bills_the_largest_node_that_has_the_type():
     asked = ResourceSlots({"cpu": 1, "mem": GIB, "cuda.device": 1})
     assert billed_slots(QUEUE, FIGURES, asked) == {"cpu": 64, "mem": 512 * GIB, "cuda.device": 8, NODE: 1}
     assert billed_slots(QUEUE, FIGURES, asked, "v100")["cuda.device"] == 2
+    shapes = (NodeShape(64, 512 * GIB, {"a100": 8}), NodeShape(96, 256 * GIB), NodeShape(32, 128 * GIB, {"v100": 2}))
+    mixed = replace(FIGURES, shapes=shapes)
+    assert billed_slots(QUEUE, mixed, asked, "v100") == {"cpu": 32, "mem": 128 * GIB, "cuda.device": 2, NODE: 1}
+    assert billed_slots(QUEUE, mixed, asked) == {"cpu": 96, "mem": 512 * GIB, "cuda.device": 8, NODE: 1}
+    assert len(list_nodes(QUEUE, mixed)) == 3
     assert billed_slots(Queue("gpu", "slurm", is_exclusive=False), FIGURES, asked) == asked
 
 

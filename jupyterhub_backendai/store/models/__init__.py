@@ -6,6 +6,7 @@ from .active_logins import ActiveLogin
 from .base import Base, SlotsText, UTCDateTime, new_id, now
 from .calls import CallWindow
 from .imports import BulkImport
+from .ledger import LedgerAccount, LedgerEntry, SessionBill
 from .login import LoginFailure, LoginNote, LoginSource, LoginTicket, OTPToken, RecoveryCode
 from .people import DEFAULT_POLICY, DEFAULT_RATE_LIMIT, Domain, Keypair, LocalAccount, Project, ProjectMember, User
 from .platform import Announcement, AuditEntry, Lease, Setting
@@ -41,6 +42,8 @@ __all__ = [
     "Keypair",
     "KeypairResourcePolicy",
     "Lease",
+    "LedgerAccount",
+    "LedgerEntry",
     "LocalAccount",
     "LoginFailure",
     "LoginNote",
@@ -58,6 +61,7 @@ __all__ = [
     "ResourcePreset",
     "ResourceSlotType",
     "Role",
+    "SessionBill",
     "Setting",
     "SignUpInvitation",
     "SlotsText",

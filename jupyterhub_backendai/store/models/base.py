@@ -93,6 +93,7 @@ class Base(DeclarativeBase):
         list[str]: JSON(),
         list[int]: JSON(),
         dict[str, str]: JSON(),
+        list[dict[str, str]]: JSON(),
         dict[str, list[str]]: JSON(),
         dict[str, Any]: JSON(),
     }
