@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
@@ -25,9 +27,22 @@ def list_watched(db: Session) -> list[Watched]:
         .where(or_(policy.idle_timeout_s.is_not(None), policy.max_session_lifetime_s.is_not(None)))
     )
     return [
-        Watched(row.id, user, row.server_name, row.started_at.timestamp() if row.started_at else None, idle_timeout_s, lifetime_s)
+        Watched(
+            row.id,
+            user,
+            row.server_name,
+            _seconds(row.started_at),
+            idle_timeout_s,
+            lifetime_s,
+            _seconds(row.kept_at),
+            _seconds(row.policy_ends_at),
+        )
         for row, user, idle_timeout_s, lifetime_s in db.execute(query)
     ]
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment else None
 
 
 def tell_to_end(db: Session, session_id: str, reason: str, action: str) -> bool:

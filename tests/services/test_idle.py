@@ -13,7 +13,8 @@ from jupyterhub_backendai.core.sessions import SessionStatus
 from jupyterhub_backendai.errors import BackendUnavailable
 from jupyterhub_backendai.services.hub import HubClient
 from jupyterhub_backendai.services.idle import IdleChecker
-from jupyterhub_backendai.store import models, scheduling, sessions
+from jupyterhub_backendai.store import ends, models, scheduling, sessions
+from jupyterhub_backendai.store.ends import find_session_end
 from tests.databases import database, database_url, postgres_url, sqlite_template
 from tests.factories import add_user, make_queue, make_spec
 
@@ -165,3 +166,40 @@ async def test_one_service_checks_at_a_time_and_who_has_no_policy_has_no_limit(w
     await world.checker._lease.give_back()
     assert await other.check(world.at) == []  # it has heard the hub only now
     assert await other.check(world.at + NEWS_S) == [world.session_id]
+
+
+async def look(world):
+    session = await world.info()
+    return find_session_end(session, await world.db.run(ends.load_course, world.session_id))
+
+
+async def test_the_end_is_announced_before_and_keeping_it_counts_as_use(world):
+    await world.db.run(lambda db: db.query(models.ComputeSession).update({"time_limit_s": 100 * HOUR}))
+    await world.heard()
+    world.set_server(idle_s=HOUR / 2)
+    assert await world.check() == []
+    assert (await look(world)).kind == "time"  # not near: nothing is said
+    world.set_server(idle_s=HOUR - 800)
+    assert await world.check() == []
+    end = await look(world)
+    assert (end.kind, round(end.at - world.at)) == ("idle", 800)
+    await world.db.run_exclusive(ends.keep, world.session_id, "kim01")
+    assert (await look(world)).kind == "time"
+    await world.db.run(lambda db: db.query(models.ComputeSession).update({"kept_at": datetime.fromtimestamp(world.at, UTC)}))
+    world.at += 700
+    world.set_server(idle_s=HOUR + 1)
+    assert await world.check() == []
+    world.at += HOUR
+    world.set_server(idle_s=2 * HOUR)
+    assert await world.check() == [world.session_id]
+
+
+async def test_the_longest_lifetime_is_announced_too_and_cannot_be_kept_away(world):
+    await world.db.run(lambda db: db.query(models.ComputeSession).update({"time_limit_s": 100 * HOUR}))
+    world.at += 8 * HOUR - 300
+    world.set_server()
+    assert await world.check() == []
+    await world.db.run_exclusive(ends.keep, world.session_id, "kim01")
+    end = await look(world)
+    assert (end.kind, round(end.at - world.at)) == ("lifetime", 300)
+    assert await world.check(300) == [world.session_id]
