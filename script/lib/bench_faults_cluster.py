@@ -5,6 +5,7 @@ It has its own munge, ports and directories; of the lab it borrows the people, a
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -103,7 +104,7 @@ class Cluster:
         self._write()
         self._sql(f"CREATE DATABASE IF NOT EXISTS {DATABASE}; GRANT ALL ON {DATABASE}.* TO 'slurm'@'127.0.0.1'")
         self.start("munged")
-        self.wait_for(lambda: (self.base / "munge" / "socket").exists(), "munge")
+        self.wait_for((self.base / "munge" / "socket").exists, "munge")
         self.start("slurmdbd")
         self.wait_for(lambda: self.ask("sacctmgr", "-n", "-i", "show", "cluster", timeout_s=5).returncode == 0, "slurmdbd")
         for command in (
@@ -183,9 +184,15 @@ class Cluster:
         command = [shutil.which(program) or program, *arguments]
         environment = {"PATH": "/usr/bin:/bin", "SLURM_CONF": str(self.conf), "LANG": "C.UTF-8"}
         try:
-            return subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False)
+            return subprocess.run(
+                command, env=environment, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
+            )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 124, "", "timed out")
+
+    async def query(self, program: str, *arguments: str, timeout_s: float = 4) -> str | None:
+        """As :meth:`ask`, without holding up the loop; None when it fails or takes too long."""
+        return await query(self.conf, program, *arguments, timeout_s=timeout_s)
 
     def has_idle_nodes(self) -> bool:
         answer = self.ask("sinfo", "-h", "-N", "-o", "%T")
@@ -244,6 +251,24 @@ class Cluster:
     def _sql(self, text: str) -> None:
         command: Sequence[str] = ("mariadb", f"--socket={LAB}/slurm/dbrun/mysqld.sock", "-uroot", "-e", text)
         subprocess.run(command, check=True, timeout=60)
+
+
+async def query(conf: Path, program: str, *arguments: str, timeout_s: float) -> str | None:
+    process = await asyncio.create_subprocess_exec(
+        shutil.which(program) or program,
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={"PATH": "/usr/bin:/bin", "SLURM_CONF": str(conf), "LANG": "C.UTF-8"},
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), timeout_s)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return None
+    return output.decode(errors="replace") if process.returncode == 0 else None
 
 
 def _give(path: Path, account: pwd.struct_passwd) -> None:
