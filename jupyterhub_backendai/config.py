@@ -170,6 +170,11 @@ class BackendAI(Configurable):
     mail_user = Unicode("", config=True, help=N_("Account at the mail server; empty: none is needed."))
     mail_password_file = Unicode("", config=True, help=N_("File with that account's password."))
     mail_from = Unicode("", config=True, help=N_("Address that mail comes from, such as hub@example.org."))
+    ready_mail_after_s = Float(
+        60.0,
+        config=True,
+        help=N_("Seconds that a session must have waited before its owner, who asked for it, gets a mail that it is ready, or failed."),
+    )
     mail_timeout_s = Float(15.0, config=True, help=N_("Seconds to wait for the mail server."))
     public_hub_url = Unicode(
         config=True,

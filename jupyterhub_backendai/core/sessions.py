@@ -128,12 +128,16 @@ class LaunchRequest:
 
 @dataclass(frozen=True, slots=True)
 class SessionSpec:
-    """A start that the hub asks the service to admit. ``session_id`` (uuid4 hex) makes asking twice harmless."""
+    """A start that the hub asks the service to admit. ``session_id`` (uuid4 hex) makes asking twice harmless.
+
+    ``told`` is how long the service expects it to wait, kept to see later how good that was; it is no part of the question.
+    """
 
     session_id: str
     user: str
     server_name: str
     request: LaunchRequest
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -154,8 +158,9 @@ class Admission:
 
     ``account`` is the one to submit with, whoever chose it; the rest of ``choice`` is what the person chose. ``devices`` are GPU
     numbers given to this session alone (engines that do not give devices themselves). With ``is_waiting`` it has only a place in
-    the line of its queue: the launcher waits for another admission without. If its job still waits at ``give_up_at`` (Unix seconds) it
-    is cancelled: by the owner's wish, or because the queue lets nobody wait longer.
+    the line of its queue: the launcher waits for another admission without. Its wait counts from ``waits_since``; if
+    its job still waits at ``give_up_at`` (Unix seconds), it is cancelled: by the owner's wish, or because the queue lets nobody wait
+    longer.
     """
 
     session_id: str
@@ -173,8 +178,10 @@ class Admission:
     posix: PosixAccount | None = None
     is_waiting: bool = False
     choice: SchedulerChoice = field(default_factory=SchedulerChoice)
+    waits_since: float | None = None
     give_up_at: float | None = None
     gives_up_by_wish: bool = False
+    wants_mail: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "slots": self.slots.to_json(), "devices": list(self.devices)}

@@ -23,7 +23,7 @@ from ..backends.base import Backend
 from ..config import BackendAI, load_settings
 from ..errors import BackendAIError, NotFound
 from ..identity.local import hash_password
-from ..identity.mail import make_mailer
+from ..identity.mail import NoMailer, make_mailer
 from ..store.crypt import Crypt
 from ..store.database import Database
 from ..store.safe import Safe
@@ -46,6 +46,8 @@ from .reconcile import Reconciler
 from .rescan import Rescanner
 from .schedule import Scheduler
 from .slot_types import SlotLearner
+from .wait_mails import WaitMails
+from .waits import WaitsReader
 
 log = logging.getLogger("backendai")
 MAX_BODY = 4 * 1024 * 1024  # a file of ten thousand people
@@ -68,6 +70,7 @@ MODULES = (
     "schedule",
     "sessions",
     "summary",
+    "waits",
     "rest.account",
     "rest.queues",
     "rest.nodes",
@@ -163,6 +166,8 @@ def _add_missing(parts: dict[str, Any], settings: BackendAI, db: Database) -> No
     parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
     parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
     parts.setdefault("rescanner", Rescanner(settings, db))
+    parts.setdefault("waits", WaitsReader(db))
+    parts.setdefault("wait_mails", WaitMails(settings, db, parts.get("mail") or NoMailer()))
 
 
 def make_safe(settings: BackendAI) -> Safe:
@@ -219,6 +224,7 @@ class Service:
         self.importer = BulkImporter(self.db)
         self.batch_runner = BatchRunner(settings, self.db, self.groups, self.backends, self.scheduler)
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
+        self.wait_mails = WaitMails(settings, self.db, self.mail)
         return {
             "hub": self.hub,
             "hub_auth": make_hub_auth(settings),
@@ -234,6 +240,8 @@ class Service:
             "people": self.people,
             "factor": self.factor,
             "mail": self.mail,
+            "waits": WaitsReader(self.db),
+            "wait_mails": self.wait_mails,
             "account_desk": self.accounts,
             "health": self.health,
             "identities": {},
@@ -262,6 +270,7 @@ class Service:
             self.idle.run,
             SlotLearner(self.db, self.backends, self.groups).run,
             self.accounts.run,
+            self.wait_mails.run,
         )
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from .queues import FiguresReader
     from .rescan import Rescanner
     from .schedule import Scheduler
+    from .wait_mails import WaitMails
+    from .waits import WaitsReader
 
 log = logging.getLogger("backendai")
 XSRF_REFUSED = N_("This form is too old, or was opened in another window. Go back, reload the page and try again.")
@@ -112,6 +114,14 @@ class Parts:
     @property
     def scheduler(self) -> Scheduler:
         return cast("Scheduler", self.application.settings["scheduler"])
+
+    @property
+    def waits(self) -> WaitsReader:
+        return cast("WaitsReader", self.application.settings["waits"])
+
+    @property
+    def wait_mails(self) -> WaitMails:
+        return cast("WaitMails", self.application.settings["wait_mails"])
 
     @property
     def rescanner(self) -> Rescanner:

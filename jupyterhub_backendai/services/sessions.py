@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core.policies import RIGHTS
@@ -77,6 +78,8 @@ class AdmitHandler(PrivateHandler):
             queue = find_queue(self.groups.queues(), spec.request.queue)
             check_environment(self.groups.images(), spec.request.environment)
             figures = find_figures(queue, self.figures.figures().queues.get(queue.name), time.time())
+            expected = await self.waits.expect(queue.name, spec.request.slots)
+            spec = replace(spec, told=expected.to_json() if expected else {})
             admission = await self.db.run_exclusive(sessions.admit, spec, queue, figures)
         except BackendAIError as exc:
             await self._count(exc, body)
@@ -124,6 +127,7 @@ class ReleaseHandler(PrivateHandler):
         self.answer({"released": released})
 
 
+            self.wait_mails.wake()
 private_handlers = [
     (r"/private/sessions", AdmitHandler),
     (r"/private/sessions/([0-9a-f]{32})/report", ReportHandler),

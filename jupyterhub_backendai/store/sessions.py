@@ -331,6 +331,7 @@ def _build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devi
         posix_name=owner.posix_name,
         status=SessionStatus.PENDING,
         created_at=now(),
+        told=dict(spec.told),
         scheduled_at=now(),
     )
 
@@ -366,8 +367,10 @@ def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) ->
 
 def _select() -> Select[ComputeSession, User]:
     return select(ComputeSession, User).join(User, User.id == ComputeSession.user_id)
+        waits_since=since.timestamp(),
 
 
+        wants_mail=row.wants_mail,
 def _info(row: ComputeSession, user: User) -> SessionInfo:
     return SessionInfo(
         id=row.id,

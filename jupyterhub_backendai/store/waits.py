@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Row, and_, or_, select
+from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from ..core.sessions import BATCH, INTERACTIVE, OVER, SessionStatus
@@ -18,6 +19,7 @@ from .models import ComputeSession, User, now
 # So many of the newest sessions of a queue are looked at: those of one size and hour are fewer, by far.
 _MOST_ROWS = 10 * MOST_PAST
 _MOST_MAILS = 100
+NEWS = timedelta(days=1)
 _COLUMNS = ("created_at", "starts_at", "depends_on", "began_at", "started_at", "released_at", "status", "slots", "told")
 
 
@@ -36,6 +38,7 @@ class Due:
     status: SessionStatus
     has_begun: bool
     reason: str
+    ending: Mapping[str, Any]
     wait_s: float
 
 
@@ -74,15 +77,18 @@ def _read_wait(row: Row[tuple[object, ...]], at: datetime) -> PastWait | None:
     return PastWait(since.timestamp(), (end - since).total_seconds(), size_of(slots), begun is not None)
 
 
-def change_wishes(db: Session, session_id: str, user: str, patience_s: int | None, *, wants_mail: bool) -> datetime | None:
-    """Keep what the owner of a waiting session wants; since when its wait counts, None when it waits no more. Raises NotFound."""
+def change_wishes(db: Session, session_id: str, user: str, patience_s: int | None, *, wants_mail: bool) -> tuple[str, datetime] | None:
+    """Keep what the owner of a waiting session wants. Its queue and since when its wait counts, None when it waits no more.
+
+    Raises NotFound.
+    """
     row = db.get(ComputeSession, session_id, with_for_update=True)
     if row is None or db.get_one(User, row.user_id).name != user:
         raise NotFound(N_("There is no session %(id)s."), id=session_id)
     if row.released_at is not None or row.status in OVER or row.started_at is not None:
         return None
     row.patience_s, row.wants_mail = patience_s, wants_mail
-    return row.created_at if row.starts_at is None else max(row.created_at, row.starts_at)
+    return row.queue, row.created_at if row.starts_at is None else max(row.created_at, row.starts_at)
 
 
 def list_mails_due(db: Session) -> list[Due]:
@@ -91,6 +97,9 @@ def list_mails_due(db: Session) -> list[Due]:
     query = select(ComputeSession, User).join(User, User.id == ComputeSession.user_id)
     query = query.where(ComputeSession.wants_mail.is_(True), ComputeSession.mailed_at.is_(None))
     query = query.where(or_(is_ready, ComputeSession.status.in_(sorted(OVER, key=lambda status: status.value))))
+    # what happened long ago, while there was no mail server, is no news
+    moment = func.coalesce(ComputeSession.terminated_at, ComputeSession.began_at, ComputeSession.started_at, ComputeSession.created_at)
+    query = query.where(moment > now() - NEWS)
     return [_due(row, user) for row, user in db.execute(query.order_by(ComputeSession.created_at).limit(_MOST_MAILS))]
 
 
@@ -117,5 +126,6 @@ def _due(row: ComputeSession, user: User) -> Due:
         status=row.status,
         has_begun=row.started_at is not None,
         reason=row.status_reason,
+        ending=row.ending,
         wait_s=max(0.0, (end - max(row.created_at, row.starts_at or row.created_at)).total_seconds()),
     )
