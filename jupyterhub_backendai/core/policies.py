@@ -17,7 +17,7 @@ COUNTED_ENGINES = frozenset({"local"})
 DEFAULT_GPU_TYPE = "gpu"
 # Rules about who somebody is, against those about how much is asked for.
 RIGHTS = frozenset({"project", "queue", "scheduler-choice"})
-CAPACITY_RULES = frozenset({"capacity", "sessions", "quota"})
+CAPACITY_RULES = frozenset({"capacity", "sessions", "quota", "credit"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class Circumstances:
     group: Group | None
     image: Image | None
     row: Row[Any]
+    project_id: str = ""
 
 
 def lock_owner(db: Session, name: str) -> Owner:
@@ -106,6 +107,7 @@ def load_circumstances(db: Session, owner: Owner, project: str, queue: str = "",
         group=None if row.group_name is None else Group(row.is_active, row.is_public, row.is_open),
         image=None if row.image is None else Image(row.image, row.labels, row.min_slots, row.max_slots),
         row=row,
+        project_id=row.project_id or "",
     )
 
 
@@ -228,6 +230,7 @@ _CIRCUMSTANCES = (
         select(Setting.__table__.c.value).where(Setting.__table__.c.name == STATUS).scalar_subquery().label("status"),
         _DOMAIN.c.total_resource_slots.label("domain_slots"),
         _PROJECT.c.total_resource_slots.label("project_slots"),
+        _PROJECT.c.id.label("project_id"),
         _KEYPAIR.c.access_key,
         _POLICY.c.name.label("policy"),
         *(

@@ -21,7 +21,7 @@ from ..core.sessions import BATCH, INTERACTIVE, OVER, Admission, LaunchRequest, 
 from ..core.slots import CUDA_DEVICE, ResourceSlots
 from ..core.waiting import find_give_up, wait_from_json
 from ..errors import N_, BackendUnavailable, Conflict, NoPosixAccount, NotFound, Violation
-from . import lines, resource_groups
+from . import ledger, lines, resource_groups
 from .circumstances import Circumstances, Owner, load_circumstances, lock_owner, lock_queue, lock_standing, read_posix
 from .models import ComputeSession, Project, ProjectMember, User, now
 
@@ -116,16 +116,22 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     is_waiting = _must_wait(db, request, queue, bool(depends_on), bool(lacking), bool(check_quota(ask, standing)))
     violations = policies.join_violations(violations, [] if is_waiting else lacking)
     violations += check_quota(replace(ask, is_waiting=True, is_pending=True) if is_waiting else ask, standing)
+    limit_s = time_limit_s(request, queue, figures)
+    limit_s = limit_s if request.time_s else shorten(limit_s, standing)
+    payer = ledger.Payer(owner.id, owner.name, owner.domain, project, found.project_id)
+    offer = ledger.prepare(db, payer, queue, figures, request.slots, request.gpu_type or queue.gpu_type, limit_s)
+    violations = policies.join_violations(violations, offer.violations if offer else ())
     if violations:
         raise policies.build_refusal(violations)
     devices = () if is_waiting else policies.choose_devices(queue, int(request.slots.amount(CUDA_DEVICE)), held)
-    limit_s = time_limit_s(request, queue, figures)
-    row = _build_row(spec, queue, owner, project, devices, limit_s if request.time_s else shorten(limit_s, standing))
+    row = _build_row(spec, queue, owner, project, devices, limit_s)
     row.access_key = standing.access_key
     if is_waiting:
         lines.join(row, request, depends_on)
     values = {name: value for name, value in vars(row).items() if name in _COLUMNS}
     db.execute(_INSERT, values)  # a row at a time needs no unit of work
+    if offer:
+        ledger.hold(db, row.id, payer, offer, queue.name, row.name, row.created_at)
     return _admission(row, queue, owner.posix)
 
 
@@ -168,6 +174,7 @@ def revive(db: Session, session_id: str) -> bool:
         return False
     row.status, row.status_reason = SessionStatus.RUNNING, ""
     row.started_at, row.terminated_at, row.released_at = row.started_at or now(), None, None
+    ledger.reopen(db, session_id)
     return True
 
 
@@ -324,6 +331,7 @@ def _build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devi
         choice=request.choice.to_options(),
         patience_s=request.patience_s or None,
         wants_mail=request.wants_mail,
+        told=dict(spec.told),
         slots=request.slots,
         gpu_type=(request.gpu_type or queue.gpu_type) if request.slots.amount(CUDA_DEVICE) else "",
         devices=list(devices),
@@ -331,7 +339,6 @@ def _build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devi
         posix_name=owner.posix_name,
         status=SessionStatus.PENDING,
         created_at=now(),
-        told=dict(spec.told),
         scheduled_at=now(),
     )
 
@@ -360,17 +367,17 @@ def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) ->
         posix=posix,
         is_waiting=lines.is_waiting(row),
         choice=SchedulerChoice.from_json(row.choice),
+        waits_since=since.timestamp(),
         give_up_at=give_up_at,
         gives_up_by_wish=is_wish,
+        wants_mail=row.wants_mail,
     )
 
 
 def _select() -> Select[ComputeSession, User]:
     return select(ComputeSession, User).join(User, User.id == ComputeSession.user_id)
-        waits_since=since.timestamp(),
 
 
-        wants_mail=row.wants_mail,
 def _info(row: ComputeSession, user: User) -> SessionInfo:
     return SessionInfo(
         id=row.id,
