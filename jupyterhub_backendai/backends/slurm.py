@@ -26,6 +26,7 @@ from . import slurm_nodes, slurm_slots
 from . import slurm_parse as parse
 from .base import Backend, JobRequest
 from .commands import CommandResult, run
+from .slurm_facts import SlurmFacts, find_site_qos
 from .slurm_reader import SlurmReader
 from .slurm_verbs import CallerUnavailable
 from .slurm_ways import OperatorUnavailable, Way, make_way
@@ -43,6 +44,7 @@ class SlurmBackend(Backend):
         self._settings = settings
         self._way = way or make_way(settings)
         self._addresses: dict[str, tuple[str, float]] = {}
+        self._facts = SlurmFacts(self._ask, settings.slurm_bin, site_qos=find_site_qos(settings))
         self.reader = SlurmReader(
             self._run,
             settings.slurm_bin,
@@ -111,6 +113,7 @@ class SlurmBackend(Backend):
     async def close(self) -> None:
         """Stop reading."""
         await self.reader.close()
+        await self._facts.close()
 
     async def node_address(self, node: str) -> str:
         """The site's own address of a node, else Slurm's NodeAddr (remembered for five minutes). Raises SchedulerUnavailable."""
@@ -126,9 +129,8 @@ class SlurmBackend(Backend):
         return address
 
     async def capacity(self) -> Mapping[str, QueueFigures]:
-        """Every partition's row, from three commands however large the cluster is. Raises SchedulerUnavailable."""
-        partitions, nodes, jobs = [await self._ask(command) for command in figures.build_commands(self._settings.slurm_bin)]
-        return figures.measure(figures.parse_partitions(partitions), figures.parse_nodes(nodes), jobs)
+        """Every partition's row, from a few commands however large the cluster is. Raises SchedulerUnavailable."""
+        return await self._facts.capacity()
 
     async def nodes(self) -> Sequence[Node]:
         """Every node, from one command however many there are. Raises SchedulerUnavailable."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
+from ..core.partitions import NodeShape, PartitionRules, ShareFigures
 from ..core.queues import GPUFigures, QueueFigures
-from ..core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots
+from ..core.slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, ResourceSlots
+from . import slurm_shapes
+from .slurm_answers import count_gpus, parse_duration, parse_fields, parse_list, parse_number
+from .slurm_rules import parse_rules
 
-_FIELD = re.compile(r"(?:^|\s)([A-Za-z:/]+)=(\S*)")
-_GRES = re.compile(r"(?:^|,)(\w+)(?::([\w.-]+))?:(\d+)", re.ASCII)
-_TIME = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", re.ASCII)
 _AWAY = frozenset({"DOWN", "DRAIN", "FAIL", "ERROR", "UNKNOWN", "FUTURE", "NOT_RESPONDING", "NO_RESPOND", "MAINTENANCE", "MAINT", "REBOOT"})
 _BUSY = frozenset({"ALLOCATED", "MIXED", "COMPLETING"})
 _MIB = 2**20
@@ -22,7 +24,10 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node: ``gpus`` and ``gpus_free`` by type; one that drains or does not answer has nothing free."""
+    """A node: ``gpus`` and ``gpus_free`` by type; one that drains or does not answer has nothing free.
+
+    ``parts`` are shards or mps by type of GPU, ``kind`` which of them; ``parts_free`` as many as can be had at once.
+    """
 
     name: str
     partitions: tuple[str, ...]
@@ -33,18 +38,21 @@ class Node:
     gpus: Mapping[str, int] = field(default_factory=dict)
     gpus_free: Mapping[str, int] = field(default_factory=dict)
     address: str = ""
+    features: tuple[str, ...] = ()
+    kind: str = ""
+    parts: Mapping[str, int] = field(default_factory=dict)
+    parts_free: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition and its own limits of one job on one node (None: no limit)."""
+    """A partition; ``max_time_s`` None is no limit."""
 
     name: str
     is_open: bool
     is_exclusive: bool
     max_time_s: int | None
-    max_cpus: int | None
-    max_mem_bytes: int | None
+    rules: PartitionRules = field(default_factory=PartitionRules)
 
 
 def build_commands(slurm_bin: str) -> tuple[list[str], list[str], list[str]]:
@@ -57,38 +65,19 @@ def build_commands(slurm_bin: str) -> tuple[list[str], list[str], list[str]]:
     )
 
 
-def parse_duration(text: str) -> int | None:
-    """Seconds of ``2-00:00:00``, ``12:00:00`` or ``30:00``; None for UNLIMITED and the like."""
-    found = _TIME.fullmatch(text)
-    if not found:
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-
-
-def parse_fields(line: str) -> dict[str, str]:
-    """``Key=value`` pairs of a line of scontrol. The first of a key holds: free text (Reason, Comment) stands behind."""
-    fields: dict[str, str] = {}
-    for key, value in _FIELD.findall(line):
-        fields.setdefault(key, value)
-    return fields
-
-
 def parse_partitions(text: str) -> list[Partition]:
     """The answer of the first command."""
     partitions = []
     for fields in map(parse_fields, text.splitlines()):
         if "PartitionName" not in fields:
             continue
-        max_mem = parse_number(fields.get("MaxMemPerNode", ""))
         partitions.append(
             Partition(
                 fields["PartitionName"],
                 is_open=fields.get("State") == "UP",
                 is_exclusive=fields.get("OverSubscribe", "").startswith("EXCLUSIVE"),
                 max_time_s=parse_duration(fields.get("MaxTime", "")),
-                max_cpus=parse_number(fields.get("MaxCPUsPerNode", "")),
-                max_mem_bytes=max_mem * _MIB if max_mem else None,
+                rules=parse_rules(fields),
             )
         )
     return partitions
@@ -105,6 +94,7 @@ def _parse_node(fields: Mapping[str, str]) -> Node:
     is_busy = bool(words & _BUSY)
     is_away = bool(words & _AWAY)
     total, used = count_gpus(fields.get("Gres", "")), count_used_gpus(fields)
+    kind, parts, parts_free = slurm_shapes.count_parts(fields, total)
     memory = (parse_number(fields.get("RealMemory", "")) or 0) - (parse_number(fields.get("MemSpecLimit", "")) or 0)
     return Node(
         fields["NodeName"],
@@ -117,15 +107,11 @@ def _parse_node(fields: Mapping[str, str]) -> Node:
         gpus=total,
         gpus_free={} if is_away else {kind: max(0, count - used[kind]) for kind, count in total.items()},
         address=fields.get("NodeAddr", ""),
+        features=tuple(sorted(parse_list(fields.get("AvailableFeatures", "")))),
+        kind=kind,
+        parts=parts,
+        parts_free={} if is_away else parts_free,
     )
-
-
-def count_gpus(gres: str, name: str = "gpu") -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for found, kind, count in _GRES.findall(gres):
-        if found == name:
-            counts[kind] += int(count)
-    return counts
 
 
 def count_used_gpus(fields: Mapping[str, str]) -> Counter[str]:
@@ -145,11 +131,6 @@ def count_used_gpus(fields: Mapping[str, str]) -> Counter[str]:
         if in_use and total[of_kind]:
             used[of_kind] += math.ceil(in_use / max(1, count // total[of_kind]))
     return used
-
-
-def parse_number(text: str) -> int | None:
-    digits = re.match(r"\d+", text)
-    return int(digits[0]) if digits else None
 
 
 def count_jobs(text: str) -> tuple[Counter[str], Counter[str]]:
@@ -172,6 +153,8 @@ def measure(partitions: Iterable[Partition], nodes: Iterable[Node], jobs: str) -
         own = [node for node in all_nodes if partition.name in node.partitions]
         idle = sum(not node.is_busy and not node.is_away for node in own)
         busy = sum(node.is_busy for node in own)
+        shapes = slurm_shapes.group(own, partition.rules)
+        shares = slurm_shapes.measure_shares(own, is_exclusive=partition.is_exclusive)
         rows[partition.name] = QueueFigures(
             partition.name,
             nodes_alloc=busy,
@@ -184,7 +167,11 @@ def measure(partitions: Iterable[Partition], nodes: Iterable[Node], jobs: str) -
             is_exclusive=partition.is_exclusive,
             is_open=partition.is_open,
             max_time_s=partition.max_time_s,
-            max_slots=_largest(partition, own),
+            max_slots=_largest(shapes, shares),
+            shares=shares,
+            shapes=shapes,
+            default_time_s=partition.rules.default_time_s,
+            rules=partition.rules,
         )
     return rows
 
@@ -204,14 +191,13 @@ def _measure_gpus(nodes: list[Node], *, is_exclusive: bool) -> tuple[GPUFigures,
     )
 
 
-def _largest(partition: Partition, nodes: list[Node]) -> ResourceSlots:
+def _largest(shapes: Sequence[NodeShape], shares: Sequence[ShareFigures]) -> ResourceSlots:
     """The most that one job can have of one node, nodes that are down included: they come back."""
-    cpus = max((node.cpus for node in nodes), default=0)
-    mem_bytes = max((node.mem_bytes for node in nodes), default=0)
     return ResourceSlots(
         {
-            CPU: min(cpus, partition.max_cpus or cpus),
-            MEM: min(mem_bytes, partition.max_mem_bytes or mem_bytes),
-            CUDA_DEVICE: max((sum(node.gpus.values()) for node in nodes), default=0),
+            CPU: max((shape.cpus for shape in shapes), default=0),
+            MEM: max((shape.mem_bytes for shape in shapes), default=0),
+            CUDA_DEVICE: max((sum(shape.gpus.values()) for shape in shapes), default=0),
+            **({CUDA_SHARES: max(Decimal(share.most) / share.per_gpu for share in shares)} if shares else {}),
         }
     )

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from ..core.nodes import Node, NodeState
 from ..core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots
-from .slurm_figures import count_gpus, count_used_gpus, parse_fields, parse_number
+from .slurm_answers import count_gpus, parse_fields, parse_number
+from .slurm_figures import count_used_gpus
 
 ENGINE = "slurm"
 _MIB = 2**20

@@ -142,7 +142,6 @@ class Reservation:
     not_accounts: frozenset[str] = frozenset()
     groups: tuple[str, ...] = ()
     nodes: frozenset[str] = frozenset()
-    features: str = ""
     flags: frozenset[str] = frozenset()
     is_active: bool = False
 
@@ -152,12 +151,14 @@ class SchedulerFacts:
     """What holds for all partitions of a cluster.
 
     ``associations`` by Unix name; None when the scheduler keeps none or does not tell. ``accounts`` are the limits of the accounts
-    above a person's association. ``enforces`` are the words of AccountingStorageEnforce.
+    above a person's association, nearest first. ``enforces`` are the words of AccountingStorageEnforce. ``site_qos`` is what the site
+    has sessions submitted with whose owner chose none.
     """
 
     cluster: str = ""
     associations: Mapping[str, tuple[Association, ...]] | None = None
-    accounts: Mapping[str, Limits] = field(default_factory=dict)
+    accounts: Mapping[str, tuple[Limits, ...]] = field(default_factory=dict)
     qos: Mapping[str, Qos] | None = None
     reservations: tuple[Reservation, ...] = ()
     enforces: frozenset[str] = frozenset()
+    site_qos: str = ""

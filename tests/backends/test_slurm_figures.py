@@ -6,7 +6,7 @@ import pytest
 
 from jupyterhub_backendai.backends import slurm_figures as figures
 from jupyterhub_backendai.core.queues import GPUFigures
-from jupyterhub_backendai.core.slots import CPU, CUDA_DEVICE, MEM
+from jupyterhub_backendai.core.slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM
 
 ASSETS = Path(__file__).parent.parent / "assets" / "slurm" / "22.05"
 
@@ -25,7 +25,7 @@ def test_a_shared_queue_counts_nodes_gpus_and_jobs():
     assert row.gpus == (GPUFigures("v100", total=8, free=7, per_node=2),)  # the drained node gives none
     assert (row.waiting, row.running) == (3, 1)
     assert (row.is_open, row.is_exclusive, row.max_time_s) == (True, False, 12 * 3600)
-    assert {name: int(row.max_slots[name]) for name in row.max_slots} == {CPU: 40, MEM: 384000 * 2**20, CUDA_DEVICE: 2}
+    assert {name: int(row.max_slots[name]) for name in row.max_slots} == {CPU: 40, MEM: 384000 * 2**20, CUDA_DEVICE: 2, CUDA_SHARES: 1}
 
 
 def test_an_exclusive_queue_has_no_free_gpu_on_a_node_with_a_job():
