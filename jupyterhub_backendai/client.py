@@ -16,6 +16,7 @@ from .config import BackendAI
 from .core.identity import Identity
 from .core.sessions import Admission, SessionSpec
 from .core.waiting import Place
+from .core.waits import History
 from .errors import ServiceUnavailable, from_problem
 
 _clients: dict[str, ServiceClient] = {}
@@ -101,12 +102,32 @@ class ServiceClient:
         return Place.from_json(answer), str(answer["seen"])
 
     async def report(self, session_id: str, status: str, **fields: Any) -> None:
-        """Tell where a session is: ``status`` of SessionStatus; ``reason``, ``job_id``, ``node``. Reports of over sessions are ignored."""
+        """Tell where a session is: ``status`` of SessionStatus; ``reason``, ``why``, ``job_id``, ``node``.
+
+        Reports of over sessions are ignored.
+        """
         await self._call("POST", f"/private/sessions/{quote(session_id, safe='')}/report", {"status": status, **fields})
 
-    async def release(self, session_id: str, reason: str = "") -> None:
-        """Free a session's slots, exactly once however often it is called."""
-        await self._call("POST", f"/private/sessions/{quote(session_id, safe='')}/release", {"reason": reason})
+    async def release(self, session_id: str, reason: str = "", why: Mapping[str, Any] | None = None) -> None:
+        """Free a session's slots, exactly once however often it is called. ``why`` is the reason as an Explanation's JSON."""
+        await self._call("POST", f"/private/sessions/{quote(session_id, safe='')}/release", {"reason": reason, "why": why})
+
+    async def find_limit(self, session_id: str) -> int:
+        """A session's time limit as it is now, seconds. Raises NotFound."""
+        return int((await self._call("GET", f"/private/sessions/{quote(session_id, safe='')}/limit"))["time_limit_s"])
+
+    async def find_history(self, queue: str, size: str, since: float) -> History:
+        """What is known of the waits of sessions of this size that began to wait in this queue at about that time of day."""
+        path = f"/private/waits?queue={quote(queue, safe='')}&size={quote(size, safe='')}&since={since:.0f}"
+        return History.from_json(await self._call("GET", path))
+
+    async def save_wishes(self, session_id: str, user: str, patience_s: int | None, *, wants_mail: bool) -> dict[str, Any]:
+        """How long a waiting session shall wait (None: as long as it takes), and whether its owner wants a mail.
+
+        Returns ``give_up_at``, ``gives_up_by_wish`` and ``wants_mail``. Raises NotFound for one that waits no more.
+        """
+        body = {"user": user, "patience_s": patience_s, "wants_mail": wants_mail}
+        return await self._call("POST", f"/private/sessions/{quote(session_id, safe='')}/wishes", body)
 
     async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:

@@ -216,6 +216,15 @@ class BackendAI(Configurable):
     log_dir = Unicode("log", config=True, help=N_("Job logs, beneath user_root: <log_dir>/<job id>.log."))
     workspace_dir = Unicode("workspace", config=True, help=N_("Working directory of sessions, beneath user_root."))
 
+    # -- the ends of sessions
+    warn_before_s = Integer(
+        900, config=True, help=N_("Seconds before a session is ended for its time, its idleness or its age at which pages begin to warn.")
+    )
+    warn_by_mail = Bool(False, config=True, help=N_("Warn its owner by mail, too; needs mail_server."))
+    stop_on_logout = Bool(
+        False, config=True, help=N_("Logging out ends the person's running notebooks; `c.JupyterHub.shutdown_on_logout` does the same.")
+    )
+
     # -- bills: only sessions in queues that have prices and are not free
     currency = Unicode("KRW", config=True, help=N_("What money is counted in, as pages show it: KRW, EUR, credits …"))
     currency_digits = Integer(
@@ -258,6 +267,21 @@ class BackendAI(Configurable):
         "helper", config=True, help=N_("How jobs are submitted as their users: helper, sudo or rest; see docs/howto-slurm-submit.md.")
     )
     helper_socket = Unicode(config=True, help=N_("Unix socket of the helper."))
+    slurm_sudo_command = List(
+        Unicode(),
+        default_value=[
+            *("/opt/jupyterhub/bin/python", "-I", "-m", "jupyterhub_backendai.helper.once"),
+            *("--options", "/etc/jupyterhub-backendai/submit.options"),
+        ],
+        config=True,
+        help=N_("slurm_submit = sudo: the command, exactly as the rule of sudo names it."),
+    )
+    slurm_sudo_user = Unicode(
+        "{user}", config=True, help=N_("As whom sudo runs it: {user}, or root where the platform makes people's directories.")
+    )
+    slurm_sudo_operator = Unicode(
+        "", config=True, help=N_("As whom sudo runs it with --operate, to give more time and to drain nodes; empty: that cannot be done.")
+    )
     slurm_bin = Unicode("/usr/bin", config=True, help=N_("Directory of sbatch, squeue, scontrol and scancel."))
     node_addresses = Dict(config=True, help=N_("Node name → address, where Slurm's NodeAddr is not what the proxy can reach."))
     hub_address = Unicode(

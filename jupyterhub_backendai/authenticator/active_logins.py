@@ -22,7 +22,7 @@ from tornado import web
 
 from ..client import ServiceClient
 from ..core.logins import hash_session
-from ..errors import BackendAIError
+from ..errors import N_, BackendAIError
 from .source import source_of
 
 SERVICE = "backendai"
@@ -140,8 +140,23 @@ def _has_token(handler: Any) -> bool:
     return bool(getattr(handler, "_token_authenticated", False))
 
 
+LOGGED_OUT = N_("You logged out, which ends running sessions here.")
+
+
 class LogoutPage(LogoutHandler):
-    """The hub's logout, which also ends the login at the service."""
+    """The hub's logout, which also ends the login at the service, and the person's servers where the site wants that."""
+
+    @property
+    def shutdown_on_logout(self) -> bool:
+        """By the hub's own setting of that name or by ours, which are the same."""
+        return bool(self.settings.get("shutdown_on_logout") or self.authenticator.settings.stop_on_logout)
+
+    async def _shutdown_servers(self, user: Any) -> None:
+        """Those that run; the reason is kept with each. What still waits or starts goes on: its owner may close the page, too."""
+        for spawner in user.spawners.values():
+            if spawner.active and not spawner.pending:
+                spawner.end_reason = LOGGED_OUT
+        await super()._shutdown_servers(user)
 
     async def handle_logout(self) -> None:
         """The hub has cleared its cookies and tokens already."""

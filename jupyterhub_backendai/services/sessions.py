@@ -11,8 +11,8 @@ from typing import Any
 from ..core.policies import RIGHTS
 from ..core.queues import Queue, QueueFigures
 from ..core.sessions import BATCH, SessionSpec, SessionStatus
-from ..errors import N_, BackendAIError, Forbidden, InvalidParameters, SchedulerUnavailable, Violation
-from ..store import audit, sessions
+from ..errors import N_, BackendAIError, Forbidden, InvalidParameters, NotFound, SchedulerUnavailable, Violation
+from ..store import audit, ends, sessions
 from .base import PrivateHandler
 from .metrics import REFUSALS
 
@@ -112,7 +112,9 @@ class ReportHandler(PrivateHandler):
         job_id, node, reason = (str(body.get(name) or "") for name in ("job_id", "node", "reason"))
         if len(job_id) > 64 or len(node) > 255:
             raise InvalidParameters(N_("The request could not be read."))
-        await self.db.run(sessions.report, session_id, status, reason[:4000].replace("\0", ""), job_id, node)
+        await self.db.run(ends.report, session_id, status, reason[:4000].replace("\0", ""), job_id, node, body.get("why"))
+        if status is SessionStatus.RUNNING:
+            self.wait_mails.wake()
         self.answer({})
 
 
@@ -120,16 +122,28 @@ class ReleaseHandler(PrivateHandler):
     """``POST /private/sessions/<id>/release``: free what a session holds."""
 
     async def post(self, session_id: str) -> None:
-        reason = str(self.read_body().get("reason") or "")
-        released = await self.db.run_exclusive(sessions.release, session_id, reason[:4000].replace("\0", ""))
+        body = self.read_body()
+        reason = str(body.get("reason") or "")[:4000].replace("\0", "")
+        released = await self.db.run_exclusive(ends.release, session_id, reason, body.get("why"))
         if released:
             self.scheduler.wake(session_id)
+            self.wait_mails.wake()
         self.answer({"released": released})
 
 
-            self.wait_mails.wake()
+class LimitHandler(PrivateHandler):
+    """``GET /private/sessions/<id>/limit``: the session's time limit as it is now, for engines whose processes the hub ends."""
+
+    async def get(self, session_id: str) -> None:
+        session = await self.db.run(sessions.get, session_id)
+        if session is None:
+            raise NotFound(N_("There is no session %(id)s."), id=session_id)
+        self.answer({"time_limit_s": session.time_limit_s})
+
+
 private_handlers = [
     (r"/private/sessions", AdmitHandler),
     (r"/private/sessions/([0-9a-f]{32})/report", ReportHandler),
     (r"/private/sessions/([0-9a-f]{32})/release", ReleaseHandler),
+    (r"/private/sessions/([0-9a-f]{32})/limit", LimitHandler),
 ]

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from html import escape
 from typing import Any, ClassVar
@@ -30,6 +31,7 @@ from . import failures, ports
 from .adoption import STARTING, Adoption
 from .launchers.base import Ending, Launcher
 from .launchers.choice import find_engine, load_launcher
+from .limits import renew_limit
 from .reports import Reports
 from .rounds import Rounds
 from .waiting import Waiting
@@ -61,8 +63,8 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
         TEN_YEARS_S, config=True, help="Not used here: waiting in a queue has no limit. The launcher's own is from running to ready."
     )
 
-    phase = ""
-    session_id = ""
+    phase = session_id = ""
+    end_reason = ""  # why whoever stops it does; set by our logout
     token_id: int | None = None
     admission: Admission | None = None
     ending: Ending | None = None
@@ -109,7 +111,9 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
             self._launcher, self._engine = self._build_launcher(engine), engine
         if self.admission:
             self._launcher.attach(self.settings, self.admission, self._launcher_saved)
+            self._launcher.expect = self.expect_start
             self._launcher.notify = self._look_now
+            self._launcher.renew_limit = partial(renew_limit, self)
         return self._launcher
 
     _engine = ""
@@ -161,7 +165,7 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
 
     def clear_state(self) -> None:
         super().clear_state()
-        self.phase, self.session_id, self.token_id = "", "", None
+        self.phase, self.session_id, self.end_reason, self.token_id = "", "", "", None
         self.admission, self._launcher = None, None
         self._late_hooks.clear()
         self._has_failed = self._is_stopping = False
@@ -339,7 +343,7 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
         launcher = self._launcher
         if launcher and launcher.ending:
             self._note_end(launcher.ending)
-        if self.phase == "running" and self.ending is None and (why := await self.ask_why(REFUSAL_PATIENCE_S)):
+        if self.phase == "running" and self.ending is None and (why := self.end_reason or await self.ask_why(REFUSAL_PATIENCE_S)):
             self._note_end(Ending(SessionStatus.TERMINATED, Explanation(why)))
         self._note_end(Ending(status, Explanation(N_("Stopped on request."))))
         if launcher:
@@ -373,14 +377,14 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
 
     async def _release(self) -> None:
         ending = self.ending or Ending(SessionStatus.ERROR, Explanation(N_("The session did not start.")))
-        reason = str(ending.why)
-        self._report(ending.status, reason=reason)
-        task = self.reports.send(f"release of {self.session_id}", partial(self.service.release, self.session_id, reason))
+        reason, why = str(ending.why), asdict(ending.why)
+        self._report(ending.status, reason=reason, why=why)
+        task = self.reports.send(f"release of {self.session_id}", partial(self.service.release, self.session_id, reason, why))
         # The next start should find the slots free, but a service that is away must not hold up the hub; and a start that fails
         # must be over within slow_spawn_timeout (1 s), or REST answers 500 instead of what went wrong.
         await asyncio.wait({task}, timeout=RELEASE_PATIENCE_S if self.phase == "running" else REFUSAL_PATIENCE_S)
 
-    def _report(self, status: SessionStatus, **fields: str) -> None:
+    def _report(self, status: SessionStatus, **fields: Any) -> None:
         launcher = self._launcher
         if launcher:
             fields |= {"job_id": launcher.job_id, "node": launcher.node}

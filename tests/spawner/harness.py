@@ -108,6 +108,7 @@ class FakeService:
         self.refusal: BackendAIError | None = None
         self.posix: PosixAccount | None = None
         self.time_s = 600
+        self.limit_s: int | None = None  # of now, where it is another than at admission
         self.devices: tuple[int, ...] = ()
         self.is_away = False
         self.hold: asyncio.Event | None = None
@@ -119,6 +120,7 @@ class FakeService:
         app = web.Application(middlewares=[self._guard])
         app.router.add_post("/private/sessions", self._admit)
         app.router.add_get("/private/sessions/{id}/place", self._find_place)
+        app.router.add_get("/private/sessions/{id}/limit", self._find_limit)
         app.router.add_post("/private/sessions/{id}/report", self._report)
         app.router.add_post("/private/sessions/{id}/release", self._release)
         self.runner = web.AppRunner(app)
@@ -175,6 +177,10 @@ class FakeService:
                 await asyncio.wait_for(self.moved.wait(), float(request.query["wait"]))
         place = self.place or Place(admission=self.admissions[request.match_info["id"]])
         return web.json_response(place.to_json() | {"seen": str(id(self.place))})
+
+    async def _find_limit(self, request):
+        self.calls.append(("limit", {}))
+        return web.json_response({"time_limit_s": self.limit_s or self.time_s})
 
     async def _report(self, request):
         self.calls.append(("report", {"id": request.match_info["id"], **await request.json()}))

@@ -274,6 +274,29 @@ async def test_the_time_limit_holds(restart):
         assert not Process.of(int(model["state"]["child"]["job_id"])).is_alive()
         await until(lambda: hub.service.of("release"))
         assert hub.service.statuses()[-1] == "TERMINATED"
+        last = hub.service.of("report")[-1]
+        assert "time limit" in last["reason"]
+        assert (last["why"]["params"], hub.service.of("release")[-1]["why"]) == ({"time": "0:00"}, last["why"])
+
+
+async def test_a_session_that_was_given_more_time_goes_on_over_a_restart():
+    async with running_hub(extra="import jupyterhub_backendai.core.fields as f; f.MIN_TIME_S = 1") as hub:
+        hub.service.time_s, hub.service.limit_s = 6, 12
+        await hub.launch("kim01")
+        model = await hub.until_ready("kim01")
+        first = model["state"]["child"]["deadline"]
+        await until(lambda: hub.service.of("limit"), timeout=15)
+
+        async def limit():
+            state = (await hub.model("kim01"))["state"]
+            return (round(state["child"]["deadline"] - first), state["admission"]["time_s"]) == (6, 12)
+
+        await until(limit)
+        hub.kill()
+        await hub.start()
+        await hub.until_stopped("kim01", timeout=20)
+        assert len(hub.service.of("limit")) >= 2  # asked again by the next hub
+        await until(lambda: hub.service.of("release"))
         assert "time limit" in hub.service.of("report")[-1]["reason"]
 
 

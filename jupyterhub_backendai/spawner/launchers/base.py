@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -29,7 +29,11 @@ _ending: set[asyncio.Future[None]] = set()  # the loop itself keeps weak referen
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where a start is, as the pending page shows it. ``name`` is submitting, waiting, starting or connecting."""
+    """Where a start is, as the pending page shows it. ``name`` is submitting, waiting, starting or connecting.
+
+    ``start_at`` is what the scheduler (or the owner) says, ``expected`` what follows from that and the past of the queue
+    (``core.waits.Expectation`` with its moments); nothing follows for a wait that is not ``is_foreseeable``. ``since``: it waits.
+    """
 
     name: str = "submitting"
     progress: int = 5
@@ -37,6 +41,9 @@ class Stage:
     position: int | None = None
     reason: Explanation | None = None
     start_at: float | None = None
+    is_foreseeable: bool = True
+    expected: Mapping[str, Any] | None = None
+    since: float | None = None
 
     def to_event(self, language: str) -> dict[str, Any]:
         """The stage as one event of the hub's progress stream."""
@@ -47,6 +54,8 @@ class Stage:
             "position": self.position,
             "reason": _explain(language, self.reason) if self.reason else "",
             "start_at": self.start_at,
+            "expected": self.expected,
+            "since": self.since,
         }
 
 
@@ -80,8 +89,12 @@ class Launcher(Spawner):
     settings: BackendAI
     #: called after each change that must survive the hub; set by the policy spawner
     save: Callable[[], None] = staticmethod(lambda: None)
+    #: adds the expected start to a stage; set by the policy spawner
+    expect: Callable[[Stage], Awaitable[Stage]] | None = None
     #: called when the session has ended by itself and the hub should look; set by the policy spawner
     notify: Callable[[], None] = staticmethod(lambda: None)
+    #: asks for the time limit of now and moves the deadline; set by the policy spawner
+    renew_limit: Callable[[Launcher], Awaitable[None]] | None = None
 
     job_id = ""
     node = ""
@@ -130,6 +143,9 @@ class Launcher(Spawner):
     def explain_end(self, status: JobStatus) -> Ending:
         """What to tell people about a job that is over."""
         raise NotImplementedError
+
+    def move_deadline(self, seconds: float) -> None:
+        """The session has so much more (or less) time; engines that end their sessions themselves know it already."""
 
     def waiting_stage(self, status: JobStatus) -> Stage:  # noqa: ARG002 - for subclasses
         """What to show while the job waits; engines without a queue of their own never do."""
@@ -248,7 +264,8 @@ class Launcher(Spawner):
         if status.state is JobState.RUNNING and self.stage.name != "connecting":
             self.show(Stage("starting", 50, Violation(N_("Starting on %(node)s."), {"node": self.node or "-"})))
         elif status.state in {JobState.PENDING, JobState.UNKNOWN}:
-            self.show(self.waiting_stage(status))
+            waiting = self.waiting_stage(status)
+            self.show(await self.expect(waiting) if self.expect else waiting)
         return status
 
     def _learn(self, status: JobStatus) -> None:

@@ -40,6 +40,7 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
     deadline: float | None = None
     process: Process | None = None
     _timer: asyncio.TimerHandle | None = None
+    _ender: asyncio.Future[None] | None = None
     _popen: subprocess.Popen[bytes] | None = None
     _is_timed_out = False
     _was_alive = False
@@ -145,16 +146,34 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
 
     def _arm(self) -> None:
         """See that the time limit holds, also after a restart of the hub."""
-        if self._timer is None and self.deadline is not None:
+        is_ending = self._ender is not None and not self._ender.done()
+        if self._timer is None and self.deadline is not None and not is_ending:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, self.deadline - time.time()), self._time_is_up)
 
+    def move_deadline(self, seconds: float) -> None:
+        if self.deadline is not None:
+            self.deadline += seconds
+
     def _time_is_up(self) -> None:
+        self._timer = None
+        self._ender = ender = asyncio.ensure_future(self._end_in_time())
+        ender.add_done_callback(lambda _: self.notify())
+
+    async def _end_in_time(self) -> None:
+        """End the session, unless it was given more time meanwhile."""
+        if self.renew_limit:
+            await self.renew_limit(self)
+        if self.deadline is None:
+            return  # it was stopped
+        if self.deadline > time.time():
+            self._ender = None
+            self._arm()
+            return
         self._is_timed_out = True
         if self.process and self.process.is_alive():
             self.log.info("The time limit of session %s is over", self.admission.session_id)
             self.ending = self.ending or self._timeout_ending()
-            self._ender = asyncio.ensure_future(self.cancel(now=False))
-            self._ender.add_done_callback(lambda _: self.notify())
+            await self.cancel(now=False)
 
     def _timeout_ending(self) -> Ending:
         params = {"time": format_duration(self.admission.time_s)}
