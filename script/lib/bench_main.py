@@ -12,6 +12,8 @@ from pathlib import Path
 import bench_admin
 import bench_admission
 import bench_drf
+import bench_faults
+import bench_launch_page
 import bench_login
 import bench_poll
 import bench_spawn
@@ -24,6 +26,8 @@ BENCHES = {
     "drf": bench_drf.run,
     "admin": bench_admin.run,
     "login": bench_login.run,
+    "faults": bench_faults.run,
+    "launch-page": bench_launch_page.run,
 }
 RESULTS = Path(os.environ.get("BENCH_RESULTS", "bench/results.jsonl"))
 
