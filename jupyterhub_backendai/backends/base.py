@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core.identity import PosixAccount
+from ..core.ledger import Accounted
 from ..core.nodes import Node
 from ..core.queues import QueueFigures
 from ..core.sessions import Admission, JobStatus
@@ -100,6 +101,10 @@ class Backend(ABC):
     async def resume(self, node: str) -> None:  # noqa: ARG002
         """Use a node again. Raises as :meth:`drain`."""
         raise Conflict(N_("Nodes of the engine %(engine)s cannot be drained here."), engine=self.name)
+
+    async def read_usage(self, job_ids: Sequence[str], cluster: str = "") -> Mapping[str, Accounted] | None:  # noqa: ARG002
+        """What the engine's accounting says that jobs used, by id; None where it keeps none. Raises when it does not answer."""
+        return None
 
     @abstractmethod
     async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from ..config import BackendAI
 from ..core import reasons
 from ..core.identity import PosixAccount
+from ..core.ledger import Accounted
 from ..core.nodes import Node
 from ..core.queues import QueueFigures
 from ..core.sessions import JobStatus
@@ -21,8 +22,8 @@ from ..errors import (
     SchedulerUnavailable,
     SubmitRefused,
 )
+from . import slurm_accounting, slurm_nodes, slurm_slots
 from . import slurm_figures as figures
-from . import slurm_nodes, slurm_slots
 from . import slurm_parse as parse
 from .base import Backend, JobRequest
 from .commands import CommandResult, run
@@ -144,6 +145,20 @@ class SlurmBackend(Backend):
         gres = await asyncio.to_thread(slurm_slots.parse_gres_names, await self._ask(command))
         licenses = slurm_slots.parse_license_names(await self._ask(slurm_slots.build_licenses(self._settings.slurm_bin)))
         return slurm_slots.list_slots(gres, licenses)
+
+    async def read_usage(self, job_ids: Sequence[str], cluster: str = "") -> Mapping[str, Accounted] | None:  # noqa: ARG002
+        found: dict[str, Accounted] = {}
+        for ids in parse.chunks(job_ids):
+            try:
+                answer = await self._run(slurm_accounting.build_usage(self._settings.slurm_bin, ids))
+            except BackendUnavailable as exc:
+                raise SchedulerUnavailable from exc
+            if parse.is_without_accounting(answer.errors):
+                return None
+            if answer.returncode or "error" in answer.errors.lower():
+                raise SchedulerUnavailable from RuntimeError(answer.errors.strip()[:500])
+            found |= slurm_accounting.parse_usage(answer.output)
+        return found
 
     async def drain(self, node: str, reason: str) -> None:
         """Through the helper, where it was started with ``--allow-drain``; else Conflict with the command to type."""
