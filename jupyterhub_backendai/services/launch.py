@@ -207,7 +207,8 @@ class PartsHandler(PageHandler):
     async def get(self) -> None:
         form = read_form(self.request.query_arguments)
         queue = (await self.groups.list_usable(self.identity)).get(form.values["queue"])
-        self.render_page("launch_parts.html", offer=await offer_for(self, queue, form.values))
+        is_switched = bool(self.get_query_argument("switched", ""))
+        self.render_page("launch_parts.html", offer=await offer_for(self, queue, form.values, is_switched=is_switched))
 
 
 default_handlers = [(r"launch", LaunchHandler), (r"launch/parts", PartsHandler), (r"presets", PresetsHandler)]

@@ -1,5 +1,5 @@
 // The launch page: figures that refresh themselves, hints and a summary that follow what is chosen.
-import { followOffer, showGPUs, offerShares } from "./launch_offer.js";
+import { followOffer, showGPUs } from "./launch_offer.js";
 import { fetchTable, mergeTable } from "./table.js";
 
 const REFRESH_MS = 15000;
@@ -59,6 +59,15 @@ function setHint(name, most) {
   help.textContent = [help.dataset.text, hint].filter(Boolean).join(" ");
 }
 
+// Of a type, the most that one node has, which a site may limit further.
+function mostGPUs(row) {
+  const type = byId("gpu_type").value;
+  const perNode = row.gpuPerNode.split(" ").find((pair) => type && pair.startsWith(`${type}:`));
+  if (!perNode) return row.gpu;
+  const most = Number(perNode.slice(type.length + 1));
+  return String(row.gpu ? Math.min(most, Number(row.gpu)) : most);
+}
+
 function offerTypes(types) {
   const select = byId("gpu_type");
   for (const option of select.options) {
@@ -86,11 +95,11 @@ function showChoice() {
   const missing = byId("sum-missing");
   missing.textContent = row ? "" : missing.dataset.queue;
   if (row) {
-    for (const name of ["cpu", "mem", "gpu", "time"]) setHint(name, row[name]);
+    for (const name of ["cpu", "mem", "time"]) setHint(name, row[name]);
     offerTypes(row.gpuTypes.split(" "));
+    setHint("gpu", mostGPUs(row));
     byId("time").placeholder = row.defaultClock;
     byId("sum-queue").textContent = row.label;
-    offerShares(row);
     byId("sum-local").hidden = row.engine !== "local";
     showStart(row);
   }

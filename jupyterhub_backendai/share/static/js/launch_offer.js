@@ -1,18 +1,9 @@
 // What the queue offers and what it costs: read anew, a moment after something in the form has changed. The server reckons.
 const QUIET_MS = 250;
 const byId = (id) => document.getElementById(id);
-
-export function offerShares(row) {
-  const input = byId("shares");
-  const help = byId("shares-help");
-  const isThere = Boolean(row.shareStep);
-  // what was typed for another queue stays in sight: it would be refused, not forgotten
-  byId("shares-box").hidden = !isThere && !Number(input.value);
-  input.step = isThere ? row.shareStep : "any";
-  if (isThere) input.max = row.shareMost;
-  else input.removeAttribute("max");
-  help.textContent = isThere ? row.shareWords : help.dataset.none;
-}
+// What another choice of these makes different is more than the price.
+const SWITCHES = ["queue", "project", "account", "cluster", "gpu_type"];
+const NOTHING = ["name", "command", "interface", "starts_at", "depends_on"];
 
 export function showGPUs() {
   const [gpu, shares] = [byId("gpu").value, byId("shares").value];
@@ -22,10 +13,25 @@ export function showGPUs() {
   line.textContent = `${amount} ${isShared || Number(gpu) ? byId("gpu_type").value : ""}`.trim();
 }
 
-function replaceChoices(fresh) {
-  const old = byId("choices");
+function offerShares(fresh) {
+  const input = byId("shares");
+  const { step, most } = fresh.dataset;
+  // what was typed for another queue stays in sight: it would be refused, not forgotten
+  byId("shares-box").hidden = !step && !Number(input.value);
+  input.step = step || "any";
+  if (most) input.max = most;
+  else input.removeAttribute("max");
+  replace("shares-help", fresh);
+}
+
+// Only what is new is drawn, so that only what is new is read out; the focus stays where it is.
+function replace(id, fresh) {
+  const old = byId(id);
+  if (old.innerHTML === fresh.innerHTML) return;
   const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
-  old.replaceChildren(...fresh.children);
+  const isOpen = Boolean(old.querySelector("details[open]"));
+  old.replaceChildren(...fresh.childNodes);
+  if (isOpen) old.querySelector("details")?.setAttribute("open", "");
   if (focused) byId(focused)?.focus({ preventScroll: true });
 }
 
@@ -33,10 +39,12 @@ export function followOffer(form) {
   const box = byId("quote-box");
   let timer = 0;
   let asked = 0;
+  let isSwitched = false;
 
   async function read() {
     const url = new URL(box.dataset.url, window.location.href);
     for (const [name, value] of new FormData(form)) if (!["_xsrf", "command", "id"].includes(name)) url.searchParams.set(name, value);
+    if (isSwitched) url.searchParams.set("switched", "1");
     const number = ++asked;
     box.setAttribute("aria-busy", "true");
     try {
@@ -44,14 +52,13 @@ export function followOffer(form) {
       const response = await fetch(url, { headers, redirect: "error", cache: "no-store" });
       if (!response.ok || number !== asked) return;
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      const quote = page.getElementById("quote");
-      if (number !== asked || !quote) return;
-      // only what is new is announced
-      if (byId("quote").innerHTML !== quote.innerHTML) byId("quote").replaceChildren(...quote.childNodes);
-      const choices = page.getElementById("choices");
-      if (byId("choices").dataset.key !== choices.dataset.key) {
-        byId("choices").dataset.key = choices.dataset.key;
-        replaceChoices(choices);
+      if (number !== asked || !page.getElementById("quote")) return;
+      replace("quote", page.getElementById("quote"));
+      offerShares(page.getElementById("shares-help"));
+      if (isSwitched) {
+        replace("choices", page.getElementById("choices"));
+        replace("kinds", page.getElementById("kinds"));
+        isSwitched = false;
       }
     } catch {
       // what stands there was true a moment ago; the server decides
@@ -64,12 +71,12 @@ export function followOffer(form) {
     clearTimeout(timer);
     timer = setTimeout(read, QUIET_MS);
   }
-  const isOfOffer = (target) => !["name", "command", "interface", "starts_at", "depends_on"].includes(target.name);
   form.addEventListener("input", (event) => {
-    if (isOfOffer(event.target)) later();
+    if (!NOTHING.includes(event.target.name)) later();
   });
   form.addEventListener("change", (event) => {
-    if (isOfOffer(event.target)) later();
+    isSwitched ||= SWITCHES.includes(event.target.name);
+    if (!NOTHING.includes(event.target.name)) later();
   });
   return later;
 }
