@@ -121,7 +121,7 @@ _ENDED: Mapping[str, tuple[str, str]] = {
 
 def explain_pending(reason: str) -> Explanation:
     """Why a job waits, from the reason that ``squeue`` shows. An unknown one is shown as it is."""
-    word = re.split(r"[,\s(]", reason.strip().strip("()"), maxsplit=1)[0]
+    word = _first_word(reason)
     if _NOT_PERMITTED.search(reason):
         words = _PENDING["AccountNotAllowed"]
     elif word in _PENDING:
@@ -132,6 +132,18 @@ def explain_pending(reason: str) -> Explanation:
             return Explanation(N_("The scheduler says: %(reason)s"), params={"reason": reason[:300]})
         words = found
     return Explanation(*words)
+
+
+_FORESEEABLE = frozenset({"", "None", "Resources", "Priority", "Cleaning", "Prolog", "Licenses", "ReqNodeNotAvail", "BurstBufferResources"})
+
+
+def is_foreseeable(reason: str) -> bool:
+    """Whether a job that waits for this reason waits as others before it did; a held one or one at a limit does not."""
+    return _first_word(reason) in _FORESEEABLE
+
+
+def _first_word(reason: str) -> str:
+    return re.split(r"[,\s(]", reason.strip().strip("()"), maxsplit=1)[0]
 
 
 def explain_refusal(words: str) -> Explanation:

@@ -26,6 +26,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "closed": (N_("The queue is closed at the moment."), N_("Wait, or choose another queue.")),
     "too-large": (N_("The queue has become smaller than what it asks for, so it cannot start."), _CANCEL),
 }
+# Waits of which the past of the queue says something; the others end when something else happens.
+FORESEEABLE = frozenset({"new", "order", "resources", "sessions"})
 PENDING_TIMEOUT = N_("No place became free within the time that the queue lets sessions wait.")
 GAVE_UP = N_("No place became free within the time that you wanted to wait.")
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from jupyterhub.utils import maybe_future
 
 from ..client import ServiceClient
+from ..config import BackendAI
 from ..core.reasons import Explanation
 from ..core.scheduling import Wait
 from ..core.sessions import Admission, SessionStatus
-from ..core.waiting import explain_wait
+from ..core.waiting import FORESEEABLE, explain_wait
 from ..errors import N_, BackendAIError, NotFound, StartFailed, Violation
+from .adoption import STARTING
+from .expecting import Expecting
 from .launchers.base import Ending, Launcher, Stage
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ else:
     _Base = object  # every subclass of Spawner must be able to start, which this part cannot
 
 ASK_S, PAUSE_S = 20.0, 1.0
+PATIENCES_S = (1800, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86400, 7 * 86400)
+NOT_WAITING = N_("This session waits no more.")
 FORGOTTEN = N_("The waiting line does not know this session any more. Start it again.")
 
 
@@ -44,7 +49,8 @@ async def wait_for_place(service: ServiceClient, launcher: Launcher) -> Admissio
             return place.admission
         if place.wait is None:
             raise _end(launcher, place.reason or FORGOTTEN)
-        launcher.show(show_wait(queue, place.wait))
+        stage = show_wait(queue, place.wait)
+        launcher.show(await launcher.expect(stage) if launcher.expect else stage)
 
 
 def show_wait(queue: str, wait: Wait) -> Stage:
@@ -52,7 +58,7 @@ def show_wait(queue: str, wait: Wait) -> Stage:
     message = Violation(N_("Waiting in the queue %(queue)s."), {"queue": queue})
     if wait.position:
         message = Violation(N_("Waiting in the queue %(queue)s, position %(position)s."), {"queue": queue, "position": wait.position})
-    return Stage("waiting", 20, message, wait.position, explain_wait(wait), wait.start_at)
+    return Stage("waiting", 20, message, wait.position, explain_wait(wait), wait.start_at, wait.word in FORESEEABLE)
 
 
 def _unreachable(stage: Stage, queue: str) -> Stage:
@@ -69,7 +75,9 @@ class Waiting(_Base):
     """The part of the policy spawner that waits for a place before it starts anything."""
 
     session_id: str
+    phase: str
     token_id: int | None
+    settings: BackendAI
     admission: Admission | None
 
     if TYPE_CHECKING:
@@ -85,6 +93,47 @@ class Waiting(_Base):
     def first_phase(self) -> str:
         """How a start begins that was admitted just now."""
         return "waiting" if self.admission and self.admission.is_waiting else "submitting"
+
+    async def expect_start(self, stage: Stage) -> Stage:
+        """A stage with when the session is expected to start."""
+        self._expecting = self._expecting or Expecting()
+        return await self._expecting.add(stage, self.admission, self.service) if self.admission else stage
+
+    _expecting: Expecting | None = None
+
+    @property
+    def sends_mail(self) -> bool:
+        """Whether this site can tell people by mail."""
+        return bool(self.settings.mail_server)
+
+    @property
+    def patience_s(self) -> int | None:
+        """How long the owner wants to wait; None for as long as it takes."""
+        admission = self.admission
+        if admission is None or not admission.gives_up_by_wish or not admission.give_up_at or not admission.waits_since:
+            return None
+        return round(admission.give_up_at - admission.waits_since)
+
+    @property
+    def patience_choices(self) -> tuple[int, ...]:
+        """What the pending page offers, seconds."""
+        return tuple(sorted({*PATIENCES_S, *([self.patience_s] if self.patience_s else [])}))
+
+    async def change_wishes(self, patience_s: int | None, *, wants_mail: bool) -> None:
+        """Wait so long from when the session was asked for (None: as long as it takes), and write a mail or not.
+
+        Raises NotFound for a session that waits no more, ServiceUnavailable.
+        """
+        if self.admission is None or self.phase not in STARTING:
+            raise NotFound(NOT_WAITING)
+        kept = await self.service.save_wishes(self.session_id, self.user.name, patience_s, wants_mail=wants_mail)
+        if self.admission is None or self.phase not in STARTING:
+            return  # it is over meanwhile
+        self.admission = replace(
+            self.admission, give_up_at=kept["give_up_at"], gives_up_by_wish=kept["gives_up_by_wish"], wants_mail=kept["wants_mail"]
+        )
+        self.launcher.admission = self.admission
+        self.save(self.phase)
 
     async def begin(self, launcher: Launcher, *, again: bool = False) -> str:
         """Start, once there is a place; ``again`` in another process of the hub than the one that prepared it."""

@@ -1,9 +1,11 @@
 // The start of one session: stages from the hub's event stream, a cancel button, and a way back after the hub restarted.
 import { callHub } from "./hub.js";
+import { notify } from "./notify.js";
+import { hideWishes, showGiveUp, words } from "./wishes.js";
 
 const RETRY_MS = 3000;
 const list = document.getElementById("stages");
-const { progress, api, home, xsrf } = list.dataset;
+const { progress, api, home, xsrf, title: name } = list.dataset;
 const stages = [...list.querySelectorAll("li")];
 const message = document.getElementById("message");
 const cancel = document.getElementById("cancel");
@@ -26,11 +28,27 @@ function describe(event) {
   const parts = [];
   if (event.position) parts.push(message.dataset.position.replace("{n}", event.position));
   if (event.reason) parts.push(event.reason);
-  if (event.start_at) {
-    const when = new Date(event.start_at * 1000).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
-    parts.push(message.dataset.expected.replace("{n}", when));
-  }
+  if (event.expected) parts.push(describeExpected(event.expected));
+  else if (event.start_at) parts.push(message.dataset.expected.replace("{n}", showMoment(event.start_at)));
+  if (event.since) parts.push(message.dataset.since.replace("{n}", showMoment(event.since)));
   return parts.join(" ");
+}
+
+// A moment as people say it: the time alone if it is today.
+function showMoment(seconds) {
+  const when = new Date(seconds * 1000);
+  const isToday = when.toDateString() === new Date().toDateString();
+  return when.toLocaleString(language, isToday ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+}
+
+function describeExpected(expected) {
+  const { between, after, expected: about, fromPast, fromBoth, fromScheduler } = message.dataset;
+  const isPoint = expected.high_at !== null && expected.high_at - expected.low_at < 60;
+  const range = isPoint ? about.replace("{n}", "{at}") : expected.high_at === null ? after : between;
+  const moments = { at: expected.at, low: expected.low_at, high: expected.high_at };
+  const text = range.replace(/\{(at|low|high)\}/g, (_, word) => showMoment(moments[word]));
+  const from = !expected.past ? fromScheduler : expected.by_scheduler ? fromBoth : fromPast;
+  return `${text} ${from.replace("{n}", expected.past)}`;
 }
 
 function showStage(event) {
@@ -42,6 +60,16 @@ function showStage(event) {
     else stage.removeAttribute("aria-current");
     stage.querySelector(".detail").textContent = index === now ? describe(event) : "";
   });
+  hideWishes(event.stage !== "submitting" && event.stage !== "waiting");
+}
+
+// Go on to the session: at once if somebody looks, else when they come back.
+function goOn() {
+  if (!notify(words.ready.replace("{n}", name), words.open, api) || !document.hidden) return window.location.reload();
+  document.title = `● ${words.ready.replace("{n}", name)}`;
+  say(words.ready.replace("{n}", name));
+  hideWishes(true);
+  document.addEventListener("visibilitychange", () => document.hidden || window.location.reload());
 }
 
 function showFailure(event) {
@@ -59,6 +87,8 @@ function showFailure(event) {
   title.textContent = title.dataset.failed;
   document.getElementById("may-close").hidden = true;
   document.getElementById("bar").hidden = true;
+  hideWishes(true);
+  notify(words.failed.replace("{n}", name), text.textContent.trim().slice(0, 200), api);
   say("");
 }
 
@@ -69,7 +99,7 @@ function onEvent(data) {
   if (event.ready) {
     isOver = true;
     source.close();
-    window.location.reload();
+    goOn();
   } else if (event.failed) {
     source.close();
     showFailure(event);
@@ -103,6 +133,7 @@ async function look() {
     return;
   }
   if (server.pending === "spawn") follow();
+  else if (server.ready) goOn();
   else window.location.reload();
 }
 
@@ -125,6 +156,8 @@ cancel.addEventListener("click", async () => {
   }
 });
 
+showGiveUp(showMoment);
+document.getElementById("wishes-form")?.addEventListener("kept", () => showGiveUp(showMoment));
 cancel.hidden = false; // without scripts it could do nothing
 follow();
 document.documentElement.dataset.ready = "pending";
