@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench_faults_cluster import Cluster
 from bench_faults_judge import Judge
-from bench_faults_platform import PEOPLE, Platform
+from bench_faults_platform import PEOPLE, PLACES, Platform
 from bench_faults_steps import Steps
 from bench_rows import Figure, Row
 
@@ -57,12 +57,25 @@ async def _run(cluster: Cluster, base: Path, seed: int) -> list[Row]:
             await platform.log_in(user)
         judge = Judge(cluster, platform)
         steps = Steps(cluster, platform, judge, random.Random(seed))
+        await _begin(platform, judge)
         await _go(steps, judge)
         await _settle(steps, judge)
         return await _conclude(steps, judge)
     finally:
         await platform.close()
         platform.stop()
+
+
+async def _begin(platform: Platform, judge: Judge) -> None:
+    """A session at every place, all of them ready, before anything goes wrong."""
+    for place in PLACES:
+        print(f"[bench] faults: start {'/'.join(place)}: {await platform.order('POST', place)}", flush=True)
+    deadline = time.monotonic() + 60
+    while not (len(judge.servers) == len(PLACES) and all(seen.is_ready for seen in judge.servers.values())):
+        if time.monotonic() > deadline:
+            raise RuntimeError("faults: not every session started")
+        await asyncio.sleep(0.5)
+        await judge.look()
 
 
 async def _go(steps: Steps, judge: Judge) -> None:

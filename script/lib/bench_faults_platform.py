@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,9 @@ class Platform(OurHub):
         stub.chmod(0o644)
         (base / "scratch").mkdir(mode=0o755)
         (base / "scratch").chmod(0o755)
+        for user in PEOPLE:
+            (base / "scratch" / user).mkdir()
+            shutil.chown(base / "scratch" / user, user)
         name = f"faults{os.getpid()}"
         config = CONFIG.format(scratch=f"{base}/scratch/{{user}}", stub=str(stub))
         super().__init__(base / "platform", name, self.commands, more=config)
@@ -153,12 +157,12 @@ class Platform(OurHub):
         if self._http:
             await self._http.close()
 
-    async def order(self, method: str, place: tuple[str, str]) -> int:
-        """Start (POST) or stop (DELETE) a server; the hub's status."""
+    async def order(self, method: str, place: tuple[str, str]) -> str:
+        """Start (POST) or stop (DELETE) a server; the hub's status, and what it says against it."""
         user, server = place
         path = f"/users/{quote(user)}/servers/{server}" if server else f"/users/{quote(user)}/server"
-        status, _ = await self.ask(method, path, OPTIONS if method == "POST" else None)
-        return status
+        status, answer = await self.ask(method, path, OPTIONS if method == "POST" else None)
+        return f"{status} {answer.get('message', '')[:60]}" if isinstance(answer, dict) and status >= 400 else str(status)
 
     async def look(self) -> dict[tuple[str, str], Seen] | None:
         """Every server that the hub has, None while it does not answer."""

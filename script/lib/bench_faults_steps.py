@@ -45,9 +45,11 @@ class Steps:
             if fault.until <= self.number:
                 self._mend(name)
         self._look_after()
-        chosen = self.rng.choices(list(ACTIONS), [weight for weight, _ in ACTIONS.values()])[0]
-        said = await ACTIONS[chosen][1](self)
-        self.done[chosen if said else "nothing"] += 1
+        said = ""
+        while not said:  # what cannot be done just now is no step
+            chosen = self.rng.choices(list(ACTIONS), [weight for weight, _ in ACTIONS.values()])[0]
+            said = await ACTIONS[chosen][1](self)
+        self.done[chosen] += 1
         self.number += 1
         return said
 
@@ -189,9 +191,9 @@ ACTIONS: dict[str, tuple[int, Callable[[Steps], Awaitable[str]]]] = {
     "end": (6, Steps.end),
     "daemon": (26, Steps.daemon),
     "command": (22, Steps.command),
-    "hub": (4, Steps.hub),
+    "hub": (3, Steps.hub),
     "helper": (2, Steps.helper),
-    "service": (3, Steps.service),
+    "service": (2, Steps.service),
     "cancel": (2, Steps.cancel),
     "requeue": (2, Steps.requeue),
     "suspend": (2, Steps.suspend),
