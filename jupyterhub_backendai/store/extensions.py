@@ -11,7 +11,7 @@ from ..core.extensions import OVER, Extendable, check_extension, most_s
 from ..core.queues import Queue
 from ..core.sessions import SessionStatus
 from ..errors import N_, Conflict, InvalidParameters, NotFound
-from . import audit
+from . import audit, ledger
 from .models import ComputeSession, Keypair, KeypairResourcePolicy
 
 
@@ -33,7 +33,8 @@ def extend(
 ) -> Extension:
     """Give a running session more time (use it exclusively). The engine is asked next; :func:`take_back` when it refuses.
 
-    Raises NotFound, Conflict for a session that does not run, InvalidParameters with every reason why not.
+    Raises NotFound, Conflict for a session that does not run, InvalidParameters with every reason why not, QuotaExceeded when the
+    credit does not cover it.
     """
     row = db.get(ComputeSession, session_id, with_for_update=True)
     if row is None:
@@ -45,6 +46,8 @@ def extend(
         raise InvalidParameters(violations=violations)
     found = Extension(row.id, row.time_limit_s, row.time_limit_s + add_s)
     row.time_limit_s, row.extended_s, row.extensions = found.time_limit_s, row.extended_s + add_s, row.extensions + 1
+    ledger.adjust_hold(db, session_id, found.time_limit_s)
+    ledger.raise_hold(db, session_id, found.time_limit_s)
     details = {"added_s": add_s, "time_limit_s": found.time_limit_s, "user": row.user_id}
     audit.record(db, actor=actor, action="session.extend", object=session_id, details=details, source=source)
     return found
@@ -57,6 +60,8 @@ def take_back(db: Session, extension: Extension, actor: str, reason: str) -> Non
         return
     row.time_limit_s -= extension.added_s
     row.extended_s, row.extensions = row.extended_s - extension.added_s, row.extensions - 1
+    ledger.adjust_hold(db, extension.session_id, row.time_limit_s)
+    ledger.lower_hold(db, row.id, row.time_limit_s)
     details = {"added_s": extension.added_s, "reason": reason[:300]}
     audit.record(db, actor=actor, action="session.extend", object=extension.session_id, result="refused", details=details)
 

@@ -72,7 +72,7 @@ class Due:
     cluster: str
     job_id: str
     posix_name: str
-    started_at: datetime | None
+    began_at: datetime | None
     ended_at: datetime
     released_at: datetime
     reason: str
@@ -127,8 +127,11 @@ def hold(db: Session, session_id: str, payer: Payer, offer: Offer, queue: str, n
         _post(db, offer.account, offer.balance, [entry], at, session_id)
 
 
-def raise_hold(db: Session, session_id: str, time_limit_s: int) -> None:
-    """Hold more for a session that is given more time; nothing on a free queue. Raises QuotaExceeded when the credit does not allow it."""
+def adjust_hold(db: Session, session_id: str, time_limit_s: int) -> None:
+    """Hold for another time limit of a session that is not over; nothing happens on a free queue.
+
+    Raises QuotaExceeded when the credit does not allow a longer one.
+    """
     row = db.execute(_READ_BILL, {"session_id": session_id}).first()
     if row is None or row.settled_at is not None:
         return
@@ -137,13 +140,31 @@ def raise_hold(db: Session, session_id: str, time_limit_s: int) -> None:
     row = db.execute(_LOCK_BILL, {"session_id": session_id}).one()
     most = most_cost(row.rate, time_limit_s, billing.currency)
     more = most - row.most
-    if row.settled_at is not None or more <= 0:
+    if row.settled_at is not None or not more:
         return
-    if violations := ledger.check_credit(balance.available, more, billing):
+    if more > 0 and (violations := ledger.check_credit(balance.available, more, billing)):
         raise QuotaExceeded(violations=[replace(violation, field="time") for violation in violations])
-    entry = Entry(ledger.HOLD, row.account, ledger.held_id(row.account), more)
+    held = ledger.held_id(row.account)
+    entry = Entry(ledger.HOLD, row.account, held, more) if more > 0 else Entry(ledger.RELEASE, held, row.account, -more)
     _post(db, row.account, balance, [entry], now(), session_id)
     values = {"most": most, "held": row.held + more, "time_limit_s": time_limit_s}
+    db.execute(update(_BILLS).where(_BILLS.c.session_id == session_id).values(values))
+
+
+def lower_hold(db: Session, session_id: str, time_limit_s: int) -> None:
+    """Take back what :func:`raise_hold` did, because the engine did not give the time."""
+    row = db.execute(_READ_BILL, {"session_id": session_id}).first()
+    if row is None or row.settled_at is not None:
+        return
+    balance = lock_account(db, row.account)
+    row = db.execute(_LOCK_BILL, {"session_id": session_id}).one()
+    most = most_cost(row.rate, time_limit_s, get_billing(db).currency)
+    less = min(row.most - most, row.held)
+    if row.settled_at is not None or less <= 0:
+        return
+    entry = Entry(ledger.RELEASE, ledger.held_id(row.account), row.account, less)
+    _post(db, row.account, balance, [entry], now(), session_id)
+    values = {"most": most, "held": row.held - less, "time_limit_s": time_limit_s}
     db.execute(update(_BILLS).where(_BILLS.c.session_id == session_id).values(values))
 
 
@@ -307,7 +328,7 @@ def _due(row: ComputeSession) -> Due:
         str(row.choice.get("cluster") or ""),
         row.job_id,
         row.posix_name or "",
-        row.started_at,
+        row.began_at or row.started_at,
         row.terminated_at or released,
         released,
         row.status_reason,
