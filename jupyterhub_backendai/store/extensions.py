@@ -47,7 +47,6 @@ def extend(
     found = Extension(row.id, row.time_limit_s, row.time_limit_s + add_s)
     row.time_limit_s, row.extended_s, row.extensions = found.time_limit_s, row.extended_s + add_s, row.extensions + 1
     ledger.adjust_hold(db, session_id, found.time_limit_s)
-    ledger.raise_hold(db, session_id, found.time_limit_s)
     details = {"added_s": add_s, "time_limit_s": found.time_limit_s, "user": row.user_id}
     audit.record(db, actor=actor, action="session.extend", object=session_id, details=details, source=source)
     return found
@@ -61,7 +60,6 @@ def take_back(db: Session, extension: Extension, actor: str, reason: str) -> Non
     row.time_limit_s -= extension.added_s
     row.extended_s, row.extensions = row.extended_s - extension.added_s, row.extensions - 1
     ledger.adjust_hold(db, extension.session_id, row.time_limit_s)
-    ledger.lower_hold(db, row.id, row.time_limit_s)
     details = {"added_s": extension.added_s, "reason": reason[:300]}
     audit.record(db, actor=actor, action="session.extend", object=extension.session_id, result="refused", details=details)
 

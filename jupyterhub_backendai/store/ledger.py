@@ -151,23 +151,6 @@ def adjust_hold(db: Session, session_id: str, time_limit_s: int) -> None:
     db.execute(update(_BILLS).where(_BILLS.c.session_id == session_id).values(values))
 
 
-def lower_hold(db: Session, session_id: str, time_limit_s: int) -> None:
-    """Take back what :func:`raise_hold` did, because the engine did not give the time."""
-    row = db.execute(_READ_BILL, {"session_id": session_id}).first()
-    if row is None or row.settled_at is not None:
-        return
-    balance = lock_account(db, row.account)
-    row = db.execute(_LOCK_BILL, {"session_id": session_id}).one()
-    most = most_cost(row.rate, time_limit_s, get_billing(db).currency)
-    less = min(row.most - most, row.held)
-    if row.settled_at is not None or less <= 0:
-        return
-    entry = Entry(ledger.RELEASE, ledger.held_id(row.account), row.account, less)
-    _post(db, row.account, balance, [entry], now(), session_id)
-    values = {"most": most, "held": row.held - less, "time_limit_s": time_limit_s}
-    db.execute(update(_BILLS).where(_BILLS.c.session_id == session_id).values(values))
-
-
 def settle(db: Session, session_id: str, used: Used, at: datetime) -> Settlement | None:
     """Charge a session that is over, release what is held for it, refund where its node failed (use it exclusively).
 
