@@ -13,6 +13,14 @@ from .fields import Fields
 _FEATURES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:[&|][A-Za-z0-9][A-Za-z0-9._-]{0,63}){0,7}", re.ASCII)
 
 
+_FEATURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+def is_feature(name: str) -> bool:
+    """Whether a feature of a node has a name that can be asked for."""
+    return bool(_FEATURE.fullmatch(name))
+
+
 @dataclass(frozen=True, slots=True)
 class SchedulerChoice:
     """Each is the scheduler's own name, "" to leave it to the site and to the scheduler. ``features`` are joined with & or |."""

@@ -11,10 +11,11 @@ from typing import Any
 from ..errors import N_, InvalidParameters, Violation
 from .fields import Fields, format_duration
 from .identity import PosixAccount
-from .policies import has_line
+from .policies import has_line, join_violations
 from .queues import SESSION_TYPES, Queue, QueueFigures
-from .scheduler_check import check_choice, check_shares
+from .scheduler_check import check_scheduler
 from .scheduler_choice import SchedulerChoice, read_choice
+from .scheduler_limits import longest_s
 from .slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, ResourceSlots, format_bytes
 
 INTERFACES = ("lab", "notebook")
@@ -242,11 +243,17 @@ def start_moment(text: str, at: float) -> float | None:
     return datetime.fromisoformat(text).timestamp() if text else None
 
 
-def check_request(request: LaunchRequest, queue: Queue, figures: QueueFigures | None, projects: tuple[str, ...]) -> list[Violation]:
+def check_request(
+    request: LaunchRequest,
+    queue: Queue,
+    figures: QueueFigures | None,
+    projects: tuple[str, ...],
+    posix: PosixAccount | None = None,
+) -> list[Violation]:
     """Every reason why the request does not fit the queue, whatever is free at the moment.
 
     ``figures`` None means that the engine has not been read: then only the site's own limits are checked. ``projects`` are the
-    names of the projects that the person is a member of.
+    names of the projects that the person is a member of, ``posix`` is the account that a scheduler knows them by.
     """
     found: list[Violation] = []
     project = request.project or (projects[0] if projects else "")
@@ -266,9 +273,8 @@ def check_request(request: LaunchRequest, queue: Queue, figures: QueueFigures | 
     if request.session_type not in queue.allowed_session_types:
         found.append(Violation(_REFUSED_TYPES[request.session_type], {"queue": queue.name}, "queue", "session-type"))
     found += _check_amounts(request, queue, figures)
-    found += check_shares(request.slots, queue, figures)
-    found += check_choice(request.choice, queue, figures)
     found += _check_time(request, queue, figures)
+    found = join_violations(found, check_scheduler(request, queue, figures, project, posix))
     if not has_line(queue) and request.session_type == INTERACTIVE:
         fields = [name for name, value in (("starts_at", request.starts_at), ("depends_on", request.depends_on)) if value]
         message = N_("The queue %(queue)s has no waiting line of its own, so a session there cannot wait for a time or another session.")
@@ -296,10 +302,13 @@ def max_time_s(queue: Queue, figures: QueueFigures | None) -> int | None:
     return min(times, default=None)
 
 
-def time_limit_s(request: LaunchRequest, queue: Queue, figures: QueueFigures | None) -> int:
-    """The time that the session gets: what was asked, else the queue's default, never more than its longest."""
-    longest = max_time_s(queue, figures)
-    return request.time_s or min(queue.default_time_s, longest or queue.default_time_s)
+def time_limit_s(
+    request: LaunchRequest, queue: Queue, figures: QueueFigures | None, project: str = "", posix: PosixAccount | None = None
+) -> int:
+    """The time that the session gets: what was asked, else the queue's default, never more than its longest for this person."""
+    longest = max_time_s(queue, figures) or queue.default_time_s
+    own = longest_s(request, queue, figures, project, posix)
+    return request.time_s or max(60, min(queue.default_time_s, longest, own[1] if own else longest))
 
 
 def _check_amounts(request: LaunchRequest, queue: Queue, figures: QueueFigures | None) -> list[Violation]:

@@ -103,7 +103,7 @@ class LaunchHandler(PageHandler):
         queue = find_queue(await self.groups.list_usable(self.identity), request.queue)
         check_environment(self.groups.images(), request.environment)
         row = self.figures.figures().queues.get(queue.name)
-        violations = check_request(request, queue, row, self.identity.projects)
+        violations = check_request(request, queue, row, self.identity.projects, self.identity.posix)
         violations += await self.groups.check_usable(self.identity, queue, request.project)
         violations = join_violations(violations, check_image(self.groups.images()[request.environment], request.slots))
         if not request.project or request.project in self.identity.projects:
@@ -151,7 +151,7 @@ class LaunchHandler(PageHandler):
         is_refresh = bool(self.get_query_argument("refresh", ""))
         figures = await self.figures.look(max_age_s=1 if is_refresh else None)
         queues = await self.groups.list_usable(self.identity)
-        page = self._fill(form, list_page_rows(queues, figures, self.language))
+        page = self._fill(form, list_page_rows(queues, figures, self.language, currency=self.config.make_billing().currency))
         page["takes_batch"] = any(batch.is_taken(self, queue) for queue in queues.values()) or form.values.get("session_type") == BATCH
         page["has_lines"] = page["takes_batch"] or any(has_line(queue) for queue in queues.values())
         page["new_id"] = new_id()

@@ -152,7 +152,11 @@ def check_preset(handler: PageHandler, record: Record, queue: Queue, values: Map
     found = [Violation(N_("This page cannot ask for %(slot)s."), {"slot": name}, name, "no-field") for name in list_strange(record)]
     request = LaunchRequest(queue=queue.name, project=values.get("project", ""), slots=slots)
     row = handler.figures.figures().queues.get(queue.name)
-    found += [item for item in check_request(request, queue, row, handler.identity.projects) if item.field in _AMOUNT_FIELDS]
+    found += [
+        item
+        for item in check_request(request, queue, row, handler.identity.projects, handler.identity.posix)
+        if item.field in _AMOUNT_FIELDS
+    ]
     if image := handler.groups.images().get(values.get("environment", "")):
         found += check_image(image, slots)
     if not has_line(queue):

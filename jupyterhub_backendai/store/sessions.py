@@ -116,7 +116,7 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     is_waiting = _must_wait(db, request, queue, bool(depends_on), bool(lacking), bool(check_quota(ask, standing)))
     violations = policies.join_violations(violations, [] if is_waiting else lacking)
     violations += check_quota(replace(ask, is_waiting=True, is_pending=True) if is_waiting else ask, standing)
-    limit_s = time_limit_s(request, queue, figures)
+    limit_s = time_limit_s(request, queue, figures, project, owner.posix)
     limit_s = limit_s if request.time_s else shorten(limit_s, standing)
     payer = ledger.Payer(owner.id, owner.name, owner.domain, project, found.project_id)
     offer = ledger.prepare(db, payer, queue, figures, request.slots, request.gpu_type or queue.gpu_type, limit_s)
@@ -257,7 +257,7 @@ def _check_asked(
 ) -> list[Violation]:
     """What is wrong with the request itself, whatever is held at the moment."""
     project = request.project or next(iter(projects), "")
-    violations = check_request(request, queue, figures, projects)
+    violations = check_request(request, queue, figures, projects, owner.posix)
     violations += resource_groups.check_usable(db, queue, found.group, owner, project)
     if found.image:
         violations = policies.join_violations(violations, check_image(found.image, request.slots))
