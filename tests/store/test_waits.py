@@ -12,36 +12,14 @@ from jupyterhub_backendai.core.sessions import SessionStatus
 from jupyterhub_backendai.core.waits import Accuracy, Expectation
 from jupyterhub_backendai.errors import NotFound
 from jupyterhub_backendai.store import models, sessions, waits
-from tests.factories import add_user, make_queue, make_slots, make_spec
+from tests.factories import add_user, make_queue, make_spec
+from tests.factories_waits import add_past_session
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def add_session(db, user_id, queue="v100", wait_s=60.0, ago_s=3600.0, has_begun=True, **fields):
-    """A session that began to wait ``ago_s`` before NOW, for ``wait_s``."""
-    created = NOW - timedelta(seconds=ago_s)
-    end = created + timedelta(seconds=wait_s)
-    session_id = models.new_id()
-    row = {
-        "project": "default",
-        "domain": "default",
-        "server_name": session_id,
-        "engine": "slurm",
-        "environment": "default",
-        "interface": "lab",
-        "slots": make_slots(1),
-        "time_limit_s": 3600,
-        "created_at": created,
-        "scheduled_at": created,
-        "status": SessionStatus.TERMINATED if has_begun else SessionStatus.CANCELLED,
-        "began_at": end if has_begun else None,
-        "started_at": end + timedelta(seconds=7) if has_begun else None,
-        "released_at": end + timedelta(seconds=100) if has_begun else end,
-        **fields,
-    }
-    db.add(models.ComputeSession(id=session_id, user_id=user_id, queue=queue, **row))
-    db.flush()
-    return session_id
+def add_session(db, user_id, **fields):
+    return add_past_session(db, user_id, at=NOW, **fields)
 
 
 async def test_waits_are_read_from_sessions_as_long_as_the_queue_held_them(database):
@@ -130,11 +108,12 @@ async def test_a_mail_is_due_once_and_only_when_there_is_something_to_say(databa
     def fill(db):
         kim = add_user(db, email="kim01@example.org", language="ko")
         live = {"released_at": None, "wants_mail": True}
-        ready = add_session(db, kim, name="훈련", wait_s=600, status=SessionStatus.RUNNING, **live)
-        add_session(db, kim, status=SessionStatus.PENDING, began_at=None, started_at=None, **live)
-        add_session(db, kim, status=SessionStatus.RUNNING, session_type="batch", **live)
-        failed = add_session(db, kim, ago_s=1800, has_begun=False, wants_mail=True, status_reason="why")
-        add_session(db, kim, status=SessionStatus.RUNNING, released_at=None)
+        ready = add_past_session(db, kim, name="훈련", wait_s=600, status=SessionStatus.RUNNING, **live)
+        add_past_session(db, kim, status=SessionStatus.PENDING, began_at=None, started_at=None, **live)
+        add_past_session(db, kim, status=SessionStatus.RUNNING, session_type="batch", **live)
+        failed = add_past_session(db, kim, ago_s=1800, has_begun=False, wants_mail=True, status_reason="why")
+        add_past_session(db, kim, status=SessionStatus.RUNNING, released_at=None)
+        add_past_session(db, kim, ago_s=3 * 86400, has_begun=False, wants_mail=True)
         return ready, failed
 
     ready, failed = await database.run(fill)

@@ -1,0 +1,109 @@
+"""Mails to those whose session is ready or failed: once, in their language, and only when they have something to say."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jupyterhub_backendai.config import BackendAI
+from jupyterhub_backendai.core.sessions import SessionStatus
+from jupyterhub_backendai.core.waiting import GAVE_UP
+from jupyterhub_backendai.services.wait_mails import STOPPED, WaitMails
+from jupyterhub_backendai.store import models
+from tests.databases import database, database_url, postgres_url, sqlite_template
+from tests.factories import add_user
+from tests.factories_waits import add_past_session
+
+__all__ = ["database", "database_url", "postgres_url", "sqlite_template"]
+
+
+class Postbox:
+    is_on = True
+
+    def __init__(self):
+        self.mails = []
+
+    def post(self, mail):
+        self.mails.append(mail)
+
+
+@pytest.fixture
+def postbox():
+    return Postbox()
+
+
+@pytest.fixture
+def mails(database, postbox):
+    settings = BackendAI(site_name="Lab", public_hub_url="https://hub.example.org/hub/")
+    return WaitMails(settings, database, postbox)
+
+
+def add(db, user="kim01", language="en", email="kim01@example.org", **fields):
+    user_id = add_user(db, user, email=email, language=language)
+    return add_past_session(db, user_id, wants_mail=True, **fields)
+
+
+RUNNING = {"status": SessionStatus.RUNNING, "released_at": None, "server_name": "train"}
+
+
+async def test_a_session_that_is_ready_is_told_once(database, mails, postbox):
+    await database.run(lambda db: add(db, name="Train", wait_s=7300, **RUNNING))
+    assert [await mails.look() for _ in range(2)] == [1, 0]
+    [mail] = postbox.mails
+    assert (mail.to, mail.subject) == ("kim01@example.org", "Lab: Train is ready")
+    assert mail.text.splitlines()[:5] == [
+        "Hello kim01,",
+        "",
+        "your session Train in the queue v100 is ready. It waited for 2 h 1 min.",
+        "",
+        "https://hub.example.org/user/kim01/train/",
+    ]
+
+
+async def test_why_it_failed_is_said_with_its_values(database, mails, postbox):
+    why = {"message": "The node %(node)s failed.", "advice": "Start it again.", "params": {"node": "n1"}}
+    await database.run(lambda db: add(db, has_begun=False, ending=why, wait_s=600))
+    await database.run(lambda db: add(db, "lee01", has_begun=False, status_reason=GAVE_UP, wait_s=600))
+    assert await mails.look() == 2
+    first, second = postbox.mails
+    assert "did not start" in first.subject
+    assert "The node n1 failed. Start it again." in first.text
+    assert GAVE_UP in second.text
+    assert "https://hub.example.org/hub/home" in second.text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"wait_s": 20, **RUNNING},  # who sees it anyway
+        {"has_begun": False, "wait_s": 900, "status_reason": STOPPED},  # who stopped it themselves
+        {"wait_s": 900, "email": "", **RUNNING},
+    ],
+    ids=["soon", "own", "no-address"],
+)
+async def test_nobody_is_told_what_they_know(database, mails, postbox, fields):
+    session_id = await database.run(lambda db: add(db, **fields))
+    assert await mails.look() == 0
+    assert not postbox.mails
+    assert await database.run(lambda db: db.get_one(models.ComputeSession, session_id).mailed_at)
+
+
+async def test_a_batch_session_is_told_of_when_it_is_over(database, mails, postbox):
+    session_id = await database.run(lambda db: add(db, session_type="batch", wait_s=5, status=SessionStatus.RUNNING, released_at=None))
+    assert await mails.look() == 0
+
+    def end(db):
+        row = db.get_one(models.ComputeSession, session_id)
+        row.status, row.terminated_at = SessionStatus.TERMINATED, datetime.now(UTC) - timedelta(seconds=1)
+
+    await database.run(end)
+    assert await mails.look() == 1
+    assert f"https://hub.example.org/services/backendai/sessions/{session_id}" in postbox.mails[0].text
+
+
+async def test_two_services_send_one_mail(database, mails, postbox):
+    import asyncio
+
+    await database.run(lambda db: add(db, wait_s=900, **RUNNING))
+    other = WaitMails(mails._settings, database, postbox)
+    assert sum(await asyncio.gather(mails.look(), other.look(), mails.look())) == 1
+    assert len(postbox.mails) == 1
