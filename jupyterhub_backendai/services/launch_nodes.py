@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
+from typing import Any
 
 from .. import i18n
 from ..core.partitions import NodeShape, ShareFigures
@@ -63,6 +64,15 @@ def _describe_share(share: ShareFigures, language: str, *, is_named: bool) -> st
 def show_part(amount: Decimal) -> str:
     """A part of a GPU to three digits, as a field takes it: ``0.125``."""
     return f"{amount.quantize(_FINEST, ROUND_DOWN).normalize():f}"
+
+
+def count_shares(shares: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """How much of GPUs that are shared is free, in GPUs: for the table of queues."""
+    return [
+        {"type": share["type"], **{name: show_part(Decimal(share[name]) / share["per_gpu"]) for name in ("free", "total")}}
+        for share in shares
+        if share["total"]
+    ]
 
 
 def describe_whole_node(queue: Queue, row: QueueFigures | None, slots: ResourceSlots, gpu_type: str, language: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .. import i18n
+from ..core.identity import Identity
 from ..core.queues import Queue, QueueFigures
 from ..core.scheduler_offers import Offer as SchedulerOffer
 from ..core.scheduler_offers import find_offer
@@ -14,13 +15,14 @@ from ..core.sessions import LaunchRequest, check_request, parse_request
 from ..core.slots import ResourceSlots
 from ..errors import InvalidParameters
 from .base import PageHandler
+from .launch_choices import FIELDS as CHOICES
 from .launch_choices import Choice, keep_offered, list_choices
 from .launch_nodes import Kind, Shares, describe_shares, describe_whole_node, list_kinds
-from .launch_quote import Quote, build_quote
+from .launch_quote import Quote, build_quote, find_credit
 
 _AMOUNTS = ("cpu", "mem", "gpu", "gpu_type", "shares", "time")
 # What is refused beside these fields is said before the click; all else when it is asked for.
-_FORETOLD = frozenset({*_AMOUNTS, "queue"})
+_FORETOLD = frozenset({*_AMOUNTS, *CHOICES, "queue"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +46,27 @@ async def offer_for(handler: PageHandler, queue: Queue | None, values: Mapping[s
     scheduler: SchedulerOffer = find_offer(queue, row, posix, project)
     values = keep_offered(scheduler, queue, values) if is_switched else values
     request = read_amounts(queue, values)
+    credit = await find_credit(handler, queue, project or next(iter(handler.identity.projects), ""))
     slots, gpu_type = (request.slots, request.gpu_type) if request else (ResourceSlots(), "")
     return Offer(
-        build_quote(queue, row, request, handler.config.make_billing().currency, language),
+        build_quote(queue, row, request, credit, handler.config.make_billing().currency, language),
         describe_whole_node(queue, row, slots, gpu_type, language),
         describe_shares(row, values.get("gpu_type", ""), language),
         list_choices(scheduler, queue, row, values, language, time.time()),
         list_kinds(row),
-        foretell(request, queue, row, handler.identity.projects, language) if request else (),
+        foretell(replace(request, project=project), queue, row, handler.identity, language) if request else (),
     )
 
 
 def read_amounts(queue: Queue, values: Mapping[str, str]) -> LaunchRequest | None:
-    """The amounts of the form, None when one of them cannot be read."""
+    """The amounts and choices of the form, None when one of them cannot be read."""
     try:
-        return parse_request({"queue": queue.name, **{name: values.get(name, "") for name in _AMOUNTS}})
+        return parse_request({"queue": queue.name, **{name: values.get(name, "") for name in (*_AMOUNTS, *CHOICES)}})
     except InvalidParameters:
         return None
 
 
-def foretell(request: LaunchRequest, queue: Queue, row: QueueFigures | None, projects: tuple[str, ...], language: str) -> list[str]:
+def foretell(request: LaunchRequest, queue: Queue, row: QueueFigures | None, identity: Identity, language: str) -> list[str]:
     """Why amounts would be refused: read from the figures alone, so that it may be asked at every key."""
-    found = check_request(request, queue, row, projects)
+    found = check_request(request, queue, row, identity.projects, identity.posix)
     return list(dict.fromkeys(i18n.explain(language, item) for item in found if item.field in _FORETOLD))

@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sqlalchemy.orm import Session
+
 from .. import i18n
-from ..core.prices import NODE, Currency, billed_slots, hourly_rate, is_price_known, is_priced, list_costs, most_cost
+from ..core.ledger import check_credit
+from ..core.prices import NODE, Billing, Currency, billed_slots, hourly_rate, is_price_known, is_priced, list_costs, most_cost
 from ..core.queues import Queue, QueueFigures
 from ..core.sessions import LaunchRequest, time_limit_s
-from ..core.slots import ResourceSlots
-from ..errors import N_
+from ..core.slots import KNOWN_SLOTS, MEM, ResourceSlots
+from ..errors import N_, Violation
+from ..store.ledger import find_account, get_balance
 from .admin.show import slot_label
+from .base import PageHandler
 
 FREE, PAID = N_("free"), N_("paid: your project is charged")
 UNKNOWN = N_("known once the nodes have been read")
 UNREADABLE = N_("The price is shown when the amounts can be read.")
 AN_HOUR = N_("%(price)s an hour")
 AT_MOST = N_("%(cost)s for %(time)s")
+HOURLY = N_("An hour: %(prices)s")
+LEFT = {
+    "user": N_("%(available)s; then at least %(after)s"),
+    "project": N_("%(available)s of the project; then at least %(after)s"),
+    "domain": N_("%(available)s of the domain; then at least %(after)s"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What whoever pays has left for new sessions, and how the site bills."""
+
+    billing: Billing
+    available: Decimal
+
+    def describe(self, most: Decimal, language: str) -> str:
+        """Before and after, "" where sessions are paid for afterwards and nobody has any credit."""
+        if self.billing.limit == "none" and self.available <= 0:
+            return ""
+        show = self.billing.currency.format
+        return i18n.translate(language, LEFT[self.billing.payer], {"available": show(self.available), "after": show(self.available - most)})
+
+    def check(self, most: Decimal) -> list[Violation]:
+        """Why a session that can cost so much would not start; admission asks the same again."""
+        return check_credit(self.available, most, self.billing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +65,9 @@ class Quote:
     parts: Sequence[tuple[str, str]] = ()
 
 
-def build_quote(queue: Queue, row: QueueFigures | None, request: LaunchRequest | None, currency: Currency, language: str) -> Quote:
+def build_quote(
+    queue: Queue, row: QueueFigures | None, request: LaunchRequest | None, credit: Credit | None, currency: Currency, language: str
+) -> Quote:
     """What the request costs in the queue; ``request`` None could not be read."""
     if queue.is_free or not is_priced(queue):
         return Quote(i18n.translate(language, FREE if queue.is_free else PAID))
@@ -45,10 +77,14 @@ def build_quote(queue: Queue, row: QueueFigures | None, request: LaunchRequest |
         return Quote(i18n.translate(language, UNKNOWN))
     billed = billed_slots(queue, row, request.slots, request.gpu_type)
     rate, time_s = hourly_rate(queue.prices, billed, request.gpu_type), time_limit_s(request, queue, row)
-    params = {"cost": currency.format(most_cost(rate, time_s, currency)), "time": i18n.format_span(language, time_s)}
+    most = most_cost(rate, time_s, currency)
+    params = {"cost": currency.format(most), "time": i18n.format_span(language, time_s)}
+    refusals = credit.check(most) if credit else []
     return Quote(
         i18n.translate(language, AN_HOUR, {"price": currency.format(rate)}),
         i18n.translate(language, AT_MOST, params),
+        balance=credit.describe(most, language) if credit else "",
+        warning=" ".join(i18n.explain(language, item) for item in refusals),
         parts=list_parts(queue.prices, billed, request.gpu_type, currency, language),
     )
 
@@ -60,9 +96,45 @@ def list_parts(
     costs = list_costs(prices, billed, gpu_type)
     if len(costs) == 1:
         return []
-    return [(name_slot(name, language), currency.format(cost)) for name, cost in costs.items()]
+    return [(label_slot(name, language), currency.format(costs[name])) for name in _in_order(costs)]
 
 
-def name_slot(name: str, language: str) -> str:
-    """What a price is for."""
+def describe_prices(queue: Queue, currency: Currency, language: str) -> str:
+    """A queue's prices in a line, "" when it has none: ``an hour: CPUs 10 KRW, Memory 1.5 KRW``."""
+    if not is_priced(queue):
+        return ""
+    names = [name for name in _in_order(queue.prices) if queue.prices[name]]
+    prices = [f"{name_price(name, language)} {currency.format(queue.prices[name])}" for name in names]
+    return i18n.translate(language, HOURLY, {"prices": ", ".join(prices)})
+
+
+def name_price(name: str, language: str) -> str:
+    """What a price is for: ``GPUs``, ``GPUs (a100)``, ``Memory (GiB)``."""
+    slot, _, kind = name.partition(":")
+    kind = "GiB" if slot == MEM else kind
+    return f"{label_slot(slot, language)} ({kind})" if kind else label_slot(slot, language)
+
+
+def label_slot(name: str, language: str) -> str:
+    """What is billed."""
     return i18n.translate(language, N_("Node")) if name == NODE else slot_label(language, name)
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Slots as everywhere else: known ones first."""
+    order = [*KNOWN_SLOTS]
+    return sorted(names, key=lambda name: (order.index(slot) if (slot := name.partition(":")[0]) in order else len(order), name))
+
+
+async def find_credit(handler: PageHandler, queue: Queue, project: str) -> Credit | None:
+    """What is left to pay sessions of the queue with; None where nobody counts it."""
+    if not is_priced(queue):
+        return None
+    billing = handler.config.make_billing()
+    available = await handler.db.run(_read_available, handler.identity.name, project, billing)
+    return None if available is None else Credit(billing, available)
+
+
+def _read_available(db: Session, user: str, project: str, billing: Billing) -> Decimal | None:
+    account = find_account(db, user, project, billing)
+    return get_balance(db, account).available if account else None

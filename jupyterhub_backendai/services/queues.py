@@ -16,6 +16,7 @@ from ..config import BackendAI
 from ..core.fields import format_duration
 from ..core.identity import PosixAccount
 from ..core.partitions import NodeShape
+from ..core.prices import Currency
 from ..core.queues import Figures, GPUFigures, Queue, QueueFigures
 from ..core.scheduler_offers import Offer, find_offer
 from ..core.sessions import limits, max_time_s
@@ -27,6 +28,8 @@ from . import metrics
 from .auth import authenticated
 from .base import PageHandler
 from .groups import ResourceGroups
+from .launch_nodes import count_shares
+from .launch_quote import describe_prices
 
 log = logging.getLogger("backendai")
 LOCAL = "local"
@@ -206,7 +209,8 @@ class QueuesHandler(PageHandler):
     @authenticated
     async def get(self) -> None:
         figures = await self.figures.look(max_age_s=REFRESH_S if self.get_query_argument("now", "") else None)
-        rows = list_page_rows(await self.groups.list_usable(self.identity), figures, self.language)
+        queues, currency = await self.groups.list_usable(self.identity), self.config.make_billing().currency
+        rows = list_page_rows(queues, figures, self.language, currency=currency)
         self.render_page("queues.html", rows=rows, figures=figures, chosen=self.get_query_argument("queue", "")[:64])
 
 
@@ -215,9 +219,16 @@ def list_rows(queues: Mapping[str, Queue], figures: Figures, language: str, posi
     return [describe(queue, figures.queues.get(queue.name), language, posix) for queue in queues.values()]
 
 
-def list_page_rows(queues: Mapping[str, Queue], figures: Figures, language: str, posix: PosixAccount | None = None) -> list[dict[str, Any]]:
-    """The lines as a page shows them: with the most of a session in words."""
-    return [{**row, "most": describe_most(language, row)} for row in list_rows(queues, figures, language, posix)]
+def list_page_rows(
+    queues: Mapping[str, Queue], figures: Figures, language: str, posix: PosixAccount | None = None, currency: Currency | None = None
+) -> list[dict[str, Any]]:
+    """The lines as a page shows them: with the most of a session, shares of GPUs and prices in words."""
+    rows = list_rows(queues, figures, language, posix)
+    return [
+        {**row, "most": describe_most(language, row), "shared": count_shares(row["shares"])}
+        | {"price_words": describe_prices(queues[row["name"]], currency or Currency(), language)}
+        for row in rows
+    ]
 
 
 def describe_most(language: str, row: Mapping[str, Any]) -> dict[str, str]:

@@ -85,7 +85,7 @@ class SummaryHandler(PageHandler):
             self.hub_auth.cache.clear()
             self.redirect(self.get_login_url())
             return
-        rows = list_page_rows(queues, figures, self.language)
+        rows = list_page_rows(queues, figures, self.language, currency=self.config.make_billing().currency)
         self.render_page(
             "summary.html",
             cards=self._list_cards(found.live, servers),

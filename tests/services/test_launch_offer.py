@@ -1,12 +1,31 @@
 """What the launch page says of the chosen queue: whole nodes, choices of the scheduler, the price; with and without scripts."""
 
-import pytest
+from datetime import UTC, datetime
+from decimal import Decimal
 
+import pytest
+import pytest_asyncio
+
+from jupyterhub_backendai.core.identity import Actor, Role
+from jupyterhub_backendai.core.prices import Billing
+from jupyterhub_backendai.store import ledger
 from tests.databases import sqlite_template
-from tests.services.public import Browser, browser, nobody, settings, site
+from tests.services.offering import QUEUES, show_rows
+from tests.services.public import Browser, browser, close_site, nobody, open_site, settings, site
 from tests.services.test_summary import text
 
 __all__ = ["browser", "nobody", "settings", "site", "sqlite_template"]
+
+
+@pytest_asyncio.fixture
+async def offering(settings, site):
+    """A site whose queues have prices, shares and choices; lee01 is nobody's colleague there."""
+    settings.queues = QUEUES
+    await close_site(site)
+    fresh = await open_site(settings, site.hub, site.engine, site.db)
+    show_rows(fresh)
+    yield fresh
+    await close_site(fresh)
 
 
 async def test_a_free_queue_of_shared_nodes(browser):
@@ -77,3 +96,66 @@ async def test_in_korean(site):
     assert response.status == 200
     assert page.find(id="quote")
     await korean.http.close()
+
+
+# -- where queues have prices, shares and choices
+
+
+async def test_the_price_and_what_is_left(offering):
+    site = offering
+    site.settings.bill_limit = "hold"
+    kim01 = Browser(site)
+    await kim01.log_in(site.hub.let_in("kim01"))
+    query = "queue=jupyter&cpu=4&mem=16g&shares=0.5&time=2h"
+    _, page = await kim01.get(f"launch/parts?{query}")
+    assert text(page.find(id="sum-price")) == "864 KRW an hour CPUs 40 KRW Memory 24 KRW GPU shares 800 KRW"
+    assert text(page.find(id="sum-most")) == "1,728 KRW for 2 h"
+    assert "up to 1,728 KRW, and 0 KRW of the credit is available" in text(page.find(id="sum-short"))
+    await site.db.run_exclusive(give, "kim01", 2000)
+    _, page = await kim01.get(f"launch/parts?{query}")
+    assert text(page.find(id="sum-balance")) == "2,000 KRW; then at least 272 KRW"
+    assert page.find(id="sum-short") is None
+    _, page = await kim01.get(f"launch?{query}")  # the same without scripts
+    assert text(page.find(id="sum-balance")) == "2,000 KRW; then at least 272 KRW"
+    _, page = await kim01.get("launch/parts?queue=mixed&cpu=4")
+    assert (text(page.find(id="sum-price")), page.find(id="sum-balance")) == ("free", None)
+    await kim01.http.close()
+
+
+async def test_nobody_sees_another_ones_credit(offering):
+    site = offering
+    await site.db.run_exclusive(give, "kim01", 2000)
+    lee01 = Browser(site)
+    await lee01.log_in(site.hub.let_in("lee01"))
+    _, page = await lee01.get("launch/parts?queue=jupyter&user=kim01&project=default")
+    assert page.find(id="sum-balance") is None
+    assert "2,000" not in page.text
+    await lee01.http.close()
+
+
+async def test_who_pays_is_named(offering):
+    offering.settings.bill_to = "project"
+    await offering.db.run_exclusive(give, "kim01", 5000, "project")
+    kim01 = Browser(offering)
+    await kim01.log_in(offering.hub.let_in("kim01"))
+    _, page = await kim01.get("launch/parts?queue=jupyter&time=1h&mem=1g")
+    assert text(page.find(id="sum-balance")).startswith("5,000 KRW of the project; then at least 4,988")
+    await kim01.http.close()
+
+
+async def test_prices_and_shares_stand_in_the_table(offering):
+    kim01 = Browser(offering)
+    await kim01.log_in(offering.hub.let_in("kim01"))
+    for path in ("launch", "queues", "summary"):
+        _, page = await kim01.get(path)
+        row = page.select_one("tr[data-queue=jupyter]")
+        assert "shares 6.25/10" in text(row.select_one("[data-cell=gpus]"))
+        words = "An hour: CPUs 10 KRW, Memory (GiB) 1.5 KRW, GPUs 2,000 KRW, GPU shares 1,600 KRW"
+        assert words in text(row.select_one("[data-cell=about]"))
+        assert "GPUs (a100) 3,000 KRW" in text(page.select_one("tr[data-queue=amd_a100nv_8]"))
+    await kim01.http.close()
+
+
+def give(db, user, amount, payer="user"):
+    account = ledger.find_account(db, user, "default", Billing(payer=payer))
+    ledger.give_credit(db, Actor("root", Role.SUPERADMIN), account, Decimal(amount), "", datetime.now(UTC))
