@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from ..errors import N_
 
-TIME, IDLE, LIFETIME = "time", "idle", "lifetime"
+TIME, IDLE, LIFETIME, CREDIT = "time", "idle", "lifetime", "credit"
 # What is said before it happens; %(span)s is how long it still is.
 WARNINGS = {
     TIME: N_("It reaches its time limit in %(span)s and is ended then. Save your work."),
     IDLE: N_("Nobody seems to use it, so it is ended in %(span)s."),
     LIFETIME: N_("It reaches the longest lifetime of your policy in %(span)s and is ended then. Save your work."),
+    CREDIT: N_("The credit that pays for it is used up in %(span)s, and it is ended then. Save your work."),
 }
 
 

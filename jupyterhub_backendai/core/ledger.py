@@ -26,6 +26,9 @@ HOLD, RELEASE, CHARGE, REFUND, CREDIT, DEBIT = KINDS = ("hold", "release", "char
 # What a session's usage is known from.
 ACCOUNTING, RECORDS = "accounting", "records"
 RULE = "credit"
+# How long an accounting that answers may know nothing of a job.
+LATE_S = 600.0
+CREDIT_USED_UP = N_("The credit that pays for it was used up, so it was ended.")
 _ZERO = Decimal(0)
 
 
@@ -177,31 +180,51 @@ def balance_of(account: str, balances: Mapping[str, Decimal]) -> Balance:
     return Balance(balances.get(account, _ZERO), balances.get(held_id(account), _ZERO))
 
 
+# -- where the usage is known from
+
+
+def decide_usage(
+    seconds: int, age_s: float, accounted: Accounted | None, *, is_asked: bool, is_answered: bool, user: str, wait_s: float
+) -> Used | None:
+    """What a session that is over used, None when that must be looked at again later.
+
+    ``seconds`` are those of our own records, ``age_s`` how long it has been over. ``is_asked``: its engine keeps an accounting that
+    should know the job; ``is_answered``: it answered. An accounting that is away is waited for, as one that does not know the job yet.
+    """
+    if not is_asked:
+        return Used(seconds)
+    if accounted is not None and (not user or accounted.user in {"", user}):
+        if accounted.is_over:
+            return Used(accounted.seconds, ACCOUNTING, accounted.slots, accounted.gpu_type, accounted.is_node_failure)
+        return Used(seconds) if age_s > wait_s else None
+    return Used(seconds) if age_s > (min(LATE_S, wait_s) if is_answered else wait_s) else None
+
+
 # -- how long credit lasts
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A session that runs on somebody's credit, for so many seconds by now."""
+    """A session on somebody's credit that is not settled, with the seconds that it ran by now; ``is_live``: it goes on."""
 
     session_id: str
     rate: Decimal
     most: Decimal
     seconds: int
+    is_live: bool = True
 
 
-def spend(running: Sequence[Running], currency: Currency) -> Decimal:
-    """What sessions that still run have used by now."""
-    return sum((min(cost(session.rate, session.seconds, currency), session.most) for session in running), _ZERO)
+def spend(sessions: Sequence[Running], currency: Currency) -> Decimal:
+    """What sessions that are not settled have used by now."""
+    return sum((min(cost(session.rate, session.seconds, currency), session.most) for session in sessions), _ZERO)
 
 
-def seconds_left(balance: Balance, running: Sequence[Running], currency: Currency) -> int | None:
+def seconds_left(balance: Balance, sessions: Sequence[Running], currency: Currency) -> int | None:
     """When what runs now will have used up all credit, in whole seconds from now: 0 when it has, None when nothing is spent."""
-    burning = [session for session in running if session.rate]
-    rate = sum((Fraction(session.rate) for session in burning), Fraction(0))
+    rate = sum((Fraction(session.rate) for session in sessions if session.is_live), Fraction(0))
     if not rate:
         return None
-    left = Fraction(balance.total - spend(burning, currency))
+    left = Fraction(balance.total - spend(sessions, currency))
     return max(0, int(left * HOUR_S / rate))
 
 

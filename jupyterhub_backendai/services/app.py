@@ -32,6 +32,7 @@ from . import accounts, metrics
 from .auth import make_hub_auth
 from .base import JSONHandler, PageHandler, PrivateHandler
 from .batch_runner import BatchRunner
+from .billing import Biller
 from .bulk_imports import BulkImporter
 from .factors import connect_factor
 from .groups import ResourceGroups
@@ -161,6 +162,7 @@ def make_private_app(settings: BackendAI, db: Database, **parts: Any) -> Applica
 def _add_missing(parts: dict[str, Any], settings: BackendAI, db: Database) -> None:
     """What both applications work with, where nobody gave it; and how the database keeps secrets."""
     db.info["safe"] = make_safe(settings)
+    db.info["billing"] = settings.make_billing()
     parts.setdefault("groups", ResourceGroups(settings, db))
     parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
     parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
@@ -224,6 +226,7 @@ class Service:
         self.importer = BulkImporter(self.db)
         self.batch_runner = BatchRunner(settings, self.db, self.groups, self.backends, self.scheduler)
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
+        self.biller = Biller(settings, self.db, self.hub, self.backends, self.batch_runner, self.mail)
         self.wait_mails = WaitMails(settings, self.db, self.mail)
         return {
             "hub": self.hub,
@@ -268,6 +271,7 @@ class Service:
             self.scheduler.run,
             self.batch_runner.run,
             self.idle.run,
+            self.biller.run,
             SlotLearner(self.db, self.backends, self.groups).run,
             self.accounts.run,
             self.wait_mails.run,

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..core.ends import End, find_end
+from ..core.ends import CREDIT, End, find_end
 from ..core.reasons import Explanation
 from ..core.sessions import SessionStatus
 from ..errors import N_, NotFound
@@ -95,9 +95,15 @@ def keep(db: Session, session_id: str, actor: str, source: str = "") -> None:
 
 
 def foresee(db: Session, session_id: str, ends_at: datetime | None, why: str) -> None:
-    """Keep when a policy is going to end a session; None when it is not, or not soon."""
+    """Keep when a policy, or the end of the credit, is going to end a session; None when it is not, or not soon.
+
+    The two are looked at by different parts: neither forgets or puts off what the other foresaw.
+    """
     row = db.get(ComputeSession, session_id, with_for_update=True)
-    if row is not None and row.released_at is None:
+    if row is None or row.released_at is not None:
+        return
+    is_others = bool(row.policy_end) and (row.policy_end == CREDIT) != (why == CREDIT)
+    if not (is_others and row.policy_ends_at and (ends_at is None or ends_at >= row.policy_ends_at)):
         row.policy_ends_at, row.policy_end = ends_at, why if ends_at else ""
 
 

@@ -184,14 +184,14 @@ def reopen(db: Session, session_id: str) -> None:
     db.execute(update(_BILLS).where(_BILLS.c.session_id == session_id, _BILLS.c.settled_at.is_not(None)).values(settled_at=None))
 
 
-def list_due(db: Session, limit: int = 500) -> list[Due]:
-    """Sessions that are over and not settled, those that ended first come first."""
+def list_due(db: Session, limit: int = 500, after: str = "") -> list[Due]:
+    """Sessions that are over and not settled, by id; those that come after one."""
     row = ComputeSession
     query = (
         select(row)
         .join(SessionBill, SessionBill.session_id == row.id)
-        .where(SessionBill.settled_at.is_(None), row.released_at.is_not(None))
-        .order_by(row.released_at, row.id)
+        .where(SessionBill.settled_at.is_(None), row.released_at.is_not(None), row.id > after)
+        .order_by(row.id)
         .limit(limit)
     )
     return [_due(found) for found in db.scalars(query)]

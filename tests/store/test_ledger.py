@@ -60,7 +60,7 @@ async def test_a_session_is_held_for_settled_and_charged_once(paid):
     assert await paid.run(ledger.list_due) == []
     await paid.run_exclusive(sessions.release, admission.session_id, "stopped")
     (due,) = await paid.run(ledger.list_due)
-    assert (due.session_id, due.engine, due.started_at) == (admission.session_id, "local", None)
+    assert (due.session_id, due.engine, due.began_at) == (admission.session_id, "local", None)
     used = Used(1000)  # 210 * 1000 / 3600 = 58.33
     answers = await asyncio.gather(*(paid.run_exclusive(ledger.settle, due.session_id, used, AT) for _ in range(6)))
     assert [answer.charge for answer in answers if answer] == [58]
@@ -111,12 +111,14 @@ async def test_a_session_that_lives_again_is_charged_for_all_of_its_time_once(pa
 
 async def test_more_time_holds_more(paid):
     admission = await admit(paid)
-    await paid.run_exclusive(ledger.raise_hold, admission.session_id, 7200)
+    await paid.run_exclusive(ledger.adjust_hold, admission.session_id, 7200)
     assert await balance(paid) == Balance(Decimal(780), Decimal(220))
     with pytest.raises(QuotaExceeded) as caught:
-        await paid.run_exclusive(ledger.raise_hold, admission.session_id, 100 * 3600)
+        await paid.run_exclusive(ledger.adjust_hold, admission.session_id, 100 * 3600)
     assert [(violation.field, violation.rule) for violation in caught.value.violations] == [("time", "credit")]
-    await paid.run_exclusive(ledger.raise_hold, "0" * 32, 7200)  # a free session
+    await paid.run_exclusive(ledger.adjust_hold, admission.session_id, 3600)  # its engine did not give it
+    assert await balance(paid) == Balance(Decimal(890), Decimal(110))
+    await paid.run_exclusive(ledger.adjust_hold, "0" * 32, 7200)  # a free session
 
 
 async def test_a_launch_that_the_credit_does_not_cover_is_refused_with_the_figures(paid):
@@ -227,6 +229,6 @@ async def test_what_records_say_of_a_session_that_is_due(paid):
     await paid.run(sessions.report, admission.session_id, SessionStatus.TERMINATED, "done")
     await paid.run_exclusive(sessions.release, admission.session_id)
     (due,) = await paid.run(ledger.list_due)
-    assert due.started_at <= due.ended_at <= due.released_at < datetime.now(UTC) + timedelta(seconds=1)
+    assert due.began_at <= due.ended_at <= due.released_at < datetime.now(UTC) + timedelta(seconds=1)
     assert due.reason == "done"
     assert await paid.run(lambda db: db.scalar(select(func.count()).select_from(models.SessionBill))) == 1
