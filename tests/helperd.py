@@ -21,7 +21,7 @@ from typing import Any
 WRAPPER = """
 import json, os, sys, time
 session = json.load(open(sys.argv[sys.argv.index("--session") + 1]))
-print("started", session["session_id"], flush=True)
+print("started", session["session_id"], *filter(None, [session["environment"].get("GREETING")]), flush=True)
 time.sleep(float(session["environment"].get("SLEEP", "300")))
 sys.exit(int(session["environment"].get("EXIT", "0")))
 """

@@ -32,8 +32,8 @@ class CommandFailed(BackendUnavailable):
     code = "backendai_engine_command-failed"
 
 
-async def run(engine: str, arguments: Sequence[str], *, timeout_s: float) -> CommandResult:
-    """Run one command and wait for it. Raises CommandFailed; cancelling the caller kills it too.
+async def run(engine: str, arguments: Sequence[str], *, timeout_s: float, stdin: bytes | None = None) -> CommandResult:
+    """Run one command and wait for it; ``stdin`` is what it reads. Raises CommandFailed; cancelling the caller kills it too.
 
     Its environment is the path, the language and, when we have one ourselves, SLURM_CONF: no secret of ours can be in it.
     """
@@ -41,7 +41,7 @@ async def run(engine: str, arguments: Sequence[str], *, timeout_s: float) -> Com
     try:
         process = await asyncio.create_subprocess_exec(
             *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=_environment(),
@@ -53,7 +53,7 @@ async def run(engine: str, arguments: Sequence[str], *, timeout_s: float) -> Com
         raise CommandFailed("%(program)s: %(reason)s", program=arguments[0], reason=exc.strerror or str(exc)) from exc
     result = "cancelled"
     try:
-        output, errors = await asyncio.wait_for(process.communicate(), timeout_s)
+        output, errors = await asyncio.wait_for(process.communicate(stdin), timeout_s)
         result = "ok" if process.returncode == 0 else "failed"
     except TimeoutError as exc:
         result = "timeout"
@@ -61,7 +61,7 @@ async def run(engine: str, arguments: Sequence[str], *, timeout_s: float) -> Com
     finally:
         COMMANDS.labels(engine, name, result).inc()
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # what sudo started is another account's
                 os.killpg(process.pid, signal.SIGKILL)
             with contextlib.suppress(TimeoutError):  # one that is stuck in the kernel is left behind
                 await asyncio.wait_for(process.wait(), 1)

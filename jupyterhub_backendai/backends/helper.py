@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from ..errors import N_, BackendUnavailable, from_problem
+from ..errors import N_, from_problem
 from .commands import COMMANDS
+from .slurm_verbs import CallerUnavailable
 
 TIMEOUT_S = 35.0  # a little more than the helper gives itself, so that its own words arrive
 _MAX_ANSWER_BYTES = 2 * 1024 * 1024
 
 
-class HelperUnavailable(BackendUnavailable):
+class HelperUnavailable(CallerUnavailable):
     code = "backendai_helper_unavailable"
     default_message = N_(
         "Sessions cannot be started or stopped right now, because the helper does not answer. Running sessions go on; "
@@ -43,10 +43,13 @@ class Helper:
             raise from_problem(answer)
         return answer
 
-    def check(self) -> Sequence[str]:
+    async def check(self) -> Sequence[str]:
         """What is wrong with the way to the helper, in English."""
-        if not Path(self._path).exists():
-            return [f"The helper does not run: {self._path} is not there. Jobs would run as the account of the hub."]
+        try:
+            _, writer = await asyncio.open_unix_connection(self._path)
+        except OSError as exc:
+            return [f"The helper does not run: {self._path}: {exc.strerror}. Jobs would run as the account of the hub."]
+        writer.close()
         return []
 
     async def _exchange(self, line: str) -> dict[str, Any]:

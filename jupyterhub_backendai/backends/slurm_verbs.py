@@ -12,20 +12,24 @@ from typing import Any, Protocol
 from ..core.identity import PosixAccount
 from ..core.scheduler_choice import SchedulerChoice
 from ..core.slots import CPU, CUDA_DEVICE, MEM
-from ..errors import N_, Forbidden, InvalidParameters, NoPosixAccount
+from ..errors import N_, BackendUnavailable, Forbidden, InvalidParameters, NoPosixAccount
 from .base import JobRequest
 from .slurm_ways import OperatorUnavailable, Way
 
 _OPTION = re.compile(r"--(qos|reservation|constraint)=(.+)", re.ASCII)
 
 
+class CallerUnavailable(BackendUnavailable):
+    """Our program cannot be reached."""
+
+
 class Caller(Protocol):
     """Carries a verb and its fields to our program, and its answer back; see :mod:`jupyterhub_backendai.helper.requests`."""
 
     async def call(self, verb: str, **fields: Any) -> dict[str, Any]:
-        """Ask for one thing. Raises the error that it answered with, or BackendUnavailable."""
+        """Ask for one thing. Raises the error that it answered with, or CallerUnavailable."""
 
-    def check(self) -> Sequence[str]:
+    async def check(self) -> Sequence[str]:
         """What is wrong with the way there, in English."""
 
 
@@ -63,7 +67,7 @@ class VerbWay(Way):
             raise OperatorUnavailable from exc
 
     async def check(self) -> Sequence[str]:
-        return self._caller.check()
+        return await self._caller.check()
 
 
 def _owner(posix: PosixAccount | None) -> dict[str, Any]:

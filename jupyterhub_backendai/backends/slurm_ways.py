@@ -69,8 +69,11 @@ def make_way(settings: BackendAI) -> Way:
     """The way that ``c.BackendAI.slurm_submit`` names. Raises InvalidParameters for one that there is not."""
     from .helper import Helper
     from .slurm_verbs import VerbWay
+    from .sudo import Sudo
 
     if settings.slurm_submit == HELPER:
         return VerbWay(HELPER, Helper(settings.helper_socket))
+    if settings.slurm_submit == SUDO:
+        return VerbWay(SUDO, Sudo(settings.slurm_sudo_command, settings.slurm_sudo_user, settings.slurm_sudo_operator))
     message = "c.BackendAI.slurm_submit: %(way)s is none of %(ways)s."
     raise InvalidParameters(message, way=settings.slurm_submit, ways=", ".join(WAYS))

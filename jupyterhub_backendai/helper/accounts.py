@@ -30,13 +30,13 @@ def find_account(name: str, uid: int, min_uid: int) -> Account:
         raise NoPosixAccount(N_("The Unix account %(name)s has another uid on this machine than in the directory."), name=name)
     if uid == 0 or uid < min_uid:
         raise Forbidden(N_("Jobs are not run for the system account %(name)s."), name=name)
-    if os.geteuid() not in {0, uid}:
-        raise Forbidden(N_("The helper does not run as root, so it can serve only its own account."))
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
 def become(account: Account) -> None:
-    """Give up root for good. A core dump would hold the session's token, so there is none."""
+    """Give up root for good. A core dump would hold the session's token, so there is none. Raises Forbidden where we cannot."""
+    if os.geteuid() not in {0, account.uid}:
+        raise Forbidden(N_("The helper does not run as root, so it can serve only its own account."))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0o077)
     if os.geteuid() == 0:

@@ -18,6 +18,7 @@ from .accounts import Account, become, build_environment, find_account
 from .requests import Cancel, Drain, Extend, ReadLog, Request, Resume, Submit
 
 COMMAND_TIMEOUT_S = 25.0
+OPERATIONS = (Drain, Extend, Resume)  # what Slurm lets its operators do, and nobody else
 _MAX_WORDS = 1000
 _SESSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _UNREACHABLE = (
