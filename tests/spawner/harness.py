@@ -23,6 +23,7 @@ from aiohttp import web
 from jupyterhub_backendai.core.identity import PosixAccount
 from jupyterhub_backendai.core.sessions import Admission, SessionSpec
 from jupyterhub_backendai.core.waiting import Place
+from jupyterhub_backendai.core.waits import History
 from jupyterhub_backendai.errors import BackendAIError
 
 NOBODY = 65534
@@ -114,6 +115,8 @@ class FakeService:
         self.hold: asyncio.Event | None = None
         self.place: Place | None = None  # with one, admissions wait and ask for it
         self.moved = asyncio.Event()
+        self.history = History()
+        self.more: dict[str, object] = {}  # further fields of the admissions
         self.admissions: dict[str, Admission] = {}
 
     async def start(self) -> None:
@@ -123,6 +126,8 @@ class FakeService:
         app.router.add_get("/private/sessions/{id}/limit", self._find_limit)
         app.router.add_post("/private/sessions/{id}/report", self._report)
         app.router.add_post("/private/sessions/{id}/release", self._release)
+        app.router.add_post("/private/sessions/{id}/wishes", self._save_wishes)
+        app.router.add_get("/private/waits", self._find_history)
         self.runner = web.AppRunner(app)
         await self.runner.setup()
         self.path.unlink(missing_ok=True)
@@ -162,7 +167,7 @@ class FakeService:
             spec.request.interface, spec.request.slots, spec.request.gpu_type, spec.request.time_s or self.time_s, self.devices, self.posix,
         )  # fmt: skip
         self.admissions[spec.session_id] = admission
-        return web.json_response(replace(admission, is_waiting=bool(self.place)).to_json())
+        return web.json_response(replace(admission, is_waiting=bool(self.place), **self.more).to_json())
 
     def move(self, place: Place | None) -> None:
         """Those that wait hear this next; None gives them their place."""
@@ -181,6 +186,16 @@ class FakeService:
     async def _find_limit(self, request):
         self.calls.append(("limit", {}))
         return web.json_response({"time_limit_s": self.limit_s or self.time_s})
+
+    async def _find_history(self, request):
+        self.calls.append(("waits", dict(request.query)))
+        return web.json_response(self.history.to_json())
+
+    async def _save_wishes(self, request):
+        body = await request.json()
+        self.calls.append(("wishes", {"id": request.match_info["id"], **body}))
+        give_up_at = time.time() + body["patience_s"] if body["patience_s"] else None
+        return web.json_response({"give_up_at": give_up_at, "gives_up_by_wish": bool(give_up_at), "wants_mail": body["wants_mail"]})
 
     async def _report(self, request):
         self.calls.append(("report", {"id": request.match_info["id"], **await request.json()}))

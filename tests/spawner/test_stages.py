@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import itertools
+import time
+from dataclasses import replace
 
 import pytest
 from jupyterhub.objects import Server
@@ -11,8 +13,10 @@ from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.core.reasons import explain_end
 from jupyterhub_backendai.core.sessions import Admission, JobState, JobStatus, SessionStatus
 from jupyterhub_backendai.core.slots import ResourceSlots
+from jupyterhub_backendai.core.waits import History
 from jupyterhub_backendai.errors import BackendUnavailable, StartFailed, SubmitRefused
-from jupyterhub_backendai.spawner.launchers.base import Ending, Launcher
+from jupyterhub_backendai.spawner.expecting import Expecting
+from jupyterhub_backendai.spawner.launchers.base import Ending, Launcher, Stage
 from jupyterhub_backendai.spawner.launchers.slurm import SlurmLauncher
 from jupyterhub_backendai.spawner.reports import Reports
 
@@ -219,3 +223,61 @@ async def test_reports_are_made_in_order_until_they_are_taken(caplog, monkeypatc
 
 def test_a_server_object_is_what_the_address_is_made_of():
     assert Server(proto="http", ip="127.0.0.1", port=5, base_url="/user/a/").url == "http://127.0.0.1:5/user/a/"
+
+
+@pytest.mark.parametrize(("by_wish", "words"), [(True, "you wanted to wait"), (False, "the queue lets sessions wait")])
+async def test_a_job_that_waits_too_long_is_given_up_and_one_that_runs_is_not(by_wish, words):
+    one = launcher(UNKNOWN, UNKNOWN, PENDING)
+    one.admission = replace(ADMISSION, give_up_at=1.0, gives_up_by_wish=by_wish)
+    with pytest.raises(StartFailed, match=words):
+        await one.start()
+    assert one.ending.status is SessionStatus.CANCELLED
+    late = launcher(RUNNING)
+    late.admission = replace(ADMISSION, give_up_at=1.0)
+    late.receive_port(5555)
+    assert await late.start() == "http://127.0.0.1:5555"
+
+
+class FixedService:
+    """Says one thing of the past, or is away; counts how often it is asked."""
+
+    def __init__(self, history):
+        self.history, self.asked = history, []
+
+    async def find_history(self, *key):
+        self.asked.append(key)
+        if self.history is None:
+            raise BackendUnavailable
+        return self.history
+
+
+async def test_the_expected_start_is_asked_for_once_and_follows_the_scheduler():
+    past = History(tuple((60.0 * number, round(1 - number / 20, 6)) for number in range(1, 21)), 20, "size")
+    service, now = FixedService(past), time.time()
+    admission = replace(ADMISSION, waits_since=now - 120)
+    waiting = Stage("waiting", position=2)
+    expecting = [Expecting() for _ in range(50)]
+    stages = await asyncio.gather(*(one.add(waiting, admission, service) for one in expecting))
+    assert len(service.asked) == 1
+    assert len({tuple(stage.expected.items()) for stage in stages}) == 1
+    expected = stages[0].expected
+    assert (expected["low_s"], expected["middle_s"], expected["high_s"], expected["past"]) == (120, 540, 1020, 20)
+    assert stages[0].to_event("en")["since"] == admission.waits_since
+    again = await expecting[0].add(waiting, admission, service)
+    assert again == stages[0], "no event each second"
+    sooner = await expecting[0].add(replace(waiting, start_at=now + 300), admission, service)
+    assert sooner.expected["high_at"] == pytest.approx(now + 300, abs=2)
+    held = await expecting[0].add(replace(waiting, is_foreseeable=False), admission, service)
+    assert held.expected is None
+    running = Stage("starting")
+    assert await expecting[0].add(running, admission, service) is running
+
+
+async def test_without_the_service_nothing_is_expected_and_nothing_waits():
+    service = FixedService(None)
+    admission = replace(ADMISSION, waits_since=time.time())
+    for _ in range(3):
+        assert (await Expecting().add(Stage("waiting"), admission, service)).expected is None
+    assert len(service.asked) == 1
+    alone = await Expecting().add(Stage("waiting", start_at=time.time() + 600), admission, service)
+    assert (alone.expected["past"], alone.expected["by_scheduler"]) == (0, True)
