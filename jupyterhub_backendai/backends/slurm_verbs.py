@@ -89,6 +89,7 @@ def build_submit(job: JobRequest) -> dict[str, Any]:
         "mem_bytes": int(admission.slots.amount(MEM)),
         "gpus": int(admission.slots.amount(CUDA_DEVICE)),
         "gpu_type": admission.gpu_type,
+        **({"gres": admission.gres} if admission.gres else {}),
         "time_s": admission.time_s,
         "environment": dict(job.environment),
         "command": list(job.command),

@@ -158,7 +158,8 @@ class Admission:
     """A start that was admitted: everything the launcher needs, nothing of it from the user unchecked.
 
     ``account`` is the one to submit with, whoever chose it; the rest of ``choice`` is what the person chose. ``devices`` are GPU
-    numbers given to this session alone (engines that do not give devices themselves). With ``is_waiting`` it has only a place in
+    numbers given to this session alone (engines that do not give devices themselves). ``gres`` is what shares of GPUs are in the
+    engine's words. With ``is_waiting`` it has only a place in
     the line of its queue: the launcher waits for another admission without. Its wait counts from ``waits_since``; if
     its job still waits at ``give_up_at`` (Unix seconds), it is cancelled: by the owner's wish, or because the queue lets nobody wait
     longer.
@@ -183,6 +184,7 @@ class Admission:
     give_up_at: float | None = None
     gives_up_by_wish: bool = False
     wants_mail: bool = False
+    gres: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "slots": self.slots.to_json(), "devices": list(self.devices)}

@@ -16,6 +16,8 @@ MAX_VARIABLES, MAX_ARGUMENTS, MAX_TEXT = 256, 64, 32 * 1024
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _CONSTRAINT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.&|-]{0,127}", re.ASCII)
+# parts of GPUs, and nothing else: whole ones have fields of their own
+_GRES = re.compile(r"(?:shard|mps)(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?:[1-9][0-9]{0,5}", re.ASCII)
 _SESSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _JOB = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
@@ -47,6 +49,7 @@ class Submit(Request):
     account: str = ""
     gpus: int = 0
     gpu_type: str = ""
+    gres: str = ""
     qos: str = ""
     reservation: str = ""
     constraint: str = ""
@@ -162,6 +165,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "mem_bytes": _number(1, 1 << 60),
     "gpus": _number(0, 4096),
     "gpu_type": _text(_WORD, optional=True),
+    "gres": _text(_GRES, optional=True),
     "time_s": _number(60, 366 * 24 * 3600),
     "qos": _text(_WORD, optional=True),
     "reservation": _text(_WORD, optional=True),

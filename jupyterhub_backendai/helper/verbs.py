@@ -127,9 +127,9 @@ def build_sbatch(request: Submit, options: Options, root: Path) -> list[str]:
         f"--output={log}/%j.log",
         f"--chdir={root / options.workspace_dir}",
     ]
-    if request.gpus:
-        kind = f"gpu:{request.gpu_type}" if request.gpu_type else "gpu"
-        arguments.append(f"--gres={kind}:{request.gpus}")
+    gpus = ":".join(word for word in ("gpu", request.gpu_type, str(request.gpus)) if word) if request.gpus else ""
+    if gres := ",".join(part for part in (gpus, request.gres) if part):
+        arguments.append(f"--gres={gres}")
     arguments += [f"--{name}={value}" for name in ("account", "qos", "reservation", "constraint") if (value := getattr(request, name))]
     return [*arguments, *options.sbatch_options]
 

@@ -16,9 +16,10 @@ from ..core.images import check_image
 from ..core.queues import Queue, QueueFigures
 from ..core.quota import Ask, check_quota, shorten
 from ..core.scheduler_choice import SchedulerChoice
+from ..core.scheduler_fit import find_gres
 from ..core.scheduling import Wait
 from ..core.sessions import BATCH, INTERACTIVE, OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
-from ..core.slots import CUDA_DEVICE, ResourceSlots
+from ..core.slots import CUDA_DEVICE, CUDA_SHARES, ResourceSlots
 from ..core.waiting import find_give_up, wait_from_json
 from ..errors import N_, BackendUnavailable, Conflict, NoPosixAccount, NotFound, Violation
 from . import ledger, lines, resource_groups
@@ -125,7 +126,7 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
         raise policies.build_refusal(violations)
     devices = () if is_waiting else policies.choose_devices(queue, int(request.slots.amount(CUDA_DEVICE)), held)
     row = _build_row(spec, queue, owner, project, devices, limit_s)
-    row.access_key = standing.access_key
+    row.access_key, row.gres = standing.access_key, find_gres(request, queue, figures)
     if is_waiting:
         lines.join(row, request, depends_on)
     values = {name: value for name, value in vars(row).items() if name in _COLUMNS}
@@ -333,7 +334,7 @@ def _build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devi
         wants_mail=request.wants_mail,
         told=dict(spec.told),
         slots=request.slots,
-        gpu_type=(request.gpu_type or queue.gpu_type) if request.slots.amount(CUDA_DEVICE) else "",
+        gpu_type=(request.gpu_type or queue.gpu_type) if any(request.slots.amount(slot) for slot in (CUDA_DEVICE, CUDA_SHARES)) else "",
         devices=list(devices),
         time_limit_s=limit_s,
         posix_name=owner.posix_name,
@@ -371,6 +372,7 @@ def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) ->
         give_up_at=give_up_at,
         gives_up_by_wish=is_wish,
         wants_mail=row.wants_mail,
+        gres=row.gres,
     )
 
 

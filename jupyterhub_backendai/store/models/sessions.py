@@ -74,6 +74,8 @@ class ComputeSession(Base):
     exit_code: Mapped[int | None]
     # -- what was chosen of the engine's scheduler (core/scheduler_choice.py)
     choice: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    # what shares of GPUs are in its own words, such as shard:v100:4
+    gres: Mapped[str] = mapped_column(String(128), default="", server_default="")
     # -- how long it waited, and for how long its owner wants to (store/waits.py); ``told`` is what was expected when it was admitted
     began_at: Mapped[datetime | None]
     told: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")

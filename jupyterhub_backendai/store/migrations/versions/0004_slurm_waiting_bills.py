@@ -24,6 +24,7 @@ def upgrade() -> None:
 def _upgrade_choices() -> None:
     """What a session was asked for of its engine's scheduler."""
     op.add_column("sessions", sa.Column("choice", sa.JSON(), nullable=False, server_default="{}"))
+    op.add_column("sessions", sa.Column("gres", sa.String(128), nullable=False, server_default=""))
 
 
 def _upgrade_waits() -> None:
