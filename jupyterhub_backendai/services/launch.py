@@ -20,11 +20,14 @@ from .auth import authenticated, refuse_write
 from .base import PageHandler
 from .launch_form import DEFAULTS, FIELDS, MAX_VALUE, Form, Refusal, collect, find_unknown_queue, read_form, soften
 from .launch_offer import offer_for
+from .launch_quote import check_credit_for
 from .limits import check_limits
 from .metrics import REFUSALS
+from .own_sessions import find_own
 from .queues import list_page_rows
 from .servers import Running, choose_server, describe_running, is_active, list_servers
 from .sessions import check_environment, find_queue, list_rules
+from .waits import add_wait_words
 
 NOT_STARTED = N_("JupyterHub refused to start the session: %(reason)s")
 
@@ -48,10 +51,10 @@ class LaunchHandler(PageHandler):
         await self._show(form)
 
     async def _repeat(self, session_id: str) -> Form:
-        """The form as a batch session of the caller's was asked for. Raises NotFound."""
-        session = await batch.find_own(self, session_id[:MAX_VALUE])
+        """The form as a session of the caller's was asked for. Raises NotFound."""
+        session = await find_own(self, session_id[:MAX_VALUE])
         values = batch.describe_again(session, await self.db.run(read_command, session.id))
-        return Form({name: str(values.get(name, "")) for name in FIELDS})
+        return Form({name: str(values.get(name, "")) for name in FIELDS}, None if session.is_batch else session.server_name or None)
 
     async def _choose(self, form: Form, name: str) -> None:
         """A link or a button with a preset: on to the form with its amounts filled in."""
@@ -109,6 +112,7 @@ class LaunchHandler(PageHandler):
         if not request.project or request.project in self.identity.projects:
             standing = await self.db.run(load_standing, self.identity.name, request.project)
             violations += check_limits(standing, queue, request.slots, request.time_s)
+            violations += await check_credit_for(self, queue, row, request)
         if violations:
             raise build_refusal(violations)
 
@@ -152,6 +156,7 @@ class LaunchHandler(PageHandler):
         figures = await self.figures.look(max_age_s=1 if is_refresh else None)
         queues = await self.groups.list_usable(self.identity)
         page = self._fill(form, list_page_rows(queues, figures, self.language, currency=self.config.make_billing().currency))
+        await add_wait_words(self, page["rows"])
         page["takes_batch"] = any(batch.is_taken(self, queue) for queue in queues.values()) or form.values.get("session_type") == BATCH
         page["has_lines"] = page["takes_batch"] or any(has_line(queue) for queue in queues.values())
         page["new_id"] = new_id()
@@ -207,6 +212,7 @@ class PartsHandler(PageHandler):
     async def get(self) -> None:
         form = read_form(self.request.query_arguments)
         queue = (await self.groups.list_usable(self.identity)).get(form.values["queue"])
+        await self.figures.look()
         is_switched = bool(self.get_query_argument("switched", ""))
         self.render_page("launch_parts.html", offer=await offer_for(self, queue, form.values, is_switched=is_switched))
 

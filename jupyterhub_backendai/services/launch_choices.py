@@ -51,7 +51,7 @@ def list_choices(offer: Offer, queue: Queue, row: QueueFigures | None, values: M
         "cluster": [Option(name, name) for name in offer.clusters],
         "account": [Option(account.name, account.name) for account in offer.accounts],
         "qos": [Option(name, name) for name in _list_qos(offer, queue, values)],
-        "reservation": [Option(kept.name, _describe_reservation(kept, language, at)) for kept in offer.reservations],
+        "reservation": [Option(kept.name, _describe_reservation(kept, language, at)) for kept in _list_reservations(offer, queue)],
         "features": [Option(name, name) for name in offer.features if _tells_apart(name, row)],
     }
     found = []
@@ -71,7 +71,7 @@ def keep_offered(offer: Offer, queue: Queue, values: Mapping[str, str]) -> dict[
     known = {
         "cluster": set(offer.clusters),
         "account": {account.name for account in offer.accounts},
-        "reservation": {kept.name for kept in offer.reservations},
+        "reservation": {kept.name for kept in _list_reservations(offer, queue)},
     }
     kept = {**values, **{name: "" for name, names in known.items() if values.get(name, "") not in names}}
     if kept.get("qos", "") not in _list_qos(offer, queue, kept):
@@ -84,6 +84,11 @@ def find_account(offer: Offer, queue: Queue, values: Mapping[str, str]) -> Accou
     """The account that the session will be submitted with, as far as that is known."""
     name = values.get("account", "") or queue.account(values.get("project", ""))
     return next((account for account in offer.accounts if (account.name == name if name else account.is_default)), None)
+
+
+def _list_reservations(offer: Offer, queue: Queue) -> Sequence[Reservation]:
+    """Those that have nodes here."""
+    return [kept for kept in offer.reservations if kept.partition in {"", queue.partition or queue.name}]
 
 
 def _list_qos(offer: Offer, queue: Queue, values: Mapping[str, str]) -> Sequence[str]:

@@ -9,8 +9,8 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 from .. import i18n
-from ..core.ledger import check_credit
-from ..core.prices import NODE, Billing, Currency, billed_slots, hourly_rate, is_price_known, is_priced, list_costs, most_cost
+from ..core.ledger import Terms, check_credit, make_terms
+from ..core.prices import NODE, Billing, Currency, is_price_known, is_priced, list_costs
 from ..core.queues import Queue, QueueFigures
 from ..core.sessions import LaunchRequest, time_limit_s
 from ..core.slots import KNOWN_SLOTS, MEM, ResourceSlots
@@ -75,18 +75,22 @@ def build_quote(
         return Quote("–", warning=i18n.translate(language, UNREADABLE))
     if not is_price_known(queue, row):
         return Quote(i18n.translate(language, UNKNOWN))
-    billed = billed_slots(queue, row, request.slots, request.gpu_type)
-    rate, time_s = hourly_rate(queue.prices, billed, request.gpu_type), time_limit_s(request, queue, row)
-    most = most_cost(rate, time_s, currency)
-    params = {"cost": currency.format(most), "time": i18n.format_span(language, time_s)}
-    refusals = credit.check(most) if credit else []
+    terms = estimate(queue, row, request, currency)
+    params = {"cost": currency.format(terms.most), "time": i18n.format_span(language, terms.time_limit_s)}
+    refusals = credit.check(terms.most) if credit else []
     return Quote(
-        i18n.translate(language, AN_HOUR, {"price": currency.format(rate)}),
+        i18n.translate(language, AN_HOUR, {"price": currency.format(terms.rate)}),
         i18n.translate(language, AT_MOST, params),
-        balance=credit.describe(most, language) if credit else "",
+        balance=credit.describe(terms.most, language) if credit else "",
         warning=" ".join(i18n.explain(language, item) for item in refusals),
-        parts=list_parts(queue.prices, billed, request.gpu_type, currency, language),
+        parts=list_parts(queue.prices, terms.slots, request.gpu_type, currency, language),
     )
+
+
+def estimate(queue: Queue, row: QueueFigures | None, request: LaunchRequest, currency: Currency) -> Terms:
+    """What the request costs in a queue that has prices, as admission will hold it."""
+    terms = make_terms(queue, row, request.slots, request.gpu_type, time_limit_s(request, queue, row), currency)
+    return terms or Terms(Decimal(0), Decimal(0), 0, request.slots, queue.prices)
 
 
 def list_parts(
@@ -133,6 +137,14 @@ async def find_credit(handler: PageHandler, queue: Queue, project: str) -> Credi
     billing = handler.config.make_billing()
     available = await handler.db.run(_read_available, handler.identity.name, project, billing)
     return None if available is None else Credit(billing, available)
+
+
+async def check_credit_for(handler: PageHandler, queue: Queue, row: QueueFigures | None, request: LaunchRequest) -> list[Violation]:
+    """Why the request would not start for money."""
+    credit = await find_credit(handler, queue, request.project or next(iter(handler.identity.projects), ""))
+    if credit is None or not is_price_known(queue, row):
+        return []
+    return credit.check(estimate(queue, row, request, credit.billing.currency).most)
 
 
 def _read_available(db: Session, user: str, project: str, billing: Billing) -> Decimal | None:

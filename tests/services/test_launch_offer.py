@@ -159,3 +159,64 @@ async def test_prices_and_shares_stand_in_the_table(offering):
 def give(db, user, amount, payer="user"):
     account = ledger.find_account(db, user, "default", Billing(payer=payer))
     ledger.give_credit(db, Actor("root", Role.SUPERADMIN), account, Decimal(amount), "", datetime.now(UTC))
+
+
+async def options_of(browser, path):
+    _, page = await browser.get(path)
+    selects = page.find(id="choices").find_all("select")
+    return {select["id"]: [option.text.strip() for option in select.find_all("option")] for select in selects}
+
+
+async def test_each_person_sees_the_own_choices(offering):
+    kim01, lee01 = Browser(offering), Browser(offering)
+    await kim01.log_in(offering.hub.let_in("kim01"))
+    assert await options_of(kim01, "launch?opt-queue=jupyter") == {"account": ["automatic: free", "free", "paid"]}
+    found = await options_of(kim01, "launch/parts?queue=jupyter&account=paid")
+    assert found["qos"] == ["automatic: normal", "normal", "high"]
+    found = await options_of(kim01, "launch?opt-queue=mixed")
+    assert found["reservation"] == ["none", "course, until 2096-10-02 07:06 UTC"]
+    assert found["features"] == ["any", "32g", "80g", "a100", "bigmem", "v100"]
+    await lee01.log_in(offering.hub.let_in("lee01"))  # no Unix account: nothing to choose
+    assert await options_of(lee01, "launch?opt-queue=jupyter") == {}
+    await kim01.http.close()
+    await lee01.http.close()
+
+
+async def test_choices_of_another_queue_are_forgotten_when_it_is_switched(offering):
+    kim01 = Browser(offering)
+    await kim01.log_in(offering.hub.let_in("kim01"))
+    query = "launch/parts?queue=jupyter&account=paid&qos=high&reservation=course&features=bigmem"
+    _, page = await kim01.get(f"{query}&switched=1")
+    chosen = {option.find_parent("select")["id"]: option["value"] for option in page.select("#choices option[selected]")}
+    assert chosen == {"account": "paid", "qos": "high"}
+    found = await options_of(kim01, query)  # a link with them is shown as it came
+    assert set(found) == {"account", "qos", "reservation", "features"}
+    await kim01.http.close()
+
+
+async def test_what_is_chosen_is_started_and_what_is_not_offered_is_refused(offering):
+    kim01 = Browser(offering)
+    await kim01.log_in(offering.hub.let_in("kim01"))
+    fields = {**await kim01.form("?opt-queue=jupyter"), "account": "paid", "qos": "high", "shares": "0.25"}
+    response, page = await kim01.post("launch", fields)
+    assert response.status == 303, text(page.find(id="errors"))
+    options = offering.hub.starts[0][2]["user_options"]
+    assert (options["account"], options["qos"], options["shares"]) == ("paid", "high", "0.25")
+    for wrong in ({"account": "other"}, {"qos": "root"}, {"shares": "0.3"}, {"shares": "0.5", "gpu": "1"}, {"features": "nosuch"}):
+        response, page = await kim01.post("launch", {**fields, **wrong})
+        assert response.status in (400, 403), wrong
+        assert page.select(f"#errors a[href='#{next(iter(wrong))}']"), text(page.find(id="errors"))
+    assert len(offering.hub.starts) == 1
+    await kim01.http.close()
+
+
+async def test_a_start_without_credit_is_refused_before_the_hub_is_asked(offering):
+    offering.settings.bill_limit = "hold"
+    kim01 = Browser(offering)
+    await kim01.log_in(offering.hub.let_in("kim01"))
+    response, page = await kim01.post("launch", {**await kim01.form(), "queue": "jupyter"})
+    assert (400 <= response.status < 500, offering.hub.starts) == (True, [])
+    assert "of the credit is available" in text(page.find(id="errors"))
+    response, _ = await kim01.post("launch", {**await kim01.form(), "queue": "mixed"})
+    assert response.status == 303
+    await kim01.http.close()
