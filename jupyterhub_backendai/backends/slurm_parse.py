@@ -3,6 +3,9 @@
 Other people write into what Slurm shows: a job's comment may hold ``|`` and whole lines. So the comment stands last in a record,
 is cut to one character more than ours has, and a record begins with a random word that changes with each reading: nobody can
 write a record into the answer. Reasons hold blanks, commas and parentheses; nothing is split on those.
+
+An answer about jobs is believed only with its headline and to the end of a line: a command that was killed, cut off or replaced by
+something else may exit with 0 and say nothing, and nothing would look like "no job is left".
 """
 
 from __future__ import annotations
@@ -64,12 +67,12 @@ class Job:
 
 def build_list(slurm_bin: str, job_name: str, mark: str) -> list[str]:
     """All jobs of ours, in one flat command however many there are; :func:`parse_jobs` reads the answer."""
-    return [_program(slurm_bin, "squeue"), "-h", "-a", "-t", "all", "-n", job_name, "-o", _format(mark)]
+    return [_program(slurm_bin, "squeue"), "-a", "-t", "all", "-n", job_name, "-o", _format(mark)]
 
 
 def build_find(slurm_bin: str, job_ids: Sequence[str], mark: str) -> list[str]:
     """Jobs by id, whatever they are called; ids that the controller does not know are left out of the answer."""
-    return [_program(slurm_bin, "squeue"), "-h", "-a", "-t", "all", "-j", ",".join(job_ids), "-o", _format(mark)]
+    return [_program(slurm_bin, "squeue"), "-a", "-t", "all", "-j", ",".join(job_ids), "-o", _format(mark)]
 
 
 def _program(slurm_bin: str, name: str) -> str:
@@ -78,6 +81,11 @@ def _program(slurm_bin: str, name: str) -> str:
 
 def _format(mark: str) -> str:
     return f"{mark}|%i|%u|%T|%B|%S|%P|%r|{mark}|%33k"
+
+
+def is_whole_list(text: str, mark: str) -> bool:
+    """Whether this is all of an answer to :func:`build_list` or :func:`build_find`, however few jobs are in it."""
+    return f"{mark}|JOBID|" in text and text.endswith("\n")
 
 
 def parse_jobs(text: str, mark: str) -> list[Job]:
@@ -143,7 +151,12 @@ def parse_positions(text: str) -> dict[tuple[str, str], int]:
 
 def build_accounting(slurm_bin: str, job_ids: Sequence[str]) -> list[str]:
     """What accounting knows of jobs by id."""
-    return [_program(slurm_bin, "sacct"), "-n", "-P", "-X", "-j", ",".join(job_ids), "-o", "JobIDRaw,User,State,ExitCode,NodeList"]
+    return [_program(slurm_bin, "sacct"), "-P", "-X", "-j", ",".join(job_ids), "-o", "JobIDRaw,User,State,ExitCode,NodeList"]
+
+
+def is_whole_accounting(text: str) -> bool:
+    """Whether this is all of an answer to :func:`build_accounting`."""
+    return "JobIDRaw|User|" in text and text.endswith("\n")
 
 
 def parse_accounting(text: str) -> dict[str, JobStatus]:

@@ -3,10 +3,15 @@
 Three answers about a job are possible. *Known*: the queue or accounting shows it. *Gone*: proven, see :meth:`SlurmReader._confirm`.
 *Unknown*: everything else, above all a scheduler that does not answer; unknown is never dead.
 
-* A saved id is GONE when the controller and accounting both answered, twice and at least 10 s apart, that they do not know it. On a
-  cluster that keeps no accounting the controller's two answers are the proof: it forgets only jobs that are over (MinJobAge).
+* A saved id is GONE when the controller and accounting both answered, twice and at least 10 s apart, that they do not know it, and the
+  controller, asked for this job alone, said so in words. On a cluster that keeps no accounting the controller's answers are the proof:
+  it forgets only jobs that are over (MinJobAge).
+* A controller that was killed may have lost a job that accounting takes for alive, for ever. After 300 s of the controller's denial it
+  is GONE too, unless other people's jobs may be hidden from us.
 * A session whose id was never learnt (the hub died between sbatch and its answer) is GONE when no reading of 40 s showed its
-  comment: by then the helper has ended an ``sbatch`` that hung.
+  comment: by then the helper has ended an ``sbatch`` that hung. An outage begins the 40 s anew: a controller that was stopped finds
+  the question in its mailbox when it goes on.
+* A controller that lost a job gives its id to another one: a job with the id and somebody else's comment is not the session's.
 * Where ``PrivateData`` hides other people's jobs, the hub's account must be a Slurm operator, or it would take hidden for gone.
 """
 
@@ -29,11 +34,13 @@ log = logging.getLogger(__name__)
 
 PROOF_S = 10.0
 LOST_S = 40.0
+RUNAWAY_S = 300.0
 COMPLETING_S = 60.0
 FORGET_S = 300.0
 MIN_GAP_S = 0.2
 MAX_REMEMBERED = 10_000
 BUSY_SHARE = 0.02
+MOST_DENIALS = 20
 
 Run = Callable[[Sequence[str]], Awaitable[CommandResult]]
 
@@ -65,7 +72,7 @@ class SlurmReader:
         self._watched: dict[str, Watch] = {}
         self._jobs: dict[str, parse.Job] = {}
         self._by_session: dict[tuple[str, str], str] = {}
-        self._over: dict[str, JobStatus] = {}
+        self._over: dict[tuple[str, str], JobStatus] = {}  # by session and job id
         self._lost: set[str] = set()
         self._completing: dict[str, float] = {}
         self._error: BackendAIError | None = None
@@ -130,14 +137,19 @@ class SlurmReader:
         """What is known of a watched session; None when the last complete reading did not have it."""
         if not watch.job_id and watch.session_id in self._lost:
             return JobStatus("", JobState.GONE, user=watch.user)
-        job_id = watch.job_id or self._by_session.get((watch.session_id, watch.user), "")
-        over = self._over.get(job_id)
-        if over and over.user == watch.user:
+        if over := self._over.get((watch.session_id, self._id(watch))):
             return over
-        job = self._jobs.get(job_id)
-        if job is None or job.status.user != watch.user or job.status.state in JOB_OVER:
+        job = self._own_job(watch)
+        if job is None or job.status.state in JOB_OVER:
             return None  # an end that was not concluded yet is the next reading's
         return replace(job.status, state=JobState.UNKNOWN) if self._error else job.status
+
+    def _id(self, watch: Watch) -> str:
+        return watch.job_id or self._by_session.get((watch.session_id, watch.user), "")
+
+    def _own_job(self, watch: Watch) -> parse.Job | None:
+        job = self._jobs.get(self._id(watch))
+        return job if job and _is_of(job, watch) else None
 
     # -- reading
 
@@ -169,15 +181,21 @@ class SlurmReader:
         except BackendAIError as exc:
             if self._error is None:
                 log.warning("Slurm cannot be asked: %s", exc.__cause__ or exc)
-            self._error = exc
+            self._note_outage(exc)
         except Exception as exc:
             log.exception("Reading Slurm's answer failed")
-            self._error = SchedulerUnavailable()
-            self._error.__cause__ = exc
+            self._note_outage(SchedulerUnavailable())
+            self._error.__cause__ = exc  # type: ignore[union-attr]
         else:
             if self._error is not None:
                 log.info("Slurm answers again")
             self._error = None
+
+    def _note_outage(self, error: BackendAIError) -> None:
+        self._error = error
+        for watch in self._watched.values():
+            if not watch.job_id:
+                watch.absent_since = None
 
     def _pause(self) -> float | None:
         if not self._watched and not self._starting:
@@ -199,18 +217,27 @@ class SlurmReader:
     async def _read(self) -> None:
         """One pass: the queue, then only what the queue leaves open about watched sessions."""
         mark = secrets.token_hex(8)
-        answer = await self._ask(parse.build_list(self._slurm_bin, self._job_name, mark))
-        found = parse.parse_jobs(answer.output, mark)
+        found = await self._list(parse.build_list(self._slurm_bin, self._job_name, mark), mark)
         found += await self._find_renamed(found)
         watched = {watch.job_id or self._lowest(found, watch): watch for watch in self._watched.values()}
         watched.pop("", None)
         found = [self._settle(job) for job in found]
         if any(job.status.state is JobState.PENDING and job.session_id in self._starting for job in found):
             found = await self._place(found)
-        ended = [job.status for job in found if job.status.state in JOB_OVER and job.status.job_id in watched]
-        await self._conclude(status for status in ended if status.job_id not in self._over)
+        ended = [job for job in found if job.status.state in JOB_OVER]
+        pairs = ((watch, job.status) for job in ended if (watch := watched.get(job.status.job_id)) and _is_of(job, watch))
+        await self._conclude({(watch.session_id, status.job_id): status for watch, status in pairs})
         self._publish(found)
         await self._confirm()
+
+    async def _list(self, command: Sequence[str], mark: str, accept: Callable[[str], bool] = lambda _: False) -> list[parse.Job]:
+        """The jobs in a whole answer. Raises SchedulerUnavailable for anything else, whatever the command's exit code."""
+        answer = await self._ask(command, accept)
+        if not accept(answer.errors) and not parse.is_whole_list(answer.output, mark):
+            raise SchedulerUnavailable from RuntimeError(
+                f"{command[0]}: an answer without its headline or its end: {answer.output[:200]!r}"
+            )
+        return parse.parse_jobs(answer.output, mark)
 
     def _publish(self, found: Iterable[parse.Job]) -> None:
         """The oldest job of a session and user is the session's: later ones can only be somebody's imitation."""
@@ -250,56 +277,70 @@ class SlurmReader:
 
     async def _find_renamed(self, found: Iterable[parse.Job]) -> list[parse.Job]:
         """Watched jobs that the list lacks: submitted since, renamed by their owner, or forgotten by the controller."""
-        known = {job.status.job_id for job in found} | self._over.keys()
-        missing = sorted({watch.job_id for watch in self._watched.values() if watch.job_id} - known, key=int)
+        known = {job.status.job_id for job in found}
+        open_ = (watch for watch in self._watched.values() if watch.job_id and (watch.session_id, watch.job_id) not in self._over)
+        missing = sorted({watch.job_id for watch in open_} - known, key=int)
         renamed: list[parse.Job] = []
         for job_ids in parse.chunks(missing):
             mark = secrets.token_hex(8)
-            answer = await self._ask(parse.build_find(self._slurm_bin, job_ids, mark), accept=parse.is_invalid_id)
-            renamed += parse.parse_jobs(answer.output, mark)
+            renamed += await self._list(parse.build_find(self._slurm_bin, job_ids, mark), mark, parse.is_invalid_id)
         return renamed
 
-    async def _conclude(self, ended: Iterable[JobStatus]) -> None:
+    async def _conclude(self, ended: Mapping[tuple[str, str], JobStatus]) -> None:
         """Remember the end of jobs, with what accounting adds (exit code, who cancelled); it may lag or be away."""
-        statuses = {status.job_id: status for status in ended}
+        new = {key: status for key, status in ended.items() if key not in self._over}
         try:
-            accounts = await self._account(statuses)
+            accounts = await self._account(job_id for _, job_id in new)
         except SchedulerUnavailable:
             accounts = {}
-        for job_id, status in statuses.items():
-            known = accounts.get(job_id)
-            if known is None or known.state not in JOB_OVER:
-                self._over[job_id] = status
+        for key, status in new.items():
+            known = accounts.get(status.job_id)
+            if known is None or known.state not in JOB_OVER or known.user != status.user:
+                self._over[key] = status
             else:
-                self._over[job_id] = replace(known, node=known.node or status.node, reason=status.reason)
+                self._over[key] = replace(known, node=known.node or status.node, reason=status.reason)
 
     async def _confirm(self) -> None:
         """Settle watched sessions that a complete reading did not show: over by accounting, gone by proof, else left unknown."""
         absent = [watch for watch in self._watched.values() if self._is_absent(watch)]
-        with_id = {watch.job_id: watch for watch in absent if watch.job_id}
+        with_id = [watch for watch in absent if watch.job_id]
         try:
-            accounts = await self._account(with_id)
+            accounts = await self._account(watch.job_id for watch in with_id)
         except SchedulerUnavailable:
-            with_id, accounts = {}, {}
-        now = self._clock()
-        for job_id, watch in with_id.items():
-            known = accounts.get(job_id)
-            if known and known.user == watch.user:
-                watch.absent_since = None
-                if known.state in JOB_OVER:
-                    self._over[job_id] = known
-            elif self._is_proven(watch, now, PROOF_S):
-                self._over[job_id] = JobStatus(job_id, JobState.GONE, user=watch.user)
+            with_id, accounts = [], {}
+        now, denials = self._clock(), 0
+        for watch in with_id:
+            known = accounts.get(watch.job_id)
+            is_known = known is not None and known.user == watch.user
+            if known and is_known and known.state in JOB_OVER:
+                self._over[watch.session_id, watch.job_id] = known
+            elif (
+                self._is_proven(watch, now, RUNAWAY_S if is_known else PROOF_S) and (self._jobs or not is_known) and denials < MOST_DENIALS
+            ):
+                denials += 1
+                if await self._is_denied(watch):
+                    self._over[watch.session_id, watch.job_id] = JobStatus(watch.job_id, JobState.GONE, user=watch.user)
         for watch in absent:
             if not watch.job_id and self._is_proven(watch, now, LOST_S):
                 self._lost.add(watch.session_id)
 
+    async def _is_denied(self, watch: Watch) -> bool:
+        """Whether the controller says in words that it knows no such job; of several it leaves the unknown out without a word."""
+        mark = secrets.token_hex(8)
+        command = parse.build_find(self._slurm_bin, [watch.job_id], mark)
+        try:
+            answer = await self._ask(command, parse.is_invalid_id)
+        except SchedulerUnavailable:
+            return False
+        if parse.is_invalid_id(answer.errors):
+            return True
+        others = parse.parse_jobs(answer.output, mark)  # the id may have been given to another job
+        return parse.is_whole_list(answer.output, mark) and bool(others) and not any(_is_of(job, watch) for job in others)
+
     def _is_absent(self, watch: Watch) -> bool:
         if not watch.job_id and watch.session_id in self._lost:
             return False
-        job_id = watch.job_id or self._by_session.get((watch.session_id, watch.user), "")
-        job, over = self._jobs.get(job_id), self._over.get(job_id)
-        if (job and job.status.user == watch.user) or (over and over.user == watch.user):
+        if self._own_job(watch) or (watch.session_id, self._id(watch)) in self._over:
             watch.absent_since = None
             return False
         return True
@@ -310,11 +351,13 @@ class SlurmReader:
             watch.absent_since = now
         return now - watch.absent_since >= after_s
 
-    async def _account(self, job_ids: Mapping[str, object]) -> dict[str, JobStatus]:
+    async def _account(self, job_ids: Iterable[str]) -> dict[str, JobStatus]:
         """What accounting knows; nothing on a cluster that keeps none. Raises SchedulerUnavailable when it does not answer."""
         known: dict[str, JobStatus] = {}
         for ids in parse.chunks(job_ids):
             answer = await self._ask(parse.build_accounting(self._slurm_bin, ids), accept=parse.is_without_accounting)
+            if not parse.is_without_accounting(answer.errors) and not parse.is_whole_accounting(answer.output):
+                raise SchedulerUnavailable from RuntimeError(f"sacct: an answer without its headline or its end: {answer.output[:200]!r}")
             known |= parse.parse_accounting(answer.output)
         return known
 
@@ -329,3 +372,8 @@ class SlurmReader:
         if answer.returncode or "error" in answer.errors.lower():
             raise SchedulerUnavailable from RuntimeError(answer.errors.strip()[:500] or f"{arguments[0]}: {answer.returncode}")
         return answer
+
+
+def _is_of(job: parse.Job, watch: Watch) -> bool:
+    """Whether a job can be the session's: its owner's, and not another session's that was given the id of one that was lost."""
+    return job.status.user == watch.user and job.session_id in {"", watch.session_id}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jupyterhub_backendai.backends.commands import CommandFailed, CommandResult
@@ -32,6 +33,7 @@ class FakeSlurm:
     accounts: dict[str, str] = field(default_factory=dict)
     controller_error: str = ""
     accounting_error: str = ""
+    garble: Callable[[str, CommandResult], CommandResult] | None = None
     hangs: bool = False
     now: float = 1000.0
     commands: Counter[str] = field(default_factory=Counter)
@@ -40,6 +42,10 @@ class FakeSlurm:
         return self.now
 
     async def run(self, arguments) -> CommandResult:
+        answer = await self._run(arguments)
+        return self.garble(arguments[0].rsplit("/", 1)[-1], answer) if self.garble else answer
+
+    async def _run(self, arguments) -> CommandResult:
         program = arguments[0].rsplit("/", 1)[-1]
         self.commands[program] += 1
         if self.hangs:
@@ -64,7 +70,8 @@ class FakeSlurm:
                 return CommandResult(1, "", "slurm_load_jobs error: Invalid job id specified")
         return CommandResult(
             0,
-            "".join(
+            f"{mark}|JOBID|USER|STATE|EXEC_HOST|START_TIME|PARTITION|REASON|{mark}|{'COMMENT':>33}\n"
+            + "".join(
                 f"{mark}|{job_id}|{job.user}|{job.state}|{job.node}|N/A|{job.partition}|{job.reason}|{mark}|{job.comment[:33]:33}\n"
                 for job_id, job in jobs.items()
             ),
@@ -75,4 +82,5 @@ class FakeSlurm:
         if self.accounting_error:
             return CommandResult(1, "", self.accounting_error)
         ids = arguments[arguments.index("-j") + 1].split(",")
-        return CommandResult(0, "".join(self.accounts[job_id] + "\n" for job_id in ids if job_id in self.accounts), "")
+        head = "JobIDRaw|User|State|ExitCode|NodeList\n"
+        return CommandResult(0, head + "".join(self.accounts[job_id] + "\n" for job_id in ids if job_id in self.accounts), "")

@@ -105,19 +105,40 @@ def test_recorded_accounting():
 
 
 def test_commands_are_argument_lists_with_checked_words():
-    assert parse.build_list("/opt/slurm/bin", "backendai-hub", "m")[:7] == [
+    assert parse.build_list("/opt/slurm/bin", "backendai-hub", "m")[:6] == [
         "/opt/slurm/bin/squeue",
-        "-h",
         "-a",
         "-t",
         "all",
         "-n",
         "backendai-hub",
     ]
-    assert parse.build_find("/usr/bin", ["1", "2"], "m")[6] == "1,2"
+    assert parse.build_find("/usr/bin", ["1", "2"], "m")[5] == "1,2"
     assert parse.build_node("/usr/bin", "jnode01")[-1] == "jnode01"
     for node in ("", "-v", "a b", "n\n", "(null)", "jnode[01-02]"):
         with pytest.raises(ValueError):
             parse.build_node("/usr/bin", node)
     assert parse.parse_address(recorded("node-shard")) == "127.0.0.1"
     assert [len(part) for part in parse.chunks(str(number) for number in range(1100))] == [500, 500, 100]
+
+
+HEAD = f"{MARK}|JOBID|USER|STATE|EXEC_HOST|START_TIME|PARTITION|REASON|{MARK}|{'COMMENT':>33}\n"
+
+
+def test_only_an_answer_with_its_headline_and_its_end_is_whole():
+    line = f"{MARK}|7|kim01|RUNNING|n1|N/A|jupyter|None|{MARK}|{SESSION} \n"
+    for whole in (HEAD, HEAD + line, "CLUSTER: lab\n" + HEAD + line):
+        assert parse.is_whole_list(whole, MARK)
+    for part in (
+        "",
+        line,
+        HEAD[:20],
+        HEAD[:-1],
+        (HEAD + line)[:-9],
+        HEAD.encode("utf-16").decode(errors="replace"),
+        HEAD.replace(MARK, "x"),
+    ):
+        assert not parse.is_whole_list(part, MARK)
+    accounts = "JobIDRaw|User|State|ExitCode|NodeList\n7|kim01|RUNNING|0:0|n1\n"
+    assert parse.is_whole_accounting(accounts)
+    assert not any(parse.is_whole_accounting(part) for part in ("", accounts[:-1], accounts.partition("\n")[2]))

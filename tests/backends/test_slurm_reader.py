@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from jupyterhub_backendai.backends import slurm_reader
+from jupyterhub_backendai.backends.commands import CommandResult
 from jupyterhub_backendai.backends.slurm_reader import SlurmReader
 from jupyterhub_backendai.core.sessions import JobState
 from jupyterhub_backendai.errors import SchedulerUnavailable
@@ -188,7 +189,9 @@ async def test_a_session_without_an_id_is_gone_after_long_enough(slurm, reader):
     assert (await later(slurm, reader, 39, job_id="")).state is JobState.UNKNOWN
     slurm.controller_error = DOWN
     assert (await later(slurm, reader, 60, job_id="")).state is JobState.UNKNOWN
-    slurm.controller_error = ""
+    slurm.controller_error = ""  # a controller that was stopped may find the job in its mailbox only now
+    for seconds in (2, 39):
+        assert (await later(slurm, reader, seconds, job_id="")).state is JobState.UNKNOWN
     assert (await later(slurm, reader, 2, job_id="")).state is JobState.GONE
     slurm.jobs["7"] = FakeJob(comment=ONE)
     assert (await reader.status(ONE, "7", "kim01")).state is JobState.RUNNING
@@ -236,3 +239,79 @@ async def test_the_pace_slows_down_where_a_reading_takes_long(slurm):
     reader._reading_s = 0.0
     assert [*paces, reader._pause() + slurm_reader.MIN_GAP_S] == pytest.approx([2, 5, 10, 10])
     await reader.close()
+
+
+def empty(_program, _answer):
+    return CommandResult(0, "", "")
+
+
+def cut(_program, answer):
+    return CommandResult(0, answer.output[: len(answer.output) // 2 + 3], "")
+
+
+def first_line(_program, answer):
+    return CommandResult(0, answer.output.partition("\n")[0] + "\n", "")
+
+
+def utf16(_program, answer):
+    return CommandResult(0, answer.output.encode("utf-16").decode(errors="replace"), "")
+
+
+def noise(_program, _answer):
+    return CommandResult(0, bytes(range(256)).decode(errors="replace") * 9, "")
+
+
+def odd(program, _answer):
+    return CommandResult(1, "", f"{program}: something odd happened")
+
+
+@pytest.mark.parametrize("garble", [empty, cut, utf16, noise, odd])
+async def test_an_answer_that_is_none_is_unknown_for_however_long(slurm, reader, garble):
+    slurm.jobs["7"] = FakeJob(comment=ONE)
+    assert (await reader.status(ONE, "7", "kim01")).state is JobState.RUNNING
+    slurm.garble = garble
+    for _ in range(4):
+        assert (await later(slurm, reader, 60)).state is JobState.UNKNOWN
+        assert (await later(slurm, reader, 60, session=TWO, job_id="")).state is JobState.UNKNOWN
+    slurm.garble = None
+    assert (await later(slurm, reader, 2)).state is JobState.RUNNING
+
+
+async def test_a_list_that_ends_too_early_is_no_proof(slurm, reader):
+    """The headline is there, the jobs are not; even accounting may have been cut the same way."""
+    slurm.jobs["7"] = FakeJob(comment=ONE)
+    slurm.accounts["7"] = "7|kim01|RUNNING|0:0|jnode01"
+    await reader.status(ONE, "7", "kim01")
+    slurm.garble = first_line
+    for _ in range(4):
+        assert (await later(slurm, reader, 600)).state is JobState.UNKNOWN
+    slurm.garble = None
+    assert (await later(slurm, reader, 2)).state is JobState.RUNNING
+
+
+async def test_a_job_that_got_the_id_of_a_lost_one_is_not_the_other_session(slurm, reader):
+    slurm.jobs["7"] = FakeJob(comment=ONE)
+    await reader.status(ONE, "7", "kim01")
+    slurm.jobs["7"] = FakeJob(comment=TWO)  # the controller was killed, forgot job 7, and counted on
+    assert (await reader.status(TWO, "7", "kim01")).state is JobState.RUNNING
+    assert (await later(slurm, reader, 2)).state is JobState.UNKNOWN
+    assert (await later(slurm, reader, 11)).state is JobState.GONE
+    assert (await reader.status(TWO, "7", "kim01")).state is JobState.RUNNING
+    slurm.jobs["7"].state = "FAILED"
+    assert (await later(slurm, reader, 2, session=TWO)).state is JobState.FAILED
+
+
+async def test_a_job_that_the_controller_lost_and_accounting_keeps_for_ever_is_gone_in_the_end(slurm, reader):
+    slurm.jobs = {"7": FakeJob(comment=ONE), "8": FakeJob(comment=TWO, user="lee01")}
+    slurm.accounts["7"] = "7|kim01|RUNNING|0:0|jnode01"
+    await reader.status(ONE, "7", "kim01")
+    del slurm.jobs["7"]
+    for seconds in (10, 200, 99):
+        assert (await later(slurm, reader, seconds)).state is JobState.UNKNOWN
+    assert (await later(slurm, reader, 20)).state is JobState.GONE
+
+
+async def test_a_job_that_may_be_hidden_from_us_is_never_gone_while_accounting_has_it(slurm, reader):
+    slurm.accounts["7"] = "7|kim01|RUNNING|0:0|jnode01"
+    for _ in range(5):
+        assert (await later(slurm, reader, 600)).state is JobState.UNKNOWN
