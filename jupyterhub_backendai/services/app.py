@@ -61,14 +61,15 @@ MODULES = (
     "admin",
     "announcements",
     "auth",
-    "batch",
     "health",
+    "history",
     "language",
     "launch",
     "login",
     "nodes",
     "queues",
     "schedule",
+    "session_page",
     "sessions",
     "summary",
     "waits",
@@ -76,6 +77,7 @@ MODULES = (
     "rest.queues",
     "rest.nodes",
     "rest.batch",
+    "rest.own_sessions",
     "rest.otp",
     "rest.admin",
     "rest.announcements",
@@ -263,7 +265,7 @@ class Service:
         log.info("Listening on %s and %s", self.url, settings.private_url)
 
     def _begin_work(self) -> None:
-        self.idle = IdleChecker(self.db, self.hub)
+        self.idle = IdleChecker(self.db, self.hub, warn_before_s=self.settings.warn_before_s)
         works = (
             self.groups.run,
             self.figures.run,

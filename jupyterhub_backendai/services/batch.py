@@ -1,10 +1,9 @@
-"""Batch sessions of one's own: starting one, what has become of it with the end of its log, and ending it."""
+"""Batch sessions of one's own: starting one, why it waits, and ending it. Its page is :mod:`.session_page`'s."""
 
 from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from .. import i18n
@@ -12,13 +11,13 @@ from ..core.batch import ENDED_BY_OWNER
 from ..core.queues import Queue
 from ..core.reasons import explain_pending
 from ..core.sessions import BATCH, JobState, LaunchRequest, SessionSpec, SessionStatus
+from ..core.slots import CUDA_SHARES
 from ..core.waiting import explain_wait
-from ..errors import N_, BackendAIError, Conflict, InvalidParameters, NotFound, Violation
+from ..errors import N_, Conflict, InvalidParameters, NotFound, Violation
 from ..store import batch, sessions
 from ..store.models import new_id
 from ..store.sessions import SessionInfo
-from .auth import authenticated
-from .base import HubUserHandler, PageHandler, Parts
+from .base import HubUserHandler, Parts
 from .sessions import check_environment, find_figures, find_queue
 
 STATES = {
@@ -31,15 +30,6 @@ STATES = {
     SessionStatus.ERROR: ("down", "down", N_("failed")),
 }
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-NO_LOG = N_("The log cannot be read right now. Try again in a minute.")
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """The end of what a job printed; ``trouble`` says why it cannot be shown."""
-
-    text: str = ""
-    trouble: str = ""
 
 
 def is_id(text: str) -> bool:
@@ -92,20 +82,6 @@ async def end(parts: Parts, session: SessionInfo, reason: str = ENDED_BY_OWNER) 
     parts.batch_runner.wake()
 
 
-async def load_log(parts: Parts, session: SessionInfo) -> str:
-    """The end of a batch session's log, read as its owner. Raises what the engine raises."""
-    backend = parts.backends.get(session.engine)
-    return await backend.read_log(session.job_id, session.posix, session.id) if backend and session.job_id else ""
-
-
-async def read_log(parts: Parts, session: SessionInfo) -> Log:
-    """The same for a page, which says when it cannot be had."""
-    try:
-        return Log(await load_log(parts, session))
-    except BackendAIError:
-        return Log(trouble=NO_LOG)
-
-
 async def explain_delay(parts: Parts, session: SessionInfo, language: str) -> str:
     """Why a live session does not run yet, "" when nobody says."""
     if session.wait:
@@ -120,47 +96,18 @@ async def explain_delay(parts: Parts, session: SessionInfo, language: str) -> st
     return " ".join(i18n.translate(language, text, why.params) for text in (why.message, why.advice) if text)
 
 
-class BatchHandler(PageHandler):
-    """GET shows one batch session of the caller's."""
-
-    @authenticated
-    async def get(self, session_id: str) -> None:
-        session = await find_own(self, session_id)
-        command = await self.db.run(batch.read_command, session_id)
-        queue = self.groups.queues().get(session.queue)
-        log = await read_log(self, session)
-        self.render_page(
-            "batch.html",
-            session=session,
-            command=command,
-            state=STATES.get(session.status, STATES[SessionStatus.SCHEDULED]),
-            queue=queue.label(self.language) if queue else session.queue,
-            reason=i18n.translate(self.language, session.status_reason) if session.status_reason else "",
-            delay=await explain_delay(self, session, self.language) if session.is_live else "",
-            log=log,
-            again=describe_again(session, command),
-        )
-
-
-class EndHandler(PageHandler):
-    """POST ends one batch session of the caller's."""
-
-    @authenticated
-    async def post(self, session_id: str) -> None:
-        session = await find_own(self, session_id)
-        if session.is_live:
-            await end(self, session)
-        self.redirect(f"{self.hub_auth.base_url}sessions/{session_id}", status=303)
-
-
 def describe_again(session: SessionInfo, command: str) -> dict[str, Any]:
-    """What the launch form is filled with to run the same once more."""
+    """What the launch form is filled with to run the same once more, a notebook or a batch session."""
     slots = session.slots
+    shares = slots.amount(CUDA_SHARES)
     return {
-        "session_type": BATCH,
+        **session.choice.to_options(),
+        "session_type": session.session_type,
         "command": command,
         "queue": session.queue,
         "environment": session.environment,
+        "interface": session.interface,
+        "shares": format(shares, "f") if shares else "",
         "project": session.project,
         "cpu": format(slots.amount("cpu"), "f"),
         "mem": format(slots.amount("mem"), "f"),
@@ -169,6 +116,3 @@ def describe_again(session: SessionInfo, command: str) -> dict[str, Any]:
         "time": str(session.time_limit_s),
         "name": session.name,
     }
-
-
-default_handlers = [(r"sessions/([0-9a-f]{32})", BatchHandler), (r"sessions/([0-9a-f]{32})/end", EndHandler)]

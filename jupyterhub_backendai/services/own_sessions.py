@@ -20,6 +20,7 @@ from ..core.slots import CPU, CUDA_DEVICE, CUDA_SHARES
 from ..errors import N_, BackendAIError, InvalidParameters, NotFound, Violation
 from ..store import ends, sessions
 from ..store.ends import Course, find_session_end
+from ..store.history import Past, load_bills
 from ..store.sessions import SessionInfo
 from . import extensions
 from .base import HubUserHandler, Parts
@@ -137,6 +138,37 @@ async def extend_own(handler: HubUserHandler, session: SessionInfo, text: str) -
 async def keep_own(handler: HubUserHandler, session: SessionInfo) -> None:
     """The caller still wants a session that nobody seems to use."""
     await handler.db.run_exclusive(ends.keep, session.id, handler.identity.name, handler.request.remote_ip or "")
+
+
+async def describe_own(handler: HubUserHandler, session: SessionInfo) -> dict[str, Any]:
+    """What programs read of a session beyond its row: its end, what it used and what it cost."""
+    course = await handler.db.run(ends.load_course, session.id)
+    bill = (await handler.db.run(load_bills, [session.id])).get(session.id)
+    offer_s = await extensions.offer_s(handler, session) if is_running(session) else 0
+    return describe_past(handler, Past(session, course, bill)) | {"most_more_s": offer_s}
+
+
+def describe_past(handler: HubUserHandler, past: Past) -> dict[str, Any]:
+    """The same for a list, without what has to be asked for each. Hours and money are texts of plain numbers."""
+    session, course, bill = past.session, past.course, past.bill
+    use = measure_use(session, course, datetime.now(UTC))
+    currency = handler.config.make_billing().currency
+    return {
+        "reason": explain_why(session, course, handler.language),
+        "end": describe_end(find_session_end(session, course), handler.language, handler.config.warn_before_s, time.time()),
+        "extended_s": course.extended_s,
+        "extensions": course.extensions,
+        "elapsed_s": use.elapsed_s,
+        "cpu_hours": f"{use.cpu_hours:.6f}",
+        "gpu_hours": f"{use.gpu_hours:.6f}",
+        "cost": None
+        if bill is None
+        else {
+            "currency": currency.name,
+            "at_most": f"{bill.most:f}",
+            "charged": None if bill.charged is None else f"{bill.charged:f}",
+        },
+    }
 
 
 async def list_now(handler: HubUserHandler) -> list[dict[str, Any]]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ...core.sessions import BATCH, parse_request
 from ...errors import N_, Conflict, InvalidParameters, NotFound, Violation
 from ...store import sessions
 from ...store.batch import read_command
-from ...store.sessions import SessionInfo, list_recent
+from ...store.history import list_page
+from ...store.sessions import SessionInfo
 from .. import batch
 from ..auth import authenticated
 from ..base import ApiHandler
+from ..history import read_query
+from ..own_sessions import describe_own, describe_past, find_own, load_log
 from .sessions import describe
 
 FIELDS = frozenset(
@@ -34,12 +38,15 @@ FIELDS = frozenset(
 
 
 class SessionsHandler(ApiHandler):
-    """``GET`` the caller's sessions, newest first; ``POST`` starts a batch session."""
+    """``GET`` the caller's sessions, newest first, in pages and by the filters of the page; ``POST`` starts a batch session."""
 
     @authenticated
     async def get(self) -> None:
-        found = await self.db.run(list_recent, self.user_model["name"])
-        self.answer({"sessions": [describe(session, self.language) for session in found]})
+        query = read_query(lambda name: self.get_query_argument(name, "").strip())
+        query = query if "size" in self.request.query_arguments else replace(query, size=100)
+        found = await self.db.run(list_page, self.identity.name, query)
+        shown = [{**describe(past.session, self.language), **describe_past(self, past)} for past in found.sessions]
+        self.answer({"sessions": shown, "total": found.total, "page": found.page, "pages": found.pages})
 
     @authenticated
     async def post(self) -> None:
@@ -66,7 +73,7 @@ class SessionHandler(ApiHandler):
     async def get(self, session_id: str) -> None:
         session = await self._find(session_id)
         more: dict[str, Any] = {"command": await self.db.run(read_command, session_id)} if session.is_batch else {}
-        self.answer({**describe(session, self.language), **more})
+        self.answer({**describe(session, self.language), **await describe_own(self, session), **more})
 
     @authenticated
     async def delete(self, session_id: str) -> None:
@@ -84,13 +91,13 @@ class SessionHandler(ApiHandler):
 
 
 class LogHandler(ApiHandler):
-    """``GET`` the end of what a batch session of the caller's printed, as plain text."""
+    """``GET`` the end of what a session of the caller's printed, as it is."""
 
     @authenticated
     async def get(self, session_id: str) -> None:
-        log = await batch.load_log(self, await batch.find_own(self, session_id))
+        log = await load_log(self, await find_own(self, session_id))
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(log)
+        self.finish(log.encode("utf-8", "replace"))
 
 
 default_handlers = [
