@@ -129,7 +129,7 @@ def make_terms(
 def check_credit(available: Decimal, most: Decimal, billing: Billing) -> list[Violation]:
     """Whether somebody's credit lets a session start (or go on for longer) that can cost so much."""
     shown = {"available": billing.currency.format(available), "most": billing.currency.format(most)}
-    if billing.limit == "hold" and most > available:
+    if billing.limit == "hold" and most and most > available:
         message = N_("This can cost up to %(most)s, and %(available)s of the credit is available. Ask for less, or ask for more credit.")
         return [Violation(message, shown, "queue", RULE)]
     if billing.limit == "zero" and available <= 0 and most:

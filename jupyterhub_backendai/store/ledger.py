@@ -108,6 +108,7 @@ def hold(db: Session, session_id: str, payer: Payer, offer: Offer, queue: str, n
         "user_name": payer.user,
         "domain": payer.domain,
         "project": payer.project,
+        "project_id": payer.project_id,
         "queue": queue,
         "name": name,
         "rate": terms.rate,

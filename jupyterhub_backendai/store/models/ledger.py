@@ -76,7 +76,8 @@ class SessionBill(Base):
             "ix_session_bills_unsettled", "account", sqlite_where=text("settled_at IS NULL"), postgresql_where=text("settled_at IS NULL")
         ),
         Index("ix_session_bills_user_id", "user_id"),
-        Index("ix_session_bills_domain_project", "domain", "project"),
+        Index("ix_session_bills_domain", "domain"),
+        Index("ix_session_bills_project_id", "project_id"),
     )
 
     session_id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -85,6 +86,7 @@ class SessionBill(Base):
     user_name: Mapped[str] = mapped_column(String(255))
     domain: Mapped[str] = mapped_column(String(64))
     project: Mapped[str] = mapped_column(String(64))
+    project_id: Mapped[str] = mapped_column(String(32))
     queue: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(64), default="")
     rate: Mapped[Decimal] = mapped_column(MoneyText)

@@ -87,6 +87,7 @@ def _upgrade_ledger() -> None:
         sa.Column("user_name", sa.String(length=255), nullable=False),
         sa.Column("domain", sa.String(length=64), nullable=False),
         sa.Column("project", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=32), nullable=False),
         sa.Column("queue", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("rate", sa.Text(), nullable=False),
@@ -106,7 +107,8 @@ def _upgrade_ledger() -> None:
         sa.Column("settled_at", moment, nullable=True),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session_bills")),
     )
-    op.create_index("ix_session_bills_domain_project", "session_bills", ["domain", "project"])
+    op.create_index("ix_session_bills_domain", "session_bills", ["domain"])
+    op.create_index("ix_session_bills_project_id", "session_bills", ["project_id"])
     unsettled = sa.text("settled_at IS NULL")
     op.create_index("ix_session_bills_unsettled", "session_bills", ["account"], sqlite_where=unsettled, postgresql_where=unsettled)
     op.create_index("ix_session_bills_user_id", "session_bills", ["user_id"])
