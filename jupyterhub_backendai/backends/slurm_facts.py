@@ -33,12 +33,14 @@ Clock = Callable[[], float]
 class SlurmFacts:
     """Everything about queues, from one cluster."""
 
-    def __init__(self, ask: Ask, slurm_bin: str, *, site_qos: str = "", clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, ask: Ask, slurm_bin: str, *, site_qos: str = "", clock: Clock = time.monotonic, first_wait_s: float = FIRST_WAIT_S
+    ) -> None:
         self._ask, self._slurm_bin, self._clock = ask, slurm_bin, clock
         self._partitions: list[figures.Partition] = []
         self._partitions_at: float | None = None
         self._groups: dict[str, tuple[float, UnixGroup | None]] = {}
-        self._people = People(ask, slurm_bin, clock)
+        self._people = People(ask, slurm_bin, clock, first_wait_s)
         self._reservations: tuple[Reservation, ...] = ()
         self._site_qos = site_qos
 
@@ -112,8 +114,8 @@ def find_site_qos(settings: BackendAI) -> str:
 class People:
     """Accounts, associations and qualities of service, read beside everything else."""
 
-    def __init__(self, ask: Ask, slurm_bin: str, clock: Clock) -> None:
-        self._ask, self._slurm_bin, self._clock = ask, slurm_bin, clock
+    def __init__(self, ask: Ask, slurm_bin: str, clock: Clock, first_wait_s: float) -> None:
+        self._ask, self._slurm_bin, self._clock, self._first_wait_s = ask, slurm_bin, clock, first_wait_s
         self._config: dict[str, str] = {}
         self._associations: dict[str, tuple[Association, ...]] | None = None
         self._accounts: dict[str, tuple[Limits, ...]] = {}
@@ -141,7 +143,7 @@ class People:
             is_first = self._due_at is None
             self._task = asyncio.create_task(self._read())
             if is_first:
-                await asyncio.wait([self._task], timeout=FIRST_WAIT_S)
+                await asyncio.wait([self._task], timeout=self._first_wait_s)
 
     async def close(self) -> None:
         """Stop what still asks."""

@@ -115,7 +115,7 @@ def _parse_node(fields: Mapping[str, str]) -> Node:
 
 
 def count_used_gpus(fields: Mapping[str, str]) -> Counter[str]:
-    """GPUs that cannot be had whole: given to jobs, or with shards in use.
+    """GPUs that cannot be had whole: given to jobs, or with parts of them in use.
 
     GresUsed counts GPUs right but shards wrong (Slurm 22.05); AllocTRES counts shards right, but has GPUs only where accounting
     tracks them.
@@ -124,12 +124,12 @@ def count_used_gpus(fields: Mapping[str, str]) -> Counter[str]:
     allocated = dict(part.split("=", 1) for part in fields.get("AllocTRES", "").split(",") if "=" in part)
     for kind in total:
         used[kind] = max(used[kind], parse_number(allocated.get(f"gres/gpu:{kind}", "")) or 0)
-    shards = count_gpus(fields.get("Gres", ""), "shard")
-    in_use = parse_number(allocated.get("gres/shard", "")) or 0
-    for kind, count in shards.items():
-        of_kind = kind if kind in total else next(iter(total), kind)
-        if in_use and total[of_kind]:
-            used[of_kind] += math.ceil(in_use / max(1, count // total[of_kind]))
+    for name in slurm_shapes.KINDS:
+        in_use = parse_number(allocated.get(f"gres/{name}", "")) or 0
+        for kind, count in count_gpus(fields.get("Gres", ""), name).items() if in_use else ():
+            of_kind = kind if kind in total else next(iter(total), kind)
+            if total[of_kind]:
+                used[of_kind] += math.ceil(in_use / max(1, count // total[of_kind]))
     return used
 
 

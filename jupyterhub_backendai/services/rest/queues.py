@@ -13,7 +13,7 @@ class QueuesHandler(ApiHandler):
     @authenticated
     async def get(self) -> None:
         figures = await self.figures.look()
-        rows = list_rows(await self.groups.list_usable(self.identity), figures, self.language)
+        rows = list_rows(await self.groups.list_usable(self.identity), figures, self.language, self.identity.posix)
         self.answer({"queues": rows, "read_at": figures.read_at, "error": figures.error})
 
 
