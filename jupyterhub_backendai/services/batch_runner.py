@@ -15,6 +15,7 @@ from ..backends.base import Backend, JobRequest
 from ..config import BackendAI
 from ..core.batch import conclude
 from ..core.sessions import BATCH, JOB_OVER, JobState, JobStatus, SessionStatus
+from ..core.waiting import explain_give_up, find_give_up
 from ..errors import N_, BackendAIError
 from ..store import batch, sessions
 from ..store.database import Database
@@ -129,8 +130,19 @@ class BatchRunner:
             await self._finish(info, words, reason, status.exit_code, status)
         elif info.status is SessionStatus.TERMINATING:
             await self._cancel(info, backend, status.job_id)
+        elif status.state is JobState.PENDING and (reason := self._find_impatience(info)):
+            await self._db.run_exclusive(batch.tell_to_end, info.id, reason)
+            self.wake()
         elif status.state is JobState.RUNNING and (info.status is not SessionStatus.RUNNING or info.node != status.node):
             await self._db.run(sessions.report, info.id, SessionStatus.RUNNING, "", status.job_id, status.node)
+
+    def _find_impatience(self, info: SessionInfo) -> str:
+        """Why a job that still waits is given up now, "" when it is not."""
+        queue = self._groups.queues().get(info.queue)
+        give_up_at, by_wish = (
+            find_give_up(queue, info.patience_s, (info.waits_since or info.created_at).timestamp()) if queue else (None, False)
+        )
+        return explain_give_up(by_wish=by_wish).message if give_up_at and time.time() >= give_up_at else ""
 
     async def _cancel(self, info: SessionInfo, backend: Backend, job_id: str) -> None:
         """Again when nothing has come of it: an engine takes its time to end a job."""

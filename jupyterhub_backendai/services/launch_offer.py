@@ -19,6 +19,7 @@ from .launch_choices import FIELDS as CHOICES
 from .launch_choices import Choice, keep_offered, list_choices
 from .launch_nodes import Kind, Shares, describe_shares, describe_whole_node, list_kinds
 from .launch_quote import Quote, build_quote, find_credit
+from .waits import describe_usual
 
 _AMOUNTS = ("cpu", "mem", "gpu", "gpu_type", "shares", "time")
 # What is refused beside these fields is said before the click; all else when it is asked for.
@@ -27,7 +28,9 @@ _FORETOLD = frozenset({*_AMOUNTS, *CHOICES, "queue"})
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The parts of the page. ``problems`` is why the amounts would be refused, whatever is free at the moment."""
+    """The parts of the page. ``problems`` is why the amounts would be refused, whatever is free at the moment; ``wait`` is how long
+    sessions like this one usually wait.
+    """
 
     quote: Quote
     whole_node: str = ""
@@ -35,6 +38,7 @@ class Offer:
     choices: Sequence[Choice] = field(default_factory=tuple)
     kinds: Sequence[Kind] = field(default_factory=tuple)
     problems: Sequence[str] = field(default_factory=tuple)
+    wait: str = ""
 
 
 async def offer_for(handler: PageHandler, queue: Queue | None, values: Mapping[str, str], *, is_switched: bool = False) -> Offer:
@@ -55,6 +59,7 @@ async def offer_for(handler: PageHandler, queue: Queue | None, values: Mapping[s
         list_choices(scheduler, queue, row, values, language, time.time()),
         list_kinds(row),
         foretell(replace(request, project=project), queue, row, handler.identity, language) if request else (),
+        describe_usual(language, await handler.waits.expect(queue.name, slots)),
     )
 
 

@@ -31,6 +31,7 @@ from .groups import ResourceGroups
 from .launch_nodes import count_shares
 from .launch_quote import describe_prices
 
+from .waits import add_wait_words
 log = logging.getLogger("backendai")
 LOCAL = "local"
 LOOKING_S = 60
@@ -211,6 +212,7 @@ class QueuesHandler(PageHandler):
         figures = await self.figures.look(max_age_s=REFRESH_S if self.get_query_argument("now", "") else None)
         queues, currency = await self.groups.list_usable(self.identity), self.config.make_billing().currency
         rows = list_page_rows(queues, figures, self.language, currency=currency)
+        await add_wait_words(self, rows)
         self.render_page("queues.html", rows=rows, figures=figures, chosen=self.get_query_argument("queue", "")[:64])
 
 

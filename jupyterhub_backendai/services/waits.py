@@ -23,6 +23,7 @@ from .base import PrivateHandler
 log = logging.getLogger("backendai")
 AGE_S = 120.0
 MOST_HISTORIES = 2000
+ANY_SIZE = ""
 
 
 class WaitsReader:
@@ -47,11 +48,18 @@ class WaitsReader:
 
     async def expect(self, queue: str, slots: ResourceSlots, at: float | None = None) -> Expectation | None:
         """How long a session would wait that is asked for now. None also when the database cannot be read: nobody waits for this."""
+        return await self._expect(queue, size_of(slots), time.time() if at is None else at)
+
+    async def _expect(self, queue: str, size: str, at: float) -> Expectation | None:
         try:
-            return expect(await self.history(queue, size_of(slots), time.time() if at is None else at))
+            return expect(await self.history(queue, size, at))
         except BackendAIError as exc:
             log.info("The waits of %s cannot be read: %s", queue, exc)
             return None
+
+    async def expect_any(self, queue: str) -> Expectation | None:
+        """The same for a session of any size."""
+        return await self._expect(queue, ANY_SIZE, time.time())
 
     async def accuracy(self, queue: str) -> Accuracy:
         """How good the expectations of this queue were."""
@@ -84,6 +92,12 @@ def describe_usual(language: str, expected: Expectation | None) -> str:
     if round_wait(expected.low_s) == 60:
         return i18n.translate(language, N_("usually up to %(high)s (of %(past)s sessions)"), params)
     return i18n.translate(language, N_("usually %(low)s to %(high)s (of %(past)s sessions)"), params)
+
+
+async def add_wait_words(handler: Any, rows: list[dict[str, Any]]) -> None:
+    """How long sessions of any size usually wait at this time of day, for each line of the table of queues."""
+    for row in rows:
+        row["wait_words"] = describe_usual(handler.language, await handler.waits.expect_any(row["name"]))
 
 
 def read_wishes(body: Mapping[str, Any]) -> tuple[str, int | None, bool]:

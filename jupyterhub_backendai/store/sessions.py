@@ -67,6 +67,9 @@ class SessionInfo:
     exit_code: int | None = None
     choice: SchedulerChoice = field(default_factory=SchedulerChoice)
 
+    waits_since: datetime | None = None
+    patience_s: int | None = None
+    wants_mail: bool = False
     @property
     def is_batch(self) -> bool:
         """Whether it is a job that runs commands, and no server of the hub's."""
@@ -350,7 +353,7 @@ def describe_admission(row: ComputeSession, queue: Queue, user: User) -> Admissi
 
 
 def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) -> Admission:
-    since = (row.scheduled_at if row.depends_on else None) or max(row.created_at, row.starts_at or row.created_at)
+    since = _waits_since(row)
     give_up_at, is_wish = find_give_up(queue, row.patience_s, since.timestamp())
     return Admission(
         session_id=row.id,
@@ -377,6 +380,11 @@ def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) ->
 
 
 def _select() -> Select[ComputeSession, User]:
+def _waits_since(row: ComputeSession) -> datetime:
+    """Not the time before its own start time, nor that in which it waited for other sessions."""
+    return (row.scheduled_at if row.depends_on else None) or max(row.created_at, row.starts_at or row.created_at)
+
+
     return select(ComputeSession, User).join(User, User.id == ComputeSession.user_id)
 
 
@@ -409,4 +417,7 @@ def _info(row: ComputeSession, user: User) -> SessionInfo:
         session_type=row.session_type,
         exit_code=row.exit_code,
         choice=SchedulerChoice.from_json(row.choice),
+        waits_since=_waits_since(row),
+        patience_s=row.patience_s,
+        wants_mail=row.wants_mail,
     )

@@ -206,3 +206,31 @@ async def test_batch_sessions_wait_in_the_groups_line_like_others(site):
     await site.scheduler.schedule()
     await site.runner.look()
     assert [job.admission.session_id for job in site.engine.submitted] == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("limits", "patience_s", "words"),
+    [({}, 3600, "that you wanted to wait"), ({"pending_timeout_s": 600}, 3600, "that the queue lets sessions wait"), ({}, 0, "")],
+    ids=["own", "queue", "none"],
+)
+async def test_a_job_that_waits_longer_than_it_may_is_given_up(site, limits, patience_s, words):
+    site.groups._queues = {**site.groups.queues(), "batch": replace(site.queues["batch"], **limits)}
+    session_id = await site.start(queue="batch", patience_s=patience_s)
+    await site.runner.look()
+    site.engine.end(session_id, JobState.PENDING)
+    await site.runner.look()
+    assert (await site.find(session_id)).status is SessionStatus.PENDING
+    earlier = datetime.now(UTC) - timedelta(seconds=3700)
+    await site.db.run(lambda db: setattr(db.get_one(models.ComputeSession, session_id), "created_at", earlier))
+    for _ in range(3):
+        await site.runner.look()
+    found = await site.find(session_id)
+    if not words:
+        assert found.status is SessionStatus.PENDING
+        return
+    assert words in found.status_reason
+    site.engine.end(session_id, JobState.FAILED, detail="CANCELLED by 5000")
+    await site.runner.look()
+    found = await site.find(session_id)
+    assert found.status is SessionStatus.CANCELLED
+    assert words in found.status_reason
