@@ -119,6 +119,9 @@ _ENDED: Mapping[str, tuple[str, str]] = {
 }
 
 
+PUT_BACK = Explanation(N_("The scheduler put the session's job back into the queue, and its server ended."), N_("Start it again."))
+
+
 def explain_pending(reason: str) -> Explanation:
     """Why a job waits, from the reason that ``squeue`` shows. An unknown one is shown as it is."""
     word = _first_word(reason)

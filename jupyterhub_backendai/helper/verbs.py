@@ -31,6 +31,7 @@ _UNREACHABLE = (
     "communication connection failure",
     "slurm backup controller in standby mode",
     "resource temporarily unavailable",
+    "can't be reached now",  # one of several clusters
 )
 
 
@@ -74,10 +75,20 @@ def perform(request: Request, options: Options) -> dict[str, Any]:
     if isinstance(request, Cancel):
         return _cancel(request, options, account, root)
     if isinstance(request, ReadLog):
-        tail = directories.read_tail(log / f"{request.job_id}.log", account.uid)
+        tail = directories.read_tail(log / f"{_log_prefix(request.cluster)}{request.job_id}.log", account.uid)
         return {"log": tail.decode(errors="replace")}
     directories.make_directories(root, log, workspace)
     return {}
+
+
+def _program(options: Options, name: str, cluster: str) -> list[str]:
+    """The beginning of a command; in a federation a job that names no cluster may run on any of them."""
+    return [str(Path(options.slurm_bin, name)), *([f"--clusters={cluster}"] if cluster else [])]
+
+
+def _log_prefix(cluster: str) -> str:
+    """Two clusters may both have a job of that number."""
+    return f"{cluster}-" if cluster else ""
 
 
 def _session_file(root: Path, session_id: str) -> Path:
@@ -99,7 +110,7 @@ def _submit(request: Submit, options: Options, account: Account, root: Path) -> 
     try:
         return parse_job_id(done.returncode, done.stdout, done.stderr)
     except BackendAIError:
-        if not is_uncertain(done.stderr):
+        if not is_uncertain(done.returncode, done.stdout, done.stderr):
             directories.remove_session(session_file)
         raise
 
@@ -112,7 +123,7 @@ def build_sbatch(request: Submit, options: Options, root: Path) -> list[str]:
     """
     log = str(root / options.log_dir).replace("%", "%%")
     arguments = [
-        str(Path(options.slurm_bin, "sbatch")),
+        *_program(options, "sbatch", request.cluster),
         "--parsable",
         "--no-requeue",
         "--export=ALL",
@@ -124,7 +135,7 @@ def build_sbatch(request: Submit, options: Options, root: Path) -> list[str]:
         f"--cpus-per-task={request.cpus}",
         f"--mem={math.ceil(request.mem_bytes / 2**20)}M",
         f"--time={format_time(request.time_s)}",
-        f"--output={log}/%j.log",
+        f"--output={log}/{_log_prefix(request.cluster)}%j.log",
         f"--chdir={root / options.workspace_dir}",
     ]
     gpus = ":".join(word for word in ("gpu", request.gpu_type, str(request.gpus)) if word) if request.gpus else ""
@@ -143,12 +154,15 @@ def format_time(seconds: int) -> str:
 
 
 def parse_job_id(returncode: int, output: str, errors: str) -> str:
-    """The id in ``sbatch --parsable``'s answer. Raises SubmitRefused with the scheduler's words, or SchedulerUnavailable."""
+    """The id in ``sbatch --parsable``'s answer. Raises SubmitRefused with the scheduler's words, or SchedulerUnavailable.
+
+    A refusal has an exit code and words. An answer that cannot be read, or a command that was killed, may have left a job behind.
+    """
     job_id = output.strip().split("\n")[-1].split(";")[0]
-    if returncode == 0 and job_id.isascii() and job_id.isdigit():
+    if returncode == 0 and job_id.isascii() and job_id.isdigit() and output.endswith("\n"):
         return job_id
-    words = clean_words(errors) or f"sbatch: {returncode}"
-    if is_unreachable(words):
+    words = clean_words(errors)
+    if is_uncertain(returncode, output, errors) or is_unreachable(words):
         raise SchedulerUnavailable
     raise SubmitRefused(N_("The scheduler refused the job: %(reason)s"), reason=words)
 
@@ -165,19 +179,20 @@ def is_unreachable(words: str) -> bool:
     return any(sign in lower for sign in _UNREACHABLE)
 
 
-def is_uncertain(words: str) -> bool:
-    """Whether the job may exist although ``sbatch`` failed: the question arrived and the answer did not."""
-    return "timed out" in words.lower() or "zero bytes" in words.lower()
+def is_uncertain(returncode: int, output: str, errors: str) -> bool:
+    """Whether the job may exist although ``sbatch`` did not say so: it said nothing, or the question arrived and the answer did not."""
+    words = errors.lower()
+    return returncode <= 0 or not words.strip() or bool(output.strip()) or "timed out" in words or "zero bytes" in words
 
 
 def _cancel(request: Cancel, options: Options, account: Account, root: Path) -> dict[str, Any]:
     if request.session_id:
         directories.remove_session(_session_file(root, request.session_id))
-    done = _run([str(Path(options.slurm_bin, "scancel")), request.job_id], build_environment(account, options.slurm_conf), "/")
+    done = _run([*_program(options, "scancel", request.cluster), request.job_id], build_environment(account, options.slurm_conf), "/")
     if done.returncode == 0 or "invalid job id" in done.stderr.lower() or "already completing" in done.stderr.lower():
         return {}
     words = clean_words(done.stderr)
-    if is_unreachable(words):
+    if done.returncode < 0 or not words or is_unreachable(words):
         raise SchedulerUnavailable
     raise BackendAIError(N_("The scheduler did not end the job: %(reason)s"), reason=words)
 
@@ -187,7 +202,9 @@ def _extend(request: Extend, options: Options, account: Account) -> dict[str, An
     if not options.allow_extend:
         raise Forbidden(N_("The helper was not started with --allow-extend."))
     variables = _root_environment(options)
-    owner = _run([str(Path(options.slurm_bin, "squeue")), "-h", "-j", request.job_id, "-t", "RUNNING", "-o", "%U|%k"], variables, "/")
+    owner = _run(
+        [*_program(options, "squeue", request.cluster), "-h", "-j", request.job_id, "-t", "RUNNING", "-o", "%U|%k"], variables, "/"
+    )
     if owner.returncode and is_unreachable(clean_words(owner.stderr)):
         raise SchedulerUnavailable
     uid, _, comment = owner.stdout.strip().partition("|")
@@ -205,7 +222,7 @@ def _extend(request: Extend, options: Options, account: Account) -> dict[str, An
 def build_extension(request: Extend, options: Options) -> list[str]:
     """The argument list that changes one job's time limit. Slurm counts in minutes; part of one is given whole."""
     minutes = math.ceil(request.time_s / 60)
-    return [str(Path(options.slurm_bin, "scontrol")), "update", f"JobId={request.job_id}", f"TimeLimit={format_time(minutes * 60)}"]
+    return [*_program(options, "scontrol", request.cluster), "update", f"JobId={request.job_id}", f"TimeLimit={format_time(minutes * 60)}"]
 
 
 def _update_node(request: Drain | Resume, options: Options) -> dict[str, Any]:
@@ -224,7 +241,7 @@ def _update_node(request: Drain | Resume, options: Options) -> dict[str, Any]:
 def build_scontrol(request: Drain | Resume, options: Options) -> list[str]:
     """The argument list that changes one node."""
     state = ["State=DRAIN", f"Reason={request.reason}"] if isinstance(request, Drain) else ["State=RESUME"]
-    return [str(Path(options.slurm_bin, "scontrol")), "update", f"NodeName={request.node}", *state]
+    return [*_program(options, "scontrol", request.cluster), "update", f"NodeName={request.node}", *state]
 
 
 def _root_environment(options: Options) -> dict[str, str]:

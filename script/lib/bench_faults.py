@@ -96,6 +96,7 @@ async def _go(steps: Steps, judge: Judge) -> None:
 async def _settle(steps: Steps, judge: Judge) -> None:
     """Mend everything, wait until platform and nodes are well, and judge."""
     steps.mend_all()
+    await steps.until_answered()
     deadline = time.monotonic() + 90
     while not await asyncio.to_thread(steps.cluster.has_idle_nodes):
         if time.monotonic() > deadline:

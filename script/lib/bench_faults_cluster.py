@@ -6,6 +6,7 @@ It has its own munge, ports and directories; of the lab it borrows the people, a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
 import shutil
@@ -265,7 +266,8 @@ async def query(conf: Path, program: str, *arguments: str, timeout_s: float) -> 
     try:
         output, _ = await asyncio.wait_for(process.communicate(), timeout_s)
     except TimeoutError:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
         return None
     return output.decode(errors="replace") if process.returncode == 0 else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench_faults_cluster import NODES, Cluster
 from bench_faults_judge import Judge
@@ -38,6 +40,7 @@ class Steps:
     number: int = 0
     faults: dict[str, Fault] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def step(self) -> str:
         """End what is over, do one thing, and say what."""
@@ -52,6 +55,23 @@ class Steps:
         self.done[chosen] += 1
         self.number += 1
         return said
+
+    def _order(self, what: str, order: Coroutine[Any, Any, object]) -> str:
+        """Ask for something and go on: the answer may take longer than many steps."""
+
+        async def ask() -> None:
+            answer = await order
+            print(f"    {what}: {answer}", flush=True)
+
+        task = asyncio.create_task(ask())
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+        return what
+
+    async def until_answered(self) -> None:
+        """All that was asked for was answered, or took too long."""
+        while self.under_way:
+            await asyncio.wait(self.under_way)
 
     def mend_all(self) -> None:
         for name in list(self.faults):
@@ -122,42 +142,45 @@ class Steps:
         place = self.rng.choice(PLACES)
         if place in self.judge.servers:
             return ""
-        status = await self.platform.order("POST", place)
-        return f"start {'/'.join(place)}: {status}"
+        return self._order(f"start {'/'.join(place)}", self.platform.order("POST", place))
 
     async def end(self) -> str:
         place = self.rng.choice(PLACES)
         if place not in self.judge.servers:
             return ""
         self.judge.excuse_place(place)
-        status = await self.platform.order("DELETE", place)
-        return f"stop {'/'.join(place)}: {status}"
+        return self._order(f"stop {'/'.join(place)}", self.platform.order("DELETE", place))
 
     async def cancel(self) -> str:
-        """Somebody's own scancel, or an administrator's: the end is Slurm's, and no fault of ours."""
-        return await self._with_job("cancel", "scancel")
+        """An administrator's scancel: the end is Slurm's, and no fault of ours."""
+        job = self._job()
+        if not job:
+            return ""
+        self.judge.excuse_job(job)
+        return self._order(f"scancel {job}", self.cluster.query("scancel", job))
 
     async def requeue(self) -> str:
         job = self._job()
         if not job:
             return ""
         self.judge.excuse_job(job)
-        await self.cluster.query("scontrol", "update", f"JobId={job}", "Requeue=1")
-        await self.cluster.query("scontrol", "requeue", job)
-        return f"requeue {job}"
+
+        async def put_back() -> object:
+            await self.cluster.query("scontrol", "update", f"JobId={job}", "Requeue=1")
+            return await self.cluster.query("scontrol", "requeue", job)
+
+        return self._order(f"requeue {job}", put_back())
 
     async def suspend(self) -> str:
         job = self._job()
         if not job or f"suspend {job}" in self.faults:
             return ""
-        await self.cluster.query("scontrol", "suspend", job)
         # the controller may be away when it is to go on: asked again by the judge before it counts
         self._add(f"suspend {job}", self.rng.randint(2, 15), lambda: self.judge.suspended.add(job))
-        return f"suspend {job}"
+        return self._order(f"suspend {job}", self.cluster.query("scontrol", "suspend", job))
 
     async def reconfigure(self) -> str:
-        await self.cluster.query("scontrol", "reconfigure", timeout_s=3)
-        return "reconfigure"
+        return self._order("reconfigure", self.cluster.query("scontrol", "reconfigure"))
 
     async def crash(self) -> str:
         """The session's own program dies."""
@@ -172,14 +195,6 @@ class Steps:
 
     async def nothing(self) -> str:
         return "nothing"
-
-    async def _with_job(self, word: str, program: str) -> str:
-        job = self._job()
-        if not job:
-            return ""
-        self.judge.excuse_job(job)
-        await self.cluster.query(program, job)
-        return f"{word} {job}"
 
     def _job(self) -> str:
         jobs = sorted(seen.job_id for seen in self.judge.servers.values() if seen.job_id)

@@ -16,12 +16,13 @@ from traitlets import default
 
 from ...backends import connect
 from ...backends.base import Backend, JobRequest
-from ...core.reasons import Explanation, explain_end, explain_pending, is_foreseeable
+from ...core.reasons import PUT_BACK, Explanation, explain_end, explain_pending, is_foreseeable
 from ...core.sessions import JOB_OVER, JobState, JobStatus, SessionStatus
 from ...errors import N_, BackendUnavailable, NoPosixAccount, SchedulerUnavailable, Violation
 from .base import Ending, Launcher, Stage
 
-CANCEL_FOR_S, OVER_FOR_S = 120.0, 20.0
+CANCEL_FOR_S, OVER_FOR_S, MOST_CANCELS = 120.0, 20.0, 20
+PUT_BACK_S = 5.0
 
 
 class SlurmLauncher(Launcher, SlurmSpawner):
@@ -80,8 +81,23 @@ class SlurmLauncher(Launcher, SlurmSpawner):
     async def read_log(self) -> str:
         return await self.backend.read_log(self.job_id, self.admission.posix) if self.job_id else ""
 
-    async def cancel(self, now: bool) -> None:  # noqa: ARG002
-        """Cancel until the engine has taken it, then wait a little until it says that the job is over."""
+    async def cancel(self, now: bool) -> None:
+        """Cancel until the engine has taken it, then wait a little until it says that the job is over.
+
+        A job that it does not call over by then is cancelled again in the background: that the command ended well is no proof.
+        """
+        await self._tell_to_end()
+        if await self._is_over_soon():
+            return
+        self._cancels += 1
+        if self._cancels < MOST_CANCELS:
+            self._end_later(now)
+        else:
+            self.log.error("The job %s of session %s does not end", self.job_id, self.admission.session_id)
+
+    _cancels = 0
+
+    async def _tell_to_end(self) -> None:
         give_up, pause = time.monotonic() + CANCEL_FOR_S, 0.5
         while True:
             try:
@@ -93,18 +109,43 @@ class SlurmLauncher(Launcher, SlurmSpawner):
                         return
                     if not found.job_id:
                         raise SchedulerUnavailable
+                elif (await self.ask()).state is JobState.GONE:
+                    return  # its id may be another job's by now
                 await self.backend.cancel(self.job_id, self.admission.posix, self.admission.session_id)
                 await self.backend.refresh()
-                break
             except BackendUnavailable:
                 if time.monotonic() > give_up:
                     raise
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 10)
+            else:
+                return
+
+    async def _is_over_soon(self) -> bool:
         give_up = time.monotonic() + OVER_FOR_S
-        while time.monotonic() < give_up and (await self.ask()).state not in JOB_OVER:
+        while (await self.ask()).state not in JOB_OVER:
+            if time.monotonic() > give_up:
+                return False
             await asyncio.sleep(0.25)
             await self.backend.refresh()
+        return True
+
+    async def poll(self) -> int | None:
+        """As every launcher's; and a job that ran and waits again has lost its server, which nothing brings back."""
+        status = await self.ask()
+        if status.state is not JobState.PENDING or not self.node:
+            self._put_back_at = 0.0
+            return await super().poll()
+        now = time.monotonic()
+        self._put_back_at = self._put_back_at or now
+        if now - self._put_back_at < PUT_BACK_S:
+            return None
+        if self.ending is None:
+            self.ending = Ending(SessionStatus.ERROR, PUT_BACK)
+            self._end_later(now=True)
+        return 1
+
+    _put_back_at = 0.0
 
     def waiting_stage(self, status: JobStatus) -> Stage:
         if status.state is JobState.UNKNOWN:
