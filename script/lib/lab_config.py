@@ -23,7 +23,8 @@ c.BackendAI.admin_users = []
 c.BackendAI.project_groups = {f"prj{number:03d}": f"prj{number:03d}" for number in range(1, 9)}
 
 # -- queues: partitions of Slurm; nodes, GPUs and times come from Slurm itself
-paid = {"engine": "slurm", "is_free": False, "accounts": {"*": "paid"}}
+prices = {"cpu": "10", "cuda.device:v100": "500", "cuda.device:a100": "1500"}
+paid = {"engine": "slurm", "is_free": False, "accounts": {"*": "paid"}, "prices": prices}
 c.BackendAI.queues = [
     {
         "name": "jupyter",
