@@ -198,21 +198,24 @@ def list_due(db: Session, limit: int = 500, after: str = "") -> list[Due]:
     return [_due(found) for found in db.scalars(query)]
 
 
-def give_credit(db: Session, actor: Actor, account: str, amount: Decimal, note: str, at: datetime) -> Balance:
+def give_credit(db: Session, actor: Actor, account: str, amount: Decimal, note: str, at: datetime, reference: str = "") -> Balance:
     """Add to (or, below zero, take from) somebody's credit, audited; the balance after it. Only superadmins; raises NotFound to others.
 
-    Raises InvalidParameters for an amount that is none in this currency.
+    With a ``reference`` the same act twice is done once. Raises InvalidParameters for an amount that is none in this currency.
     """
     if not actor.is_superadmin or not describe_account(db, account):
         raise NotFound(N_("There is no account %(account)s."), account=account)
     currency = get_billing(db).currency
-    if not amount.is_finite() or amount != currency.round(amount) or not 0 < abs(amount) < MOST_CREDIT:
+    if not amount.is_finite() or not 0 < abs(amount) < MOST_CREDIT or amount != currency.round(amount):
         message = N_("Give an amount of at most %(digits)s digits after the point that is not zero.")
         raise InvalidParameters(violations=[Violation(message, {"digits": currency.digits}, "amount", "invalid")])
     before = lock_account(db, account)
+    is_known = select(_ENTRIES.c.id).where(_ENTRIES.c.account == account, _ENTRIES.c.reference == reference)
+    if reference and db.execute(is_known.limit(1)).first():
+        return before
     source, target = (ledger.FUNDING, account) if amount > 0 else (account, ledger.FUNDING)
     entry = Entry(ledger.CREDIT if amount > 0 else ledger.DEBIT, source, target, abs(amount))
-    after = _post(db, account, before, [entry], at, actor=actor.name, note=note[:512])
+    after = _post(db, account, before, [entry], at, reference, actor.name, note[:512])
     details = {"amount": format(amount, "f"), "note": note[:512], "balance": format(after.total, "f")}
     audit.record(db, actor=actor.name, action="ledger.credit", object=account, source=actor.source, details=details)
     return after
@@ -295,7 +298,7 @@ def _post(
     note: str = "",
 ) -> Balance:
     """Write entries of one account, which is locked and has this balance, and what it has after them."""
-    common = {"at": at, "account": account, "session_id": session_id, "actor": actor, "note": note}
+    common = {"at": at, "account": account, "reference": reference, "actor": actor, "note": note}
     rows = [{"kind": entry.kind, "source": entry.source, "target": entry.target, "amount": entry.amount, **common} for entry in entries]
     db.execute(_INSERT_ENTRY, rows)
     balances = {account: balance.available, ledger.held_id(account): balance.held}

@@ -51,7 +51,7 @@ def load_statement(db: Session, subject: Subject, first: datetime, until: dateti
     in_time = (LedgerEntry.at >= first, LedgerEntry.at < until)
     query = (
         select(LedgerEntry.kind, LedgerEntry.at, LedgerEntry.amount, *_FACTS)
-        .join(SessionBill, SessionBill.session_id == LedgerEntry.session_id)
+        .join(SessionBill, SessionBill.session_id == LedgerEntry.reference)
         .where(LedgerEntry.kind.in_(_CHARGES), *in_time, _condition(subject))
         .order_by(LedgerEntry.at, LedgerEntry.id)
     )

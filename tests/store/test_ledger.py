@@ -49,7 +49,7 @@ def balance(database):
 async def entries(database):
     def read(db):
         rows = db.scalars(select(models.LedgerEntry).order_by(models.LedgerEntry.id))
-        return [(row.kind, row.source, row.target, str(row.amount), row.session_id) for row in rows]
+        return [(row.kind, row.source, row.target, str(row.amount), row.reference) for row in rows]
 
     return await database.run(read)
 
@@ -213,6 +213,12 @@ async def test_credit_is_given_taken_and_audited(paid):
         return [(row.actor, row.object, row.details["amount"]) for row in rows]
 
     assert await paid.run(read) == [("boss", paid.account, "1000"), ("boss", paid.account, "-300")]
+
+
+async def test_the_same_act_twice_gives_credit_once(paid):
+    for _ in range(2):
+        after = await paid.run_exclusive(ledger.give_credit, BOSS, paid.account, Decimal(5), "", AT, "act-1")
+    assert after.total == 1005
 
 
 async def test_a_balance_that_is_not_its_entries_is_found_and_mended(paid):

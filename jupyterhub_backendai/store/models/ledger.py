@@ -47,7 +47,7 @@ class LedgerEntry(Base):
     __tablename__ = "ledger_entries"
     __table_args__ = (
         Index("ix_ledger_entries_account_at", "account", "at"),
-        Index("ix_ledger_entries_session_id", "session_id"),
+        Index("ix_ledger_entries_reference", "reference"),
         Index("ix_ledger_entries_at", "at"),
     )
 
@@ -58,7 +58,7 @@ class LedgerEntry(Base):
     source: Mapped[str] = mapped_column(String(96))
     target: Mapped[str] = mapped_column(String(96))
     amount: Mapped[Decimal] = mapped_column(MoneyText)
-    session_id: Mapped[str] = mapped_column(String(32), default="")
+    reference: Mapped[str] = mapped_column(String(64), default="")  # the session, or the id of an act that must not be done twice
     actor: Mapped[str] = mapped_column(String(255), default="")
     note: Mapped[str] = mapped_column(String(512), default="")
 

@@ -71,14 +71,14 @@ def _upgrade_ledger() -> None:
         sa.Column("source", sa.String(length=96), nullable=False),
         sa.Column("target", sa.String(length=96), nullable=False),
         sa.Column("amount", sa.Text(), nullable=False),
-        sa.Column("session_id", sa.String(length=32), nullable=False),
+        sa.Column("reference", sa.String(length=64), nullable=False),
         sa.Column("actor", sa.String(length=255), nullable=False),
         sa.Column("note", sa.String(length=512), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_entries")),
     )
     op.create_index("ix_ledger_entries_account_at", "ledger_entries", ["account", "at"])
     op.create_index("ix_ledger_entries_at", "ledger_entries", ["at"])
-    op.create_index("ix_ledger_entries_session_id", "ledger_entries", ["session_id"])
+    op.create_index("ix_ledger_entries_reference", "ledger_entries", ["reference"])
     op.create_table(
         "session_bills",
         sa.Column("session_id", sa.String(length=32), nullable=False),
