@@ -293,7 +293,7 @@ def _post(
     balance: Balance,
     entries: Sequence[Entry],
     at: datetime,
-    session_id: str = "",
+    reference: str = "",
     actor: str = "",
     note: str = "",
 ) -> Balance:
