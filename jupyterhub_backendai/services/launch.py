@@ -160,6 +160,7 @@ class LaunchHandler(PageHandler):
         page["takes_batch"] = any(batch.is_taken(self, queue) for queue in queues.values()) or form.values.get("session_type") == BATCH
         page["has_lines"] = page["takes_batch"] or any(has_line(queue) for queue in queues.values())
         page["new_id"] = new_id()
+        page["sends_mail"] = bool(self.config.mail_server)
         page["offer"] = await offer_for(self, queues.get(page["chosen"]), page["values"])
         page["presets"] = await presets.load_cards(self, queues.get(page["chosen"]), page["values"])
         if form.server is not None and running is None and self.request.method == "GET":

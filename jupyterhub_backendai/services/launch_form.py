@@ -75,7 +75,11 @@ def read_form(arguments: Mapping[str, Sequence[bytes]]) -> Form:
 def soften(form: Form) -> Form:
     """Plain bytes and seconds, as a session's options have them, in the words of people."""
     values = dict(form.values)
-    for name, write, read in (("mem", format_bytes, parse_bytes), ("time", format_duration, parse_time)):
+    for name, write, read in (
+        ("mem", format_bytes, parse_bytes),
+        ("time", format_duration, parse_time),
+        ("patience", format_duration, parse_time),
+    ):
         if _PLAIN_NUMBER.fullmatch(values[name]):
             text = write(int(values[name]))
             with contextlib.suppress(ValueError):  # what no field would take stays as it came, and is refused later

@@ -33,6 +33,8 @@ FIELDS = frozenset(
         "name",
         "starts_at",
         "depends_on",
+        "patience",
+        "mail",
     }
 )
 

@@ -3,7 +3,7 @@ const QUIET_MS = 250;
 const byId = (id) => document.getElementById(id);
 // What another choice of these makes different is more than the price.
 const SWITCHES = ["queue", "project", "account", "cluster", "gpu_type"];
-const NOTHING = ["name", "command", "interface", "starts_at", "depends_on"];
+const NOTHING = ["name", "command", "interface", "starts_at", "depends_on", "patience", "mail"];
 
 export function showGPUs() {
   const [gpu, shares] = [byId("gpu").value, byId("shares").value];
