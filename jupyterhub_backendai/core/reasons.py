@@ -68,7 +68,39 @@ _PENDING: Mapping[str, tuple[str, str]] = {
     "QOSTimeLimit": (N_("The time asked for is longer than you may ask for."), _CHANGE),
     "QOSUsageThreshold": (N_("The use of your project is too high for this queue at the moment."), _GROUP_LIMIT),
     "MaxMemPerLimit": (N_("The job asks for more memory than the queue allows."), _CHANGE),
+    "QOSNotAllowed": (N_("Your project may not use the job's quality of service in this queue."), _CHANGE),
+    "Constraints": (N_("No node of the queue has what the job asks for."), _CHANGE),
+    "ReservationInvalid": (N_("The reservation cannot be used."), _CHANGE),
+    "DeadLine": (N_("The job cannot end before its deadline any more."), _CHANGE),
+    "JobArrayTaskLimit": (N_("As many parts of the job array run as may run at once."), _WAIT),
+    "SchedDefer": (N_("The scheduler looks at the job a little later, because it is very busy."), _WAIT),
+    "FrontEndDown": (N_("The machine that starts jobs is down."), _HELP_DESK),
+    "FedJobLock": (N_("Another cluster of the federation looks at the job just now."), _WAIT),
+    "BurstBufferResources": (N_("Waiting for room in the fast storage that the job asks for."), _WAIT),
+    "BurstBufferStageIn": (N_("The job's files are being brought to the fast storage."), _WAIT),
+    "BurstBufferOperation": (N_("The fast storage of the job did not do what was asked of it."), _HELP_DESK),
+    "PowerNotAvail": (N_("Waiting for electric power: the cluster may use no more at the moment."), _WAIT),
+    "PowerReserved": (N_("Waiting for electric power: the cluster may use no more at the moment."), _WAIT),
+    "MaxPoweredUpNodes": (N_("As many nodes are switched on as may be at once."), _WAIT),
+    # what ended an earlier try: the job was put back into the queue
+    "SystemFailure": (N_("An earlier try failed for a fault of the system; it is tried again."), _HELP_DESK),
+    "JobLaunchFailure": (N_("An earlier try could not be started on its node."), _HELP_DESK),
+    "NonZeroExitCode": (N_("An earlier try ended with an error."), _HELP_DESK),
+    "RaisedSignal": (N_("An earlier try was ended by a signal."), _HELP_DESK),
+    "TimeLimit": (N_("An earlier try reached its time limit."), _HELP_DESK),
+    "OutOfMemory": (N_("An earlier try used more memory than it had asked for."), _CHANGE),
 }
+# Reasons that Slurm writes out, by how they begin. The first that fits holds.
+_SENTENCES: tuple[tuple[str, tuple[str, str]], ...] = (
+    (
+        "nodes required for job are down",
+        (N_("The nodes that the job needs are down, being repaired, or kept for jobs of higher priority."), _WAIT),
+    ),
+    ("launch failed requeued held", (N_("The job could not be started on its node, and is held."), _HELP_DESK)),
+    ("user env retrieval failed", (N_("The job could not be started on its node, and is held."), _HELP_DESK)),
+    ("job requeued in held state", (N_("The job was put back into the queue, and is held."), _HELP_DESK)),
+    ("reserved for maintenance", (N_("The nodes are reserved for maintenance."), _WAIT)),
+)
 # Families such as QOSMaxJobsPerUserLimit, AssocGrpBillingMinutes, AssocMaxCpuPerJobLimit, QOSMaxGRESPerUser. The first that fits holds.
 _FAMILIES: tuple[tuple[re.Pattern[str], tuple[str, str]], ...] = tuple(
     (re.compile(pattern, re.ASCII), words)
@@ -77,6 +109,8 @@ _FAMILIES: tuple[tuple[re.Pattern[str], tuple[str, str]], ...] = tuple(
         (r"(Assoc|QOS)Grp\w*", (N_("Your project uses as much as it may use at once."), _GROUP_LIMIT)),
         (r"(Assoc|QOS)Max\w*Wall\w*", (N_("The time asked for is longer than you may ask for."), _CHANGE)),
         (r"(Assoc|QOS)Max\w*Minutes\w*", (N_("The job asks for more computing time than one job may have."), _CHANGE)),
+        (r"QOSMin\w*", (N_("The job asks for less than the least that one job must ask for here."), _CHANGE)),
+        (r"Max(Submit)?Jobs?PerAccount\w*|Max\w*PerAccount", (N_("Your project uses as much as it may use at once."), _GROUP_LIMIT)),
         (r"(Assoc|QOS)M(ax|in)\w*PerJob\w*", (N_("The job asks for more (or less) than one job may have."), _CHANGE)),
         (r"(Assoc|QOS)M(ax|in)\w*PerNode\w*", (N_("The job asks for more on one node than is allowed."), _CHANGE)),
         (r"(Assoc|QOS)MaxSubmitJob\w*", (N_("You have as many jobs as you may have at once."), _OWN_LIMIT)),
@@ -125,7 +159,11 @@ PUT_BACK = Explanation(N_("The scheduler put the session's job back into the que
 def explain_pending(reason: str) -> Explanation:
     """Why a job waits, from the reason that ``squeue`` shows. An unknown one is shown as it is."""
     word = _first_word(reason)
-    if _NOT_PERMITTED.search(reason):
+    sentence = reason.strip().strip("()").replace("_", " ").lower()
+    written_out = next((words for beginning, words in _SENTENCES if sentence.startswith(beginning)), None)
+    if written_out:
+        words = written_out
+    elif _NOT_PERMITTED.search(reason):
         words = _PENDING["AccountNotAllowed"]
     elif word in _PENDING:
         words = _PENDING[word]
@@ -137,7 +175,9 @@ def explain_pending(reason: str) -> Explanation:
     return Explanation(*words)
 
 
-_FORESEEABLE = frozenset({"", "None", "Resources", "Priority", "Cleaning", "Prolog", "Licenses", "ReqNodeNotAvail", "BurstBufferResources"})
+_FORESEEABLE = frozenset(
+    {"", "None", "Resources", "Priority", "Cleaning", "Prolog", "Licenses", "ReqNodeNotAvail", "BurstBufferResources", "SchedDefer"}
+)
 
 
 def is_foreseeable(reason: str) -> bool:

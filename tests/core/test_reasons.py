@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyterhub_backendai.core.reasons import explain_end, explain_pending, explain_refusal
+from jupyterhub_backendai.core.reasons import explain_end, explain_pending, explain_refusal, is_foreseeable
 from jupyterhub_backendai.core.sessions import JobState, JobStatus
 
 
@@ -92,3 +92,53 @@ def status(detail: str, **fields) -> JobStatus:
 )
 def test_ends_in_plain_words(job, words):
     assert words in str(explain_end(job, 10001))
+
+
+# Every word that a pending job's reason can be, from Slurm 22.05 to 24.11; families of limits by a few of each.
+ALL_REASONS = """
+None Priority Dependency Resources PartitionNodeLimit PartitionTimeLimit PartitionDown PartitionInactive JobHeldAdmin BeginTime Licenses
+AssociationJobLimit AssociationResourceLimit AssociationTimeLimit Reservation ReqNodeNotAvail JobHeldUser FrontEndDown SchedDefer NodeDown
+BadConstraints SystemFailure JobLaunchFailure NonZeroExitCode RaisedSignal TimeLimit InactiveLimit InvalidAccount InvalidQOS
+QOSUsageThreshold QOSJobLimit QOSResourceLimit QOSTimeLimit Cleaning Prolog QOSNotAllowed AccountNotAllowed DependencyNeverSatisfied
+QOSGrpCpuLimit QOSGrpCPUMinutesLimit QOSGrpCPURunMinutesLimit QOSGrpJobsLimit QOSGrpMemLimit QOSGrpNodeLimit QOSGrpSubmitJobsLimit
+QOSGrpWallLimit QOSMaxCpuPerJobLimit QOSMaxCpuMinutesPerJobLimit QOSMaxNodePerJobLimit QOSMaxWallDurationPerJobLimit QOSMaxCpuPerUserLimit
+QOSMaxJobsPerUserLimit QOSMaxNodePerUserLimit QOSMaxSubmitJobPerUserLimit QOSMinCpuNotSatisfied QOSMinGRES QOSMaxGRESPerNode QOSGrpEnergy
+AssocGrpJobsLimit AssocGrpMemRunMinutes AssocGrpGRES AssocGrpBilling AssocMaxJobsLimit AssocMaxCpuPerJobLimit AssocMaxSubmitJobLimit
+AssocMaxWallDurationPerJobLimit AssocMaxGRESPerJob AssocMaxBBPerNode AssocMaxEnergyMinutesPerJob JobHoldMaxRequeue JobArrayTaskLimit
+BurstBufferResources BurstBufferStageIn BurstBufferOperation PowerNotAvail PowerReserved MaxCpuPerAccount MaxMemoryPerAccount
+MaxGRESPerAccount MaxJobsPerAccount MaxSubmitJobsPerAccount MaxBillingPerAccount DeadLine FedJobLock OutOfMemory MaxMemPerLimit
+ReservationDeleted ReservationInvalid Constraints MaxPoweredUpNodes
+"""
+SENTENCES = [
+    "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions",
+    "(Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_priority_partitions)",
+    "launch failed requeued held",
+    "user env retrieval failed requeued held",
+    "job requeued in held state",
+    "Reserved for maintenance",
+]
+
+
+@pytest.mark.parametrize("reason", [*ALL_REASONS.split(), *SENTENCES])
+def test_every_reason_of_slurms_has_words_and_advice(reason):
+    explanation = explain_pending(reason)
+    assert explanation.params == {}, "it is only shown as it is"
+    assert explanation.advice
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_so"),
+    [
+        ("Resources", True),
+        ("(Priority)", True),
+        ("ReqNodeNotAvail, UnavailableNodes:n1", True),
+        ("", True),
+        ("JobHeldUser", False),
+        ("QOSMaxJobsPerUserLimit", False),
+        ("Dependency", False),
+        ("BeginTime", False),
+        ("SomethingNew", False),
+    ],
+)
+def test_only_waits_for_room_are_like_those_before(reason, is_so):
+    assert is_foreseeable(reason) is is_so
