@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from ..core.ledger import Terms, check_credit, make_terms
 from ..core.prices import NODE, Billing, Currency, is_price_known, is_priced, list_costs
 from ..core.queues import Queue, QueueFigures
 from ..core.sessions import LaunchRequest, time_limit_s
-from ..core.slots import KNOWN_SLOTS, MEM, ResourceSlots
+from ..core.slots import CUDA_DEVICE, CUDA_SHARES, KNOWN_SLOTS, MEM, ResourceSlots
 from ..errors import N_, Violation
 from ..store.ledger import find_account, get_balance
 from .admin.show import slot_label
@@ -103,13 +103,23 @@ def list_parts(
     return [(label_slot(name, language), currency.format(costs[name])) for name in _in_order(costs)]
 
 
-def describe_prices(queue: Queue, currency: Currency, language: str) -> str:
-    """A queue's prices in a line, "" when it has none: ``an hour: CPUs 10 KRW, Memory 1.5 KRW``."""
+def describe_prices(queue: Queue, currency: Currency, language: str, gpu_types: Collection[str] | None = None) -> str:
+    """A queue's prices in a line, "" when it has none: ``An hour: CPUs 10 KRW, Memory (GiB) 1.5 KRW``.
+
+    ``gpu_types`` are those that it has, None when nobody knows: what it has not, has no price.
+    """
     if not is_priced(queue):
         return ""
-    names = [name for name in _in_order(queue.prices) if queue.prices[name]]
+    names = [name for name in _in_order(queue.prices) if queue.prices[name] and _is_there(name, gpu_types)]
     prices = [f"{name_price(name, language)} {currency.format(queue.prices[name])}" for name in names]
     return i18n.translate(language, HOURLY, {"prices": ", ".join(prices)})
+
+
+def _is_there(name: str, gpu_types: Collection[str] | None) -> bool:
+    slot, _, kind = name.partition(":")
+    if gpu_types is None or slot not in (CUDA_DEVICE, CUDA_SHARES):
+        return True
+    return kind in gpu_types if kind else bool(gpu_types)
 
 
 def name_price(name: str, language: str) -> str:

@@ -110,7 +110,7 @@ class Stack(instance.Instance):
         for directory in (commands, self.levers):
             directory.mkdir()
             directory.chmod(0o755)
-        for name in ("scontrol", "scancel", "sacct", "sinfo"):
+        for name in ("scontrol", "scancel", "sacct", "sacctmgr", "sinfo"):
             (commands / name).symlink_to(f"/usr/bin/{name}")
         for name, script in (("sbatch", SBATCH), ("squeue", SQUEUE)):
             (commands / name).write_text(script.format(levers=self.levers))

@@ -57,6 +57,7 @@ async def test_shares_of_a_gpu(slurm, browser):
         await expect(page.locator("[data-problem]")).to_be_visible()  # no whole number of parts: said before the click
         await page.fill("#shares", "0.25")
         await expect(page.locator("[data-problem]")).to_have_count(0)
+        await expect(page.locator("#account option")).to_have_text(["automatic: free", "free", "paid"])
         await page.fill("#name", "shared")
         await page.fill("#time", "0:30")
         await visitor.shoot("launch-form-shares")

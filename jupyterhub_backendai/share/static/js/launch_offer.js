@@ -35,6 +35,10 @@ function replace(id, fresh) {
   if (focused) byId(focused)?.focus({ preventScroll: true });
 }
 
+function hasChosen() {
+  return [...byId("choices").querySelectorAll("select")].some((select) => select.value);
+}
+
 export function followOffer(form) {
   const box = byId("quote-box");
   let timer = 0;
@@ -55,11 +59,10 @@ export function followOffer(form) {
       if (number !== asked || !page.getElementById("quote")) return;
       replace("quote", page.getElementById("quote"));
       offerShares(page.getElementById("shares-help"));
-      if (isSwitched) {
-        replace("choices", page.getElementById("choices"));
-        replace("kinds", page.getElementById("kinds"));
-        isSwitched = false;
-      }
+      // what somebody chose is taken away only with the queue; what the cluster told late is added
+      if (isSwitched || !hasChosen()) replace("choices", page.getElementById("choices"));
+      replace("kinds", page.getElementById("kinds"));
+      isSwitched = false;
     } catch {
       // what stands there was true a moment ago; the server decides
     } finally {
