@@ -16,12 +16,14 @@ from ..core.slots import CPU, CUDA_DEVICE, KNOWN_SLOTS, MEM
 from ..errors import N_, BackendUnavailable, Unauthenticated
 from ..identity.clock import is_clock_kept
 from ..store import summary
+from ..store.ends import Course, find_session_end, load_courses
 from ..store.sessions import SessionInfo
 from . import limits
 from .admin.show import show_slots
 from .announcements import load_news
 from .auth import authenticated
 from .base import PageHandler
+from .own_sessions import explain_why
 from .presets import list_starts
 from .queues import list_page_rows
 from .servers import is_active, list_servers
@@ -52,6 +54,7 @@ class Card:
     asked_s: int | None = None
     batch: str = ""
     left_s: int | None = None
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Ended:
     state: str
     options: Mapping[str, str]
     batch: str = ""
+    id: str = ""
 
 
 class SummaryHandler(PageHandler):
@@ -76,6 +80,7 @@ class SummaryHandler(PageHandler):
         queues, projects = await self.groups.list_usable(self.identity), self.identity.projects
         project, group = self._choice("project", projects) or next(iter(projects), ""), self._choice("resource_group", queues)
         found = await self.db.run(summary.load_overview, self.identity.name, project, group)
+        courses = await self.db.run(load_courses, [session.id for session in (*found.live, *found.ended)])
         trouble, servers = "", None
         try:
             servers = await list_servers(self)
@@ -88,8 +93,8 @@ class SummaryHandler(PageHandler):
         rows = list_page_rows(queues, figures, self.language, currency=self.config.make_billing().currency)
         self.render_page(
             "summary.html",
-            cards=self._list_cards(found.live, servers),
-            ended=[describe_ended(session, self.language) for session in found.ended],
+            cards=self._list_cards(found.live, servers, courses),
+            ended=[describe_ended(session, courses.get(session.id, Course()), self.language) for session in found.ended],
             trouble=trouble,
             rows=rows,
             figures=figures,
@@ -123,15 +128,17 @@ class SummaryHandler(PageHandler):
             "by_group": limits.list_uses(standing.by_resource_group, self.language),
         }
 
-    def _list_cards(self, live: Sequence[SessionInfo], servers: Mapping[str, Any] | None) -> list[Card]:
+    def _list_cards(self, live: Sequence[SessionInfo], servers: Mapping[str, Any] | None, courses: Mapping[str, Course]) -> list[Card]:
         """Every session that lives by either's word; without the hub's (None) by ours alone."""
         ours = {session.server_name: session for session in live}  # a batch session's is nobody else's
         theirs = {name: server for name, server in (servers or {}).items() if is_active(server)}
         names = [*ours, *(name for name in theirs if name not in ours)]
-        return [self._build_card(name, ours.get(name), theirs.get(name)) for name in names]
+        by_name = {name: courses.get(session.id, Course()) for name, session in ours.items()}
+        return [self._build_card(name, ours.get(name), theirs.get(name), by_name.get(name, Course())) for name in names]
 
-    def _build_card(self, name: str, session: SessionInfo | None, server: Mapping[str, Any] | None) -> Card:
+    def _build_card(self, name: str, session: SessionInfo | None, server: Mapping[str, Any] | None, course: Course) -> Card:
         now = datetime.now(UTC)
+        end = find_session_end(session, course) if session else None
         is_batch = session is not None and session.is_batch
         is_ready = bool(server and server.get("ready"))
         path = f"{quote(self.user_model['name'], safe='@')}" + (f"/{quote(name)}" if name else "")
@@ -151,7 +158,8 @@ class SummaryHandler(PageHandler):
             started_at=started.isoformat(timespec="seconds") if started else "",
             age_s=age_s,
             asked_s=int((now - session.created_at).total_seconds()) if session and age_s is None else None,
-            left_s=max(0, session.time_limit_s - age_s) if session and age_s is not None else None,
+            left_s=end.left_s(now.timestamp()) if end else None,
+            id=session.id if session else "",
         )
 
 
@@ -192,7 +200,7 @@ def label_queue(queues: Mapping[str, Queue], name: str, language: str) -> str:
     return queues[name].label(language) if name in queues else name
 
 
-def describe_ended(session: SessionInfo, language: str) -> Ended:
+def describe_ended(session: SessionInfo, course: Course, language: str) -> Ended:
     """A session that is over, in the reader's language."""
     at = session.terminated_at or session.released_at or session.created_at
     words = {SessionStatus.ERROR: N_("failed"), SessionStatus.CANCELLED: N_("cancelled")}
@@ -200,8 +208,9 @@ def describe_ended(session: SessionInfo, language: str) -> Ended:
         title=session.name or ("" if session.is_batch else session.server_name),
         server=session.server_name,
         batch=session.id if session.is_batch else "",
+        id=session.id,
         ended_at=at.isoformat(timespec="seconds"),
-        reason=i18n.translate(language, session.status_reason),
+        reason=explain_why(session, course, language),
         state=words.get(session.status, N_("ended")),
         options={
             "queue": session.queue,

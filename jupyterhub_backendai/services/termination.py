@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from ..core.identity import Actor
 from ..errors import N_, BackendUnavailable, Conflict, NotFound
-from ..store import audit, batch, sessions
+from ..store import audit, batch, idle, sessions
 from ..store.sessions import SessionInfo
 from .base import Parts
 
@@ -29,8 +29,12 @@ async def end_session(parts: Parts, actor: Actor, session_id: str) -> None:
         parts.scheduler.wake(session.id)
         parts.batch_runner.wake()
         return
+    # Why, before the hub is asked: it asks us for the reason while it stops the server.
+    is_told = await parts.db.run_exclusive(idle.mark_ending, session_id, REASON)
     status, _ = await parts.hub.stop_server(session.user, session.server_name)
     if status not in (202, 204, 404):
+        if is_told:
+            await parts.db.run_exclusive(idle.take_back, session_id)
         raise BackendUnavailable(N_("JupyterHub refused to end the session (status %(status)s)."), status=status)
     # 404: the hub knows no such server, so nobody else will free what the session holds.
     await parts.db.run_exclusive(_keep, actor, session_id, status == 404, {"user": session.user, "server": session.server_name})

@@ -45,13 +45,21 @@ def _seconds(moment: datetime | None) -> float | None:
     return moment.timestamp() if moment else None
 
 
-def tell_to_end(db: Session, session_id: str, reason: str, action: str) -> bool:
+def tell_to_end(db: Session, session_id: str, reason: str, action: str, actor: str = _ACTOR) -> bool:
     """Keep why a running session is going to be ended, before the hub is asked to. False when it is not running any more."""
+    if not mark_ending(db, session_id, reason):
+        return False
+    row = db.get_one(ComputeSession, session_id)
+    audit.record(db, actor=actor, action=action, object=session_id, details={"user": row.user_id, "server": row.server_name})
+    return True
+
+
+def mark_ending(db: Session, session_id: str, reason: str) -> bool:
+    """The same for whoever writes the audit log."""
     row = db.get(ComputeSession, session_id, with_for_update=True)
     if row is None or row.released_at is not None or row.status is not SessionStatus.RUNNING:
         return False
     row.status, row.status_reason = SessionStatus.TERMINATING, reason
-    audit.record(db, actor=_ACTOR, action=action, object=session_id, details={"user": row.user_id, "server": row.server_name})
     return True
 
 

@@ -76,7 +76,7 @@ async def test_what_starts_and_what_only_the_hub_knows(browser, site):
     cards = [text(card) for card in page.select(".bai-now")]
     assert [words.split(" ")[:2] for words in cards] == [["Work", "waiting"], ["Bye", "stopping"], ["Soon", "starting"]]
     assert "asked for " in cards[0]
-    links = [card.find("a")["href"] for card in page.select(".bai-now")]
+    links = [card.find("a", class_="btn")["href"] for card in page.select(".bai-now")]
     assert links[0] == "/hub/spawn-pending/kim01/work"
     assert len(page.select("form[action$='summary/stop']")) == 2
 

@@ -20,6 +20,8 @@ VERBS = {
     "reset-otp": N_("one-time password reset"),
     "end-idle": N_("ended because it was idle"),
     "end-lifetime": N_("ended because its time was over"),
+    "extend": N_("given more time"),
+    "keep": N_("kept although nobody used it"),
 }
 # What is no verb of a noun's.
 ACTS = {

@@ -4,6 +4,7 @@ import pytest
 import pytest_asyncio
 
 from jupyterhub_backendai.core.sessions import SessionStatus
+from jupyterhub_backendai.services.termination import REASON
 from jupyterhub_backendai.store import sessions
 from jupyterhub_backendai.store.models import AuditEntry
 from tests.factories import make_queue, make_spec
@@ -31,6 +32,9 @@ async def test_the_hub_stops_the_server(admin_site, session_id, who):
     caller = getattr(admin_site, who)
     assert (await caller.ask("DELETE", f"admin/sessions/{session_id}"))[0] == 204
     assert admin_site.site.hub.stops == [("kim01", "work")]
+    # the hub, which only knows that it is asked to stop a server, tells the owner this
+    session = await admin_site.site.db.run(sessions.get, session_id)
+    assert (session.status, session.status_reason) == (SessionStatus.TERMINATING, REASON)
     name = {"root": "root", "admin": "choi01"}[who]
     assert await list_acts(admin_site) == [(name, session_id, {"user": "kim01", "server": "work"})]
 
@@ -55,5 +59,5 @@ async def test_what_the_hub_says_to_it(admin_site, session_id, answer, expected,
     admin_site.site.hub.stop_answer = answer
     assert (await admin_site.root.ask("DELETE", f"admin/sessions/{session_id}"))[0] == expected
     session = await admin_site.site.db.run(sessions.get, session_id)
-    assert session.is_live is is_live
+    assert (session.is_live, session.status is SessionStatus.RUNNING) == (is_live, is_live)
     assert len(await list_acts(admin_site)) == (not is_live)

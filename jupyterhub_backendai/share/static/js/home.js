@@ -1,5 +1,7 @@
 // My sessions: stop one, remove a name that is not used any more.
+import { offerNotifications, watchEnds } from "./endings.js";
 import { callHub } from "./hub.js";
+import { dressTimes } from "./times.js";
 
 const REFRESH_MS = 15000;
 const sessions = document.getElementById("sessions");
@@ -23,10 +25,17 @@ async function act(button, body) {
 for (const button of document.querySelectorAll(".bai-stop, .bai-remove")) button.hidden = false; // without scripts they could do nothing
 for (const button of document.querySelectorAll(".bai-stop")) button.addEventListener("click", () => act(button));
 for (const button of document.querySelectorAll(".bai-remove")) button.addEventListener("click", () => act(button, { remove: true }));
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const date = new Date(time.dateTime);
-  time.title = date.toLocaleString(document.documentElement.lang);
-  time.textContent = date.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-}
+dressTimes();
+offerNotifications();
+// When each will end is the service's to say: it may have been given more time.
+watchEnds((found) => {
+  for (const place of document.querySelectorAll(".bai-left")) {
+    const end = found.find((session) => session.id === place.dataset.session)?.end;
+    place.hidden = !end;
+    if (!end) continue;
+    const when = new Date(end.at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+    place.textContent = place.dataset.left.replace("{n}", when);
+  }
+});
 // What is starting or stopping changes without being asked for.
 if (document.querySelector(".bai-state.wait, .bai-state.down")) setTimeout(() => window.location.reload(), REFRESH_MS);
