@@ -31,6 +31,7 @@ POSTGRES_URL = "postgresql+psycopg://backendai:backendai@127.0.0.1:54329/backend
 REGISTRY_URL = "http://127.0.0.1:5055"
 REGISTRY_LOGIN = ("robot", "registry-secret")
 REGISTRY_PROGRAM = BASE / "registry" / "package" / "usr" / "bin" / "docker-registry"
+SLURMREST_URL, SLURM_JWT_KEY = "http://127.0.0.1:6820", BASE / "slurm" / "jwt" / "jwt_hs256.key"
 CHROMIUM = "/usr/bin/chromium"
 SCRATCH = f"{BASE}/scratch/{{user}}"
 NODE_USERS = ("kim01", "kim02", "lee01", "lee02", "park04", "choi01", "jung01", "UPPER")
@@ -93,6 +94,11 @@ def _slurm() -> str:
         return "Slurm is not installed (script/lab up slurm)"
     answer = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, check=False, timeout=30)
     return "" if "is UP" in answer.stdout else "Slurm is down (script/lab up slurm)"
+
+
+def has_slurmrestd() -> bool:
+    """Whether the lab's Slurm takes requests by HTTP too; one that was started before it could does not."""
+    return SLURM_JWT_KEY.is_file() and _listens(6820)
 
 
 def _ldap() -> str:

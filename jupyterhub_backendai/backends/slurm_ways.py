@@ -65,15 +65,19 @@ class Way(ABC):
         """What is wrong with this way here, one English sentence per problem, for the administrator."""
 
 
-def make_way(settings: BackendAI) -> Way:
-    """The way that ``c.BackendAI.slurm_submit`` names. Raises InvalidParameters for one that there is not."""
+def make_way(settings: BackendAI, cluster: str = "") -> Way:
+    """The way that ``c.BackendAI.slurm_submit`` names, to one of several clusters. Raises InvalidParameters for one that there is not."""
     from .helper import Helper
     from .slurm_verbs import VerbWay
     from .sudo import Sudo
 
     if settings.slurm_submit == HELPER:
-        return VerbWay(HELPER, Helper(settings.helper_socket))
+        return VerbWay(HELPER, Helper(settings.helper_socket), cluster)
     if settings.slurm_submit == SUDO:
-        return VerbWay(SUDO, Sudo(settings.slurm_sudo_command, settings.slurm_sudo_user, settings.slurm_sudo_operator))
+        return VerbWay(SUDO, Sudo(settings.slurm_sudo_command, settings.slurm_sudo_user, settings.slurm_sudo_operator), cluster)
+    if settings.slurm_submit == REST:
+        from .slurm_rest import RestWay
+
+        return RestWay(settings, cluster)
     message = "c.BackendAI.slurm_submit: %(way)s is none of %(ways)s."
     raise InvalidParameters(message, way=settings.slurm_submit, ways=", ".join(WAYS))

@@ -27,7 +27,7 @@ from ..core.reasons import Explanation
 from ..core.sessions import Admission, SessionSpec, SessionStatus, parse_request
 from ..errors import N_, BackendAIError, StartFailed
 from ..i18n import DEFAULT_LANGUAGE, translate
-from . import failures, ports
+from . import failures, ports, ticket_routes
 from .adoption import STARTING, Adoption
 from .launchers.base import Ending, Launcher
 from .launchers.choice import find_engine, load_launcher
@@ -45,6 +45,7 @@ HUB_OWNED = (
 ).split()
 
 ports.install()
+ticket_routes.install()
 
 
 class BackendAISpawner(Waiting, Adoption, Spawner):

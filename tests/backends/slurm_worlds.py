@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from jupyterhub_backendai.backends.slurm_rest import find_tickets
 from jupyterhub_backendai.backends.slurm_verbs import VerbWay
 from jupyterhub_backendai.backends.slurm_ways import Way, make_way
 from jupyterhub_backendai.backends.sudo import Sudo
+from jupyterhub_backendai.backends.tickets import Tickets
 from jupyterhub_backendai.config import BackendAI
-from tests.helperd import WRAPPER, running_helper
+from jupyterhub_backendai.errors import BackendAIError
+from jupyterhub_backendai.spawner import remote
+from tests import lab
+from tests.helperd import WRAPPER, running_helper, wait_until
+from tests.small_slurm import NodeLine, SmallSlurm, running
 
 PEOPLE = ("kim01", "kim02")
 CALLER = "nobody"  # who stands for the account of the hub
@@ -31,7 +41,7 @@ class World:
     name: str
     settings: BackendAI
     make: Callable[[BackendAI], Way] = make_way
-    environment: dict[str, str] = field(default_factory=dict)
+    has_accounting: bool = True
 
 
 class AsCaller(Sudo):
@@ -92,4 +102,118 @@ def sudo_world(hub_id: str) -> Iterator[World]:
             rule.unlink()
 
 
-WORLDS = {"helper": helper_world, "sudo": sudo_world}
+class HubForTickets(ThreadingHTTPServer):
+    """What the hub's API is for a job that slurmrestd submitted: the handlers themselves are tests/spawner's."""
+
+    daemon_threads = True
+
+    def __init__(self, tickets: Tickets) -> None:
+        self.tickets = tickets
+        super().__init__(("127.0.0.1", 0), AnswerTickets)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/hub/api"
+
+
+class AnswerTickets(BaseHTTPRequestHandler):
+    server: HubForTickets
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        *_, session_id, what = self.path.split("/")
+        try:
+            if what == "ticket":
+                answer = self.server.tickets.redeem(session_id, body["ticket"], body["asker"])
+            else:
+                answer = self.server.tickets.keep_log(session_id, body["key"], body["log"])
+            status = 200
+        except BackendAIError as exc:
+            status, answer = exc.status, str(exc)
+        content = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def rest_world(hub_id: str) -> Iterator[World]:
+    with scratch_of_people() as base, rest_cluster() as (url, key), tempfile.TemporaryDirectory() as state:
+        programs = base / "programs"
+        programs.mkdir(mode=0o755)
+        shutil.copy(Path(remote.__file__), programs / "remote.py")
+        shutil.copy(base / "wrapper.py", programs / "singleuser.py")
+        settings = BackendAI(
+            slurm_submit="rest",
+            slurm_rest_url=url,
+            slurm_rest_key_file=str(key),
+            slurm_rest_operator="slurm",
+            slurm_rest_python="/usr/bin/python3",
+            slurm_rest_programs=str(programs),
+            state_dir=state,
+            hub_id=hub_id,
+            user_root=f"{base}/scratch/{{user}}",
+        )
+        hub = HubForTickets(find_tickets(settings))
+        settings.hub_address = hub.url
+        try:
+            yield World("rest", settings, has_accounting=lab.has_slurmrestd())
+        finally:
+            hub.shutdown()
+            hub.server_close()
+
+
+@contextlib.contextmanager
+def rest_cluster() -> Iterator[tuple[str, Path]]:
+    """Where slurmrestd is, and Slurm's key: the lab's, else those of a small cluster of one's own."""
+    if lab.has_slurmrestd():
+        yield lab.SLURMREST_URL, lab.SLURM_JWT_KEY
+        return
+    cluster = SmallSlurm("ways", [NodeLine("jnode91")], ["jupyter Nodes=jnode91 Default=YES MaxTime=12:00:00 State=UP"])
+    key = cluster.directory / "jwt.key"
+    key.write_bytes(secrets.token_bytes(32))
+    key.chmod(0o600)
+    os.chown(key, pwd.getpwnam("slurm").pw_uid, -1)
+    cluster.more = f"EnforcePartLimits=ALL\nAuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={key}"
+    with running(cluster), slurmrestd(cluster) as url:
+        yield url, key
+
+
+@contextlib.contextmanager
+def slurmrestd(cluster: SmallSlurm) -> Iterator[str]:
+    """A slurmrestd of a small cluster, as an account that is nobody to Slurm."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    nobody = pwd.getpwnam("nobody")
+    versions = ",".join(f"openapi/v0.0.{number}" for number in (36, 37, 38))
+    process = subprocess.Popen(
+        ["/usr/sbin/slurmrestd", "-f", str(cluster.conf), "-a", "rest_auth/jwt", "-s", versions, f"127.0.0.1:{port}"],
+        env={**cluster.environment, "SLURM_JWT": "daemon"},
+        cwd="/",
+        user=nobody.pw_uid,
+        group=nobody.pw_gid,
+        extra_groups=[],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: is_open(port), 10)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+WORLDS = {"helper": helper_world, "sudo": sudo_world, "rest": rest_world}

@@ -48,12 +48,21 @@ async def backend(world: World):
 
 
 def make_job(world: World, user: str = "kim01", *, sleep: str = "600", exit_code: str = "0", greeting: str = "", **fields) -> JobRequest:
-    environment = {"JUPYTERHUB_API_TOKEN": "s3cret-token", "SLEEP": sleep, "EXIT": exit_code, "GREETING": greeting, **world.environment}
+    environment = {"JUPYTERHUB_API_TOKEN": "s3cret-token", "SLEEP": sleep, "EXIT": exit_code, "GREETING": greeting}
     admission = Admission(
         **{
-            "session_id": secrets.token_hex(16), "engine": "slurm", "queue": "q", "partition": "jupyter", "account": "",
-            "project": "p", "environment": "default", "interface": "lab", "slots": make_slots(1, 100 * 2**20, 0),
-            "gpu_type": "", "time_s": 600, "posix": account(user),
+            "session_id": secrets.token_hex(16),
+            "engine": "slurm",
+            "queue": "q",
+            "partition": "jupyter",
+            "account": "",
+            "project": "p",
+            "environment": "default",
+            "interface": "lab",
+            "slots": make_slots(1, 100 * 2**20, 0),
+            "gpu_type": "",
+            "time_s": 600,
+            "posix": account(user),
             **fields,
         }
     )
@@ -109,7 +118,7 @@ async def test_a_job_that_fails_leaves_its_exit_code_and_its_log(backend, world)
     job = make_job(world, sleep="0", exit_code="3", greeting="last words")
     job_id = await backend.submit(job)
     over = await reach(backend, job, job_id, *JOB_OVER)
-    assert over.exit_code == 3
+    assert (over.state, over.exit_code) == (JobState.FAILED, 3 if world.has_accounting else None)
     await read_until(backend, job, job_id, "last words")
 
 
@@ -157,7 +166,11 @@ async def test_a_way_that_is_blocked_is_away_for_a_while_and_no_more(backend, wo
     changed = type(settings)(config=settings.config)
     for name in settings.trait_names(config=True):
         setattr(changed, name, getattr(settings, name))
-    changed.helper_socket, changed.slurm_sudo_command = "/nonexistent/socket", ["/usr/bin/true"]
+    changed.helper_socket, changed.slurm_sudo_command, changed.slurm_rest_url = (
+        "/nonexistent/socket",
+        ["/usr/bin/true"],
+        "http://127.0.0.1:1",
+    )
     with pytest.raises(BackendUnavailable) as caught:
         await SlurmBackend(changed, world.make(changed)).submit(make_job(world))
     assert caught.value.transient

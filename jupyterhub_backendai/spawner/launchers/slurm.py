@@ -46,9 +46,9 @@ class SlurmLauncher(Launcher, SlurmSpawner):
 
     def get_env(self) -> dict[str, str]:
         env: dict[str, str] = super().get_env()
-        if self.settings.hub_address:
-            env["JUPYTERHUB_API_URL"] = self.settings.hub_address
-            env["JUPYTERHUB_ACTIVITY_URL"] = url_path_join(self.settings.hub_address, "users", self.user.escaped_name, "activity")
+        if address := self.settings.find_hub_address(self.admission.queue, self.admission.choice.cluster):
+            env["JUPYTERHUB_API_URL"] = address
+            env["JUPYTERHUB_ACTIVITY_URL"] = url_path_join(address, "users", self.user.escaped_name, "activity")
         return {**env, **self.session_env()}
 
     async def submit(self) -> str:
@@ -79,7 +79,7 @@ class SlurmLauncher(Launcher, SlurmSpawner):
         return await self.backend.node_address(node)
 
     async def read_log(self) -> str:
-        return await self.backend.read_log(self.job_id, self.admission.posix) if self.job_id else ""
+        return await self.backend.read_log(self.job_id, self.admission.posix, self.admission.session_id) if self.job_id else ""
 
     async def cancel(self, now: bool) -> None:
         """Cancel until the engine has taken it, then wait a little until it says that the job is over.
