@@ -28,12 +28,13 @@ from ..store.crypt import Crypt
 from ..store.database import Database
 from ..store.safe import Safe
 from ..templating import STATIC, make_environment
-from . import accounts, metrics
+from . import accounts, discovery, metrics
 from .auth import make_hub_auth
 from .base import JSONHandler, PageHandler, PrivateHandler
 from .batch_runner import BatchRunner
 from .billing import Biller
 from .bulk_imports import BulkImporter
+from .end_mails import EndMails
 from .factors import connect_factor
 from .groups import ResourceGroups
 from .health import Health
@@ -61,6 +62,7 @@ MODULES = (
     "admin",
     "announcements",
     "auth",
+    "bills",
     "health",
     "history",
     "language",
@@ -77,6 +79,7 @@ MODULES = (
     "rest.queues",
     "rest.nodes",
     "rest.batch",
+    "rest.bills",
     "rest.own_sessions",
     "rest.otp",
     "rest.admin",
@@ -89,6 +92,7 @@ MODULES = (
     "rest.settings",
     "rest.standing",
     "rest.statistics",
+    "rest.waits",
 )
 
 
@@ -273,6 +277,7 @@ class Service:
             self.scheduler.run,
             self.batch_runner.run,
             self.idle.run,
+            EndMails(self.settings, self.db, self.mail).run,
             self.biller.run,
             SlotLearner(self.db, self.backends, self.groups).run,
             self.accounts.run,
@@ -324,7 +329,8 @@ async def end_tasks(tasks: Sequence[asyncio.Task[None]]) -> None:
 def make_backends(settings: BackendAI) -> dict[str, Backend]:
     """The engines that the configured queues name; one that is not ours is seen through the hub only."""
     found = {}
-    for engine in {queue.engine for queue in settings.list_queues().values()}:
+    discovered = {discovery.ENGINE} if discovery.is_wanted(settings) else set()
+    for engine in {queue.engine for queue in settings.list_queues().values()} | discovered:
         with contextlib.suppress(NotFound):
             found[engine] = backends.connect(settings, engine)
     return found

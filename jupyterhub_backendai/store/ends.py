@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..core.ends import CREDIT, End, find_end
+from ..core.ends import CREDIT, End, find_end, is_same
 from ..core.reasons import Explanation
-from ..core.sessions import SessionStatus
+from ..core.sessions import BATCH, SessionStatus
 from ..errors import N_, NotFound
 from . import audit, sessions
-from .models import ComputeSession, now
+from .models import ComputeSession, User, now
 
 MAX_WORDS = 20
 _COLUMNS = (
@@ -66,6 +66,45 @@ def find_session_end(session: sessions.SessionInfo, course: Course) -> End | Non
     began_at = course.began_at or session.started_at
     policy_at = course.policy_ends_at.timestamp() if course.policy_ends_at else None
     return find_end(began_at.timestamp() if began_at else None, session.time_limit_s, policy_at, course.policy_end)
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A session whose end is near, and how to write to its owner."""
+
+    session_id: str
+    user: str
+    language: str
+    to: str
+    name: str
+    queue: str
+    kind: str
+    left_s: int
+
+
+def take_near(db: Session, warn_before_s: int, at: float | None = None) -> list[Near]:
+    """The sessions that are about to end and whose owners were not told of that end; told they are by this (use it exclusively)."""
+    moment = now().timestamp() if at is None else at
+    row = ComputeSession
+    query = (
+        select(row, User.name, User.language, User.email)
+        .join(User, User.id == row.user_id)
+        .where(row.released_at.is_(None), row.status == SessionStatus.RUNNING, User.email != "")
+        .order_by(row.created_at, row.id)
+    )
+    found = []
+    for session, user, language, email in db.execute(query):
+        began_at = session.began_at or session.started_at
+        policy_at = session.policy_ends_at.timestamp() if session.policy_ends_at else None
+        end = find_end(began_at.timestamp() if began_at else None, session.time_limit_s, policy_at, session.policy_end)
+        if end is None or end.kind == CREDIT or not end.is_near(moment, warn_before_s):  # whoever bills writes of credit
+            continue
+        if is_same(end.at, session.warned_for.timestamp() if session.warned_for else None):
+            continue
+        session.warned_for = datetime.fromtimestamp(end.at, UTC)
+        title = session.name or ("" if session.session_type == BATCH else session.server_name)
+        found.append(Near(session.id, user, language or "", email, title, session.queue, end.kind, end.left_s(moment)))
+    return found
 
 
 def report(
