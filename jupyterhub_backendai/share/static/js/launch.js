@@ -173,7 +173,13 @@ byId("refresh").addEventListener("click", (event) => {
 form.addEventListener("input", showChoice);
 form.addEventListener("change", showChoice);
 const readOffer = followOffer(form);
-form.addEventListener("submit", () => {
+form.addEventListener("submit", (event) => {
+  // what is no number at all is never sent by the browser: the session would start without a GPU
+  if (byId("shares").validity.badInput) {
+    event.preventDefault();
+    byId("shares").reportValidity();
+    return;
+  }
   const button = byId("start");
   button.disabled = true;
   button.textContent = button.dataset.busy;
