@@ -17,6 +17,7 @@ from ..config import BackendAI
 from ..errors import BackendAIError
 from ..store.database import Database, current_revision, upgrade
 from .batch import add_batch
+from .bills import add_bills
 from .check import list_problems
 from .configuration import add_configuration, add_recalculation, add_settings
 from .connection import list_complaints
@@ -80,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_nouns(nouns, {"user": user, "image": image})
     add_explain(nouns)
     add_nodes(nouns)
+    add_bills(nouns)
     add_batch(nouns)
     add_settings(nouns)
     add_recalculation(nouns)

@@ -163,11 +163,6 @@ def list_cells(statement: Statement) -> list[list[object]]:
     for line in statement.lines:
         slots = " ".join(f"{name}={amount}" for name, amount in line.slots.to_json().items())
         facts = [line.session_id, line.name, line.at.isoformat(timespec="seconds"), line.user, line.domain, line.project, line.queue]
-        rows.append([*facts, line.seconds, slots, line.source, *map(_plain, (line.charged, line.refunded, line.amount))])
-    sums = map(_plain, (statement.charged, statement.refunded, statement.total))
-    rows.append(["total", *[""] * 9, *sums])
+        rows.append([*facts, line.seconds, slots, line.source, line.charged, line.refunded, line.amount])
+    rows.append(["total", *[""] * 9, statement.charged, statement.refunded, statement.total])
     return rows
-
-
-def _plain(amount: Decimal) -> str:
-    return format(amount, "f")

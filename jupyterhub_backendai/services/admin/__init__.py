@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from . import bulk, files, forms, lists, maintenance, rescan, sessions, settings, statistics, users
+from . import bills, bulk, files, forms, lists, maintenance, rescan, sessions, settings, statistics, users
 
 default_handlers = [
+    *bills.default_handlers,
     *bulk.default_handlers,
     *statistics.default_handlers,
     *files.default_handlers,

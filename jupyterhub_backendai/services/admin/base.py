@@ -21,6 +21,7 @@ RESERVED = frozenset({"new", "import"})
 PAGES = {
     "nodes": (N_("Nodes"), True),
     "statistics": (N_("Statistics"), False),
+    "bills": (N_("Bills"), False),
     "settings": (N_("Settings"), True),
     "maintenance": (N_("Maintenance work"), True),
 }
@@ -30,7 +31,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (N_("People"), ("users", "sign_up_invitations", "keypairs", "projects", "domains")),
     (N_("Rules"), ("keypair_resource_policies", "user_resource_policies", "project_resource_policies", "resource_presets")),
     (N_("Resources"), ("resource_groups", "nodes", "images", "container_registries", "storage_hosts", "resource_slot_types")),
-    (N_("Use"), ("sessions", "statistics", "audit_log")),
+    (N_("Use"), ("sessions", "statistics", "bills", "audit_log")),
     (N_("Platform"), ("announcements", "settings", "maintenance")),
 )
 # What a page says after an act. The address holds the word, never the sentence: nobody can make a page say something else.
@@ -49,6 +50,7 @@ NOTICES = {
     "running": N_("New sessions are taken again."),
     "drained": N_("Nothing new is started on the node."),
     "resumed": N_("The node is used again."),
+    "credited": N_("The credit was changed."),
     "rescanned": N_("The images were read anew."),
     "rescanning": N_("The registries are looked through now. You can leave this page."),
 }

@@ -1,0 +1,4 @@
+// Moments of a bill in the reader's own zone.
+import { dressTimes } from "./times.js";
+
+dressTimes();
