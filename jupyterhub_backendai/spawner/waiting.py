@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ else:
     _Base = object  # every subclass of Spawner must be able to start, which this part cannot
 
 ASK_S, PAUSE_S = 20.0, 1.0
+RENEW_S, RENEW_DUE_S, RENEW_PATIENCE_S = 300.0, 10.0, 5.0
 PATIENCES_S = (1800, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86400, 7 * 86400)
 NOT_WAITING = N_("This session waits no more.")
 FORGOTTEN = N_("The waiting line does not know this session any more. Start it again.")
@@ -97,6 +99,7 @@ class Waiting(_Base):
     async def expect_start(self, stage: Stage) -> Stage:
         """A stage with when the session is expected to start."""
         self._expecting = self._expecting or Expecting()
+        await self._renew_wishes()
         return await self._expecting.add(stage, self.admission, self.service) if self.admission else stage
 
     _expecting: Expecting | None = None
@@ -119,6 +122,34 @@ class Waiting(_Base):
         """What the pending page offers, seconds."""
         return tuple(sorted({*PATIENCES_S, *([self.patience_s] if self.patience_s else [])}))
 
+    _renewed_at = 0.0
+
+    async def _renew_wishes(self) -> None:
+        """How long to wait may be said elsewhere, too: ask now and then, and always before the session is given up."""
+        admission, now = self.admission, time.time()
+        if admission is None or admission.is_waiting or self.phase not in STARTING:
+            return
+        is_due = admission.give_up_at is not None and now >= admission.give_up_at
+        if now - self._renewed_at < (RENEW_DUE_S if is_due else RENEW_S):
+            return
+        is_first, self._renewed_at = not self._renewed_at, now
+        if is_first and not is_due:
+            return  # it was admitted just now
+        try:
+            place, _ = await asyncio.wait_for(self.service.find_place(self.session_id), RENEW_PATIENCE_S)
+        except (BackendAIError, TimeoutError):
+            return
+        new = place.admission
+        if new and self.admission and (new.give_up_at, new.wants_mail) != (self.admission.give_up_at, self.admission.wants_mail):
+            self._keep_wishes(new.give_up_at, by_wish=new.gives_up_by_wish, wants_mail=new.wants_mail)
+
+    def _keep_wishes(self, give_up_at: float | None, *, by_wish: bool, wants_mail: bool) -> None:
+        if self.admission is None or self.phase not in STARTING:
+            return  # it is over meanwhile
+        self.admission = replace(self.admission, give_up_at=give_up_at, gives_up_by_wish=by_wish, wants_mail=wants_mail)
+        self.launcher.admission = self.admission
+        self.save(self.phase)
+
     async def change_wishes(self, patience_s: int | None, *, wants_mail: bool) -> None:
         """Wait so long from when the session was asked for (None: as long as it takes), and write a mail or not.
 
@@ -127,13 +158,7 @@ class Waiting(_Base):
         if self.admission is None or self.phase not in STARTING:
             raise NotFound(NOT_WAITING)
         kept = await self.service.save_wishes(self.session_id, self.user.name, patience_s, wants_mail=wants_mail)
-        if self.admission is None or self.phase not in STARTING:
-            return  # it is over meanwhile
-        self.admission = replace(
-            self.admission, give_up_at=kept["give_up_at"], gives_up_by_wish=kept["gives_up_by_wish"], wants_mail=kept["wants_mail"]
-        )
-        self.launcher.admission = self.admission
-        self.save(self.phase)
+        self._keep_wishes(kept["give_up_at"], by_wish=kept["gives_up_by_wish"], wants_mail=kept["wants_mail"])
 
     async def begin(self, launcher: Launcher, *, again: bool = False) -> str:
         """Start, once there is a place; ``again`` in another process of the hub than the one that prepared it."""
