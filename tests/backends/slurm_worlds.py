@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import pwd
@@ -36,12 +37,21 @@ CALLER = "nobody"  # who stands for the account of the hub
 
 @dataclass
 class World:
-    """One way: settings that choose it, and how to make it as the hub would have it."""
+    """One way: settings that choose it, and how to make it as the hub would have it.
+
+    ``away`` gives the settings of the same way with another slurm.conf, which leads to no controller.
+    """
 
     name: str
     settings: BackendAI
     make: Callable[[BackendAI], Way] = make_way
     has_accounting: bool = True
+    away: Callable[[Path], contextlib.AbstractContextManager[dict[str, object]]] | None = None
+
+    def change(self, **changes: object) -> BackendAI:
+        """The settings with changes."""
+        values = {name: getattr(self.settings, name) for name in self.settings.trait_names(config=True)}
+        return BackendAI(**{**values, **changes})
 
 
 class AsCaller(Sudo):
@@ -53,7 +63,13 @@ class AsCaller(Sudo):
 @contextlib.contextmanager
 def helper_world(hub_id: str) -> Iterator[World]:
     with running_helper("--allow-extend", "--allow-drain") as helper:
-        yield World("helper", BackendAI(helper_socket=str(helper.socket), hub_id=hub_id))
+        yield World("helper", BackendAI(helper_socket=str(helper.socket), hub_id=hub_id), away=helper_away)
+
+
+@contextlib.contextmanager
+def helper_away(conf: Path) -> Iterator[dict[str, object]]:
+    with running_helper("--slurm-conf", str(conf)) as helper:
+        yield {"helper_socket": str(helper.socket)}
 
 
 @contextlib.contextmanager
@@ -76,30 +92,38 @@ def scratch_of_people() -> Iterator[Path]:
 @contextlib.contextmanager
 def sudo_world(hub_id: str) -> Iterator[World]:
     with scratch_of_people() as base:
-        options = base / "submit.options"
-        options.write_text(
-            f"--user-root {base}/scratch/{{user}} # where people work\n--python /usr/bin/python3 --wrapper {base}/wrapper.py\n"
-            "--allow-extend --allow-drain\n"
-        )
-        options.chmod(0o644)
+        options, away = base / "submit.options", base / "away.options"
+        words = f"--user-root {base}/scratch/{{user}} # where people work\n--python /usr/bin/python3 --wrapper {base}/wrapper.py\n"
+        options.write_text(words + "--allow-extend --allow-drain\n")
+        away.write_text(words + f"--slurm-conf {base}/away/slurm.conf\n")
+        for path in (options, away):
+            path.chmod(0o644)
         command = [sys.executable, "-I", "-m", "jupyterhub_backendai.helper.once", "--options", str(options)]
         rule = Path("/etc/sudoers.d", f"backendai-test-{secrets.token_hex(4)}")
         words = " ".join(command)
         rule.write_text(
             f"Defaults:{CALLER} !use_pty, !requiretty, !syslog\n"
-            f"{CALLER} ALL = ({', '.join(PEOPLE)}) NOPASSWD: {words}\n{CALLER} ALL = (slurm) NOPASSWD: {words} --operate\n"
+            f"{CALLER} ALL = ({', '.join(PEOPLE)}) NOPASSWD: {words}, {words.replace(str(options), str(away))}\n{CALLER} ALL = (slurm) NOPASSWD: {words} --operate\n"
         )
         rule.chmod(0o440)
         try:
             subprocess.run(["visudo", "-c", "-q", "-f", str(rule)], check=True)
             settings = BackendAI(slurm_submit="sudo", slurm_sudo_command=command, slurm_sudo_operator="slurm", hub_id=hub_id)
-            yield World(
-                "sudo",
-                settings,
-                lambda chosen: VerbWay("sudo", AsCaller(chosen.slurm_sudo_command, chosen.slurm_sudo_user, chosen.slurm_sudo_operator)),
-            )
+            world = World("sudo", settings, make_as_caller)
+            world.away = functools.partial(sudo_away, base, [*command[:-1], str(away)])
+            yield world
         finally:
             rule.unlink()
+
+
+def make_as_caller(settings: BackendAI) -> Way:
+    return VerbWay("sudo", AsCaller(settings.slurm_sudo_command, settings.slurm_sudo_user, settings.slurm_sudo_operator))
+
+
+@contextlib.contextmanager
+def sudo_away(base: Path, command: list[str], conf: Path) -> Iterator[dict[str, object]]:
+    shutil.copytree(conf.parent, base / "away")
+    yield {"slurm_sudo_command": command}
 
 
 class HubForTickets(ThreadingHTTPServer):
@@ -162,10 +186,16 @@ def rest_world(hub_id: str) -> Iterator[World]:
         hub = HubForTickets(find_tickets(settings))
         settings.hub_address = hub.url
         try:
-            yield World("rest", settings, has_accounting=lab.has_slurmrestd())
+            yield World("rest", settings, has_accounting=lab.has_slurmrestd(), away=rest_away)
         finally:
             hub.shutdown()
             hub.server_close()
+
+
+@contextlib.contextmanager
+def rest_away(conf: Path) -> Iterator[dict[str, object]]:
+    with slurmrestd(conf) as url:
+        yield {"slurm_rest_url": url}
 
 
 @contextlib.contextmanager
@@ -180,21 +210,21 @@ def rest_cluster() -> Iterator[tuple[str, Path]]:
     key.chmod(0o600)
     os.chown(key, pwd.getpwnam("slurm").pw_uid, -1)
     cluster.more = f"EnforcePartLimits=ALL\nAuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={key}"
-    with running(cluster), slurmrestd(cluster) as url:
+    with running(cluster), slurmrestd(cluster.conf) as url:
         yield url, key
 
 
 @contextlib.contextmanager
-def slurmrestd(cluster: SmallSlurm) -> Iterator[str]:
-    """A slurmrestd of a small cluster, as an account that is nobody to Slurm."""
+def slurmrestd(conf: Path) -> Iterator[str]:
+    """A slurmrestd of one's own, as an account that is nobody to Slurm."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     nobody = pwd.getpwnam("nobody")
     versions = ",".join(f"openapi/v0.0.{number}" for number in (36, 37, 38))
     process = subprocess.Popen(
-        ["/usr/sbin/slurmrestd", "-f", str(cluster.conf), "-a", "rest_auth/jwt", "-s", versions, f"127.0.0.1:{port}"],
-        env={**cluster.environment, "SLURM_JWT": "daemon"},
+        ["/usr/sbin/slurmrestd", "-f", str(conf), "-a", "rest_auth/jwt", "-s", versions, f"127.0.0.1:{port}"],
+        env={"PATH": "/usr/bin:/bin", "SLURM_CONF": str(conf), "SLURM_JWT": "daemon"},
         cwd="/",
         user=nobody.pw_uid,
         group=nobody.pw_gid,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import pwd
+import re
 import secrets
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +19,15 @@ from jupyterhub_backendai.backends.slurm_verbs import VerbWay
 from jupyterhub_backendai.backends.slurm_ways import OperatorUnavailable
 from jupyterhub_backendai.core.identity import PosixAccount
 from jupyterhub_backendai.core.sessions import JOB_OVER, Admission, JobState
-from jupyterhub_backendai.errors import BackendAIError, BackendUnavailable, Conflict, InvalidParameters, NoPosixAccount, SubmitRefused
+from jupyterhub_backendai.errors import (
+    BackendAIError,
+    BackendUnavailable,
+    Conflict,
+    InvalidParameters,
+    NoPosixAccount,
+    SchedulerUnavailable,
+    SubmitRefused,
+)
 from tests.factories import make_slots
 
 from .slurm_worlds import PEOPLE, WORLDS, AsCaller, World
@@ -162,19 +173,37 @@ async def test_an_operator_gives_more_time_and_drains(backend, world):
 
 async def test_a_way_that_is_blocked_is_away_for_a_while_and_no_more(backend, world):
     """Whoever carries the request is not there: the job may be submitted again later, nobody is told that it was refused."""
-    settings = world.settings
-    changed = type(settings)(config=settings.config)
-    for name in settings.trait_names(config=True):
-        setattr(changed, name, getattr(settings, name))
-    changed.helper_socket, changed.slurm_sudo_command, changed.slurm_rest_url = (
-        "/nonexistent/socket",
-        ["/usr/bin/true"],
-        "http://127.0.0.1:1",
-    )
+    changed = world.change(helper_socket="/nonexistent/socket", slurm_sudo_command=["/usr/bin/true"], slurm_rest_url="http://127.0.0.1:1")
     with pytest.raises(BackendUnavailable) as caught:
         await SlurmBackend(changed, world.make(changed)).submit(make_job(world))
     assert caught.value.transient
     assert await world.make(changed).check()
+
+
+async def test_a_controller_that_is_away_is_no_refusal(world):
+    """Neither a start nor a stop is believed to have been answered; and the session may be handed over once the controller is back."""
+    conf = Path(ask("scontrol", "show", "config").partition("SLURM_CONF")[2].splitlines()[0].strip(" ="))
+    lines = [
+        re.sub(r"^(SlurmctldPort|MessageTimeout)=.*", r"\1=1", line)
+        for line in conf.read_text().splitlines()
+        if not line.startswith("SlurmctldHost")
+    ]
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "slurm.conf")
+        path.write_text("\n".join(["SlurmctldHost=localhost(127.0.0.1)", "MessageTimeout=1", *lines]) + "\n")
+        for other in ("gres.conf", "cgroup.conf"):
+            Path(directory, other).write_text((conf.parent / other).read_text())
+        for place in (Path(directory), *Path(directory).iterdir()):
+            place.chmod(0o755)
+        job = make_job(world)
+        with world.away(path) as changes:
+            way = world.make(world.change(**changes))
+            for call in (way.submit(job), way.cancel("1", job.admission.posix)):
+                with pytest.raises(SchedulerUnavailable) as caught:
+                    await call
+                assert caught.value.transient
+    way = world.make(world.settings)
+    await way.cancel(await way.submit(job), job.admission.posix, job.admission.session_id)
 
 
 async def test_sudo_lets_the_platform_do_this_one_thing():
