@@ -43,6 +43,11 @@ def find_end(began_at: float | None, time_limit_s: int, policy_ends_at: float | 
     return min(ends, key=lambda end: end.at, default=None)
 
 
+def shown_s(left_s: int) -> int:
+    """What people are told of the seconds that are left: whole minutes, but for the last two."""
+    return round(left_s / 60) * 60 if left_s >= 120 else max(left_s, 1)
+
+
 def is_same(first: float | None, second: float | None, tolerance_s: float = 30.0) -> bool:
     """Whether two foreseen ends are one: a look every minute does not see the same second each time."""
     if first is None or second is None:

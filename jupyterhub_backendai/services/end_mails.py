@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 from .. import i18n
 from ..config import BackendAI
-from ..core.ends import WARNINGS
+from ..core.ends import WARNINGS, shown_s
 from ..errors import N_, BackendAIError
 from ..identity.mail import Mail, Mailer
 from ..store import ends
@@ -56,7 +56,7 @@ def write_mail(near: Near, settings: BackendAI) -> Mail:
         "name": near.user,
         "session": near.name or i18n.translate(language, N_("My session")),
         "queue": near.queue,
-        "span": i18n.format_span(language, max(near.left_s, 1)),
+        "span": i18n.format_span(language, shown_s(near.left_s)),
         "site": settings.site_name,
     }
     parts = [i18n.translate(language, text, params) for text in (_HELLO, _ABOUT, WARNINGS[near.kind])]

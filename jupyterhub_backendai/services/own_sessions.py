@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from .. import i18n
 from ..core.ends import IDLE as IDLE_END
-from ..core.ends import WARNINGS, End
+from ..core.ends import WARNINGS, End, shown_s
 from ..core.fields import parse_time
 from ..core.logs import clean_log
 from ..core.sessions import SessionStatus
@@ -92,11 +92,12 @@ def describe_end(end: End | None, language: str, warn_before_s: int, now: float)
     left_s = end.left_s(now)
     # A policy's end is only kept once it is to be announced.
     is_near = end.kind != "time" or end.is_near(now, warn_before_s)
-    words = i18n.translate(language, WARNINGS[end.kind], {"span": i18n.format_span(language, max(left_s, 1))}) if is_near else ""
+    words = i18n.translate(language, WARNINGS[end.kind], {"span": i18n.format_span(language, shown_s(left_s))}) if is_near else ""
     return {
         "at": datetime.fromtimestamp(end.at, UTC).isoformat(timespec="seconds"),
         "kind": end.kind,
         "left_s": left_s,
+        "left": i18n.format_span(language, shown_s(left_s)),
         "warning": words,
         "can_keep": end.kind == IDLE_END,
     }

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .. import i18n
+from ..core.ends import shown_s
 from ..core.queues import Queue
 from ..core.quota import Standing
 from ..core.sessions import SessionStatus
@@ -158,7 +159,7 @@ class SummaryHandler(PageHandler):
             started_at=started.isoformat(timespec="seconds") if started else "",
             age_s=age_s,
             asked_s=int((now - session.created_at).total_seconds()) if session and age_s is None else None,
-            left_s=end.left_s(now.timestamp()) if end else None,
+            left_s=shown_s(end.left_s(now.timestamp())) if end else None,
             id=session.id if session else "",
         )
 

@@ -95,13 +95,13 @@ async def test_a_running_notebook_is_shown_with_its_log_and_given_more_time(site
     engine.logs[session_id] = "\x1b[32m[I] 서버 시작\x1b[0m\n<b>plain</b>\n 10%\r100%\n"
     _, page = await browser.get(f"sessions/{session_id}")
     assert page.find("pre", id="log").text == "[I] 서버 시작\n<b>plain</b>\n100%\n"
-    assert (page.find(id="open")["href"], page.find(id="left").text[:6]) == ("/user/kim01/", "59 min")
+    assert (page.find(id="open")["href"], page.find(id="left").text) == ("/user/kim01/", "1 h left")
     assert [option["value"] for option in page.find(id="time").find_all("option")] == ["1800", "3600", "7200", "14400"]
     response, _ = await browser.post(f"sessions/{session_id}/extend", {"_xsrf": token_of(page), "time": "7200"})
     assert response.status == 303
     assert engine.extended == {session_id: 4 * HOUR}
     _, page = await browser.get(f"sessions/{session_id}")
-    assert (page.find(id="left").text[:10], "2 h of that were added" in page.find(id="time-limit").text) == ("2 h 59 min", True)
+    assert (page.find(id="left").text, "2 h of that were added" in page.find(id="time-limit").text) == ("3 h left", True)
     assert "2 h in 1 steps are used" in page.find(id="time-help").text
     # the longest time of the queue
     response, page = await browser.post(f"sessions/{session_id}/extend", {"_xsrf": token_of(page), "time": "9h"})
