@@ -1,7 +1,9 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from jupyterhub_backendai.core.partitions import Association, NodeShape, PartitionRules, Qos, SchedulerFacts, ShareFigures
 from jupyterhub_backendai.core.slots import ResourceSlots
 from jupyterhub_backendai.errors import SchedulerUnavailable
 from jupyterhub_backendai.services.queues import ENGINE_FAILED, FiguresReader
@@ -29,6 +31,27 @@ async def test_queues_for_a_program(site):
     assert v100["gpus"] == [{"type": "v100", "total": 12, "free": 5, "per_node": 2}]
     assert (small["nodes"]["idle"], small["is_free"], small["is_exclusive"]) == (1, True, False)
     assert answer["error"] == ""
+
+
+async def test_what_one_may_choose_is_ones_own(site):
+    held = {"kim01": (Association("free", qos=("normal",), default_qos="normal", is_default=True), Association("paid", qos=("high",)))}
+    facts = SchedulerFacts("lab", held, qos={"normal": Qos("normal"), "high": Qos("high")})
+    shape = NodeShape(40, 384 * GIB, {"v100": 2}, {"v100": 16}, ("v100",), 5, 4, 3)
+    share = ShareFigures("v100", "shard", 8, 64, 60, 8)
+    site.engine.rows = {"cas_v100": replace(V100, scheduler=facts, rules=PartitionRules(), shapes=(shape,), shares=(share,))}
+    _, answer = await ask(site, site.hub.let_in("kim01"))
+    v100 = answer["queues"][1]
+    assert v100["choices"]["accounts"] == [
+        {"name": "free", "qos": ["normal"], "default_qos": "normal", "is_default": True},
+        {"name": "paid", "qos": ["high"], "default_qos": "high", "is_default": False},
+    ]
+    assert (v100["choices"]["qos"], v100["choices"]["features"], v100["choices"]["clusters"]) == (["normal", "high"], ["v100"], ["lab"])
+    assert v100["shares"] == [{"type": "v100", "kind": "shard", "per_gpu": 8, "total": 64, "free": 60, "most": 8}]
+    [shown] = v100["shapes"]
+    assert (shown["count"], shown["up"], shown["idle"], shown["cpu"], shown["gpus"]) == (5, 4, 3, 40, {"v100": 2})
+    _, answer = await ask(site, site.hub.let_in("lee01"))
+    other = answer["queues"][1]["choices"]
+    assert (other["accounts"], other["qos"], other["is_known"]) == ([], [], False)
 
 
 async def test_only_queues_of_ones_projects(site):
