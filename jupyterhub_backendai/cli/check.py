@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cryptography.fernet import Fernet
 
 from ..config import BackendAI
 from ..core.enrolment import OTP_FORMS, parse_deadlines
+from ..core.prices import is_priced
 from ..core.queues import Queue
 from ..core.slots import CPU, ResourceSlots
 from ..core.throttle import find_source
@@ -31,6 +33,7 @@ def list_problems(settings: BackendAI) -> list[str]:
         _check_names,
         _check_secrets,
         _check_queues,
+        _check_bills,
         _check_environments,
         _check_directory,
         _check_mail,
@@ -114,6 +117,23 @@ def _check_queue(queue: Queue) -> Iterator[str]:
         yield "default_time_s is longer than max_time_s."
     if any(amount < 0 for slots in (queue.max_slots, queue.capacity) for amount in slots.values()):
         yield "an amount is negative."
+
+
+def _check_bills(settings: BackendAI) -> Iterator[str]:
+    try:
+        billing = settings.make_billing()
+        priced = [queue for queue in settings.list_queues().values() if is_priced(queue)]
+    except InvalidParameters as exc:
+        yield str(exc)
+        return
+    if any(mark <= 0 for mark in settings.credit_warnings_s):
+        yield "c.BackendAI.credit_warnings_s are seconds before the credit is used up: more than 0 each."
+    if settings.bill_interval_s < 1 or settings.bill_wait_s < 0:
+        yield "c.BackendAI.bill_interval_s is at least 1, bill_wait_s at least 0."
+    for queue in priced:
+        fine = [name for name, price in queue.prices.items() if 0 < price < Decimal(10) ** -billing.currency.digits / 100]
+        if fine:
+            yield f"Queue {queue.name}: prices far below the smallest amount of the currency ({', '.join(fine)}): give it more digits."
 
 
 def _check_environments(settings: BackendAI) -> Iterator[str]:

@@ -19,6 +19,8 @@ OTHER_PAGES = [
     "summary",
     "admin/",
     "admin/nodes",
+    "bills",
+    "admin/bills",
     "admin/statistics",
     "admin/settings",
     "admin/maintenance",

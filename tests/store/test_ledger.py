@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.ledger import ACCOUNTING, FUNDING, INCOME, Balance, Used
@@ -139,8 +139,11 @@ async def test_a_price_that_nobody_knows_is_refused_and_a_whole_node_is_held_for
 
 
 async def test_free_queues_stay_free(paid):
-    before = await entries(paid)
+    before, statements = await entries(paid), []
+    event.listen(paid.engine, "before_cursor_execute", lambda *details: statements.append(details[2]))
     admission = await admit(paid, make_queue("free"))
+    assert statements
+    assert not [text for text in statements if "ledger" in text or "bills" in text], "an admission for nothing asks nothing more"
     await paid.run_exclusive(sessions.release, admission.session_id)
     assert await paid.run(ledger.list_due) == []
     assert await entries(paid) == before

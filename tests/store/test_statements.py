@@ -98,7 +98,7 @@ def simulate(db, jobs, people):
 
 @pytest.mark.parametrize("seed", [1])
 async def test_the_statement_of_a_month_is_an_independent_sum_to_the_last_digit(database, seed):
-    count = 10_000 if database.engine.dialect.name == "sqlite" else 2_000
+    count = 10_000 if database.engine.dialect.name == "sqlite" else 500
     database.info["billing"] = Billing(EUR, "user", "none")
     people = [(name, await database.run(add_user, name)) for name in ("kim01", "lee01", "park04")]
     jobs = list(make_jobs(seed, count))

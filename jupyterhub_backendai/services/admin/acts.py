@@ -20,6 +20,7 @@ VERBS = {
     "reset-otp": N_("one-time password reset"),
     "end-idle": N_("ended because it was idle"),
     "end-lifetime": N_("ended because its time was over"),
+    "end-credit": N_("ended because its credit was used up"),
     "extend": N_("given more time"),
     "keep": N_("kept although nobody used it"),
 }
@@ -43,6 +44,8 @@ ACTS = {
     "node.resume": N_("Use a node again"),
     "setting.update": N_("Change a setting"),
     "usage.recalculate": N_("Recalculate the use"),
+    "ledger.credit": N_("Change somebody's credit"),
+    "ledger.mend": N_("Put balances right"),
     "configuration.import": N_("Apply a configuration document"),
 }
 RESULTS = {"ok": N_("done"), "refused": N_("refused"), "failed": N_("failed"), "step": N_("goes on"), "abandoned": N_("given up")}

@@ -88,6 +88,7 @@ class BillsHandler(AdminHandler):
             billing=billing,
             money=billing.currency.format,
             scope=SCOPE_WORDS[billing.payer],
+            scope_words=SCOPE_WORDS,
             reference=new_id(),
             bills_url=lambda subject: f"{self.hub_auth.base_url}bills?{urlencode({'scope': subject.scope, 'name': subject.key})}",
         )
