@@ -131,7 +131,7 @@ class RestWay(Way):
         posix, operator = self._check_account(posix), self._find_operator()
         try:
             job = versions.parse_job(await self._rest.call(operator, "GET", f"job/{_number(job_id)}"))
-            if job is None or job.user != posix.name or not job.is_running or not _SESSION.fullmatch(job.comment):
+            if job is None or job.uid != posix.uid or not job.is_running or not _SESSION.fullmatch(job.comment):
                 raise Conflict(N_("Slurm has no running session of that account under the job id %(job)s."), job=job_id)
             version = await self._rest.find_version(operator)
             await self._rest.call(operator, "POST", f"job/{_number(job_id)}", versions.build_update(version, time_s, job.name))

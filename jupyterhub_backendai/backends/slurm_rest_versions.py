@@ -48,9 +48,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class RestJob:
-    """One job as its owner is told apart from others'."""
+    """One job as its owner is told apart from others': v0.0.36 leaves names of users out now and then."""
 
-    user: str
+    uid: int
     name: str
     comment: str
     is_running: bool
@@ -129,7 +129,8 @@ def parse_job(answer: Mapping[str, Any]) -> RestJob | None:
     job = jobs[0]
     state = job.get("job_state", "")
     states = state if isinstance(state, list) else [state]
-    return RestJob(str(job.get("user_name", "")), str(job.get("name", "")), str(job.get("comment") or ""), "RUNNING" in states)
+    uid = job.get("user_id")
+    return RestJob(uid if type(uid) is int else -1, str(job.get("name", "")), str(job.get("comment") or ""), "RUNNING" in states)
 
 
 def parse_problem(answer: Mapping[str, Any]) -> Problem | None:
