@@ -89,7 +89,7 @@ async def test_a_wait_is_explained_may_be_left_and_tells_when_it_is_over():
             await page.select_option("#patience", "14400")
             await page.click("#keep-wishes")
             await expect(page.locator("#kept")).to_have_text("Saved.")
-            await expect(page.locator("#give-up")).to_contain_text("It is given up on")
+            await expect(page.locator("#give-up")).to_contain_text("It is given up at")
             [wish] = hub.service.of("wishes")
             assert (wish["user"], wish["patience_s"], wish["wants_mail"]) == ("kim01", 14400, True)
             await page.reload()
@@ -107,13 +107,19 @@ async def test_a_wait_is_explained_may_be_left_and_tells_when_it_is_over():
             await expect(detail).to_contain_text("Position 1 in the queue.")
             admission = (await hub.model("kim01"))["state"]["admission"]
             assert (admission["wants_mail"], admission["gives_up_by_wish"]) == (True, True)
-            # nobody looks when it is ready
+            # nobody looks when it is ready, neither here nor at the page of sessions
+            home = await page.context.new_page()
+            await home.add_init_script("window.isHidden = true; sessionStorage.setItem('permission', 'granted');" + SPY)
+            await home.goto(f"{hub.url}/home")
             await page.evaluate("window.isHidden = true")
             hub.service.move(None)
             await page.wait_for_function("window.shown.length", timeout=60_000)
-            assert await page.evaluate("window.shown") == [["My session is ready", "Open it"]]
-            assert await page.title() == "● My session is ready"
+            assert await page.evaluate("window.shown") == [["훈련 is ready", "Open it"]]
+            assert await page.title() == "● 훈련 is ready"
             assert "/spawn-pending/" in page.url
+            await home.reload()
+            await home.wait_for_function("window.shown.length")
+            assert await home.evaluate("window.shown") == [["훈련 is ready", "To my sessions"]]
             async with page.expect_navigation(url="**/after**", wait_until="commit"):
                 await page.evaluate("window.isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
 

@@ -1,6 +1,7 @@
 // My sessions: stop one, remove a name that is not used any more.
 import { offerNotifications, watchEnds } from "./endings.js";
 import { callHub } from "./hub.js";
+import { tellWhatStarted } from "./started.js";
 import { dressTimes } from "./times.js";
 
 const REFRESH_MS = 15000;
@@ -26,6 +27,7 @@ for (const button of document.querySelectorAll(".bai-stop, .bai-remove")) button
 for (const button of document.querySelectorAll(".bai-stop")) button.addEventListener("click", () => act(button));
 for (const button of document.querySelectorAll(".bai-remove")) button.addEventListener("click", () => act(button, { remove: true }));
 dressTimes();
+tellWhatStarted(sessions);
 offerNotifications();
 // When each will end is the service's to say: it may have been given more time.
 watchEnds((found) => {

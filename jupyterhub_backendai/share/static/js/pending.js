@@ -24,14 +24,20 @@ function setProgress(percent) {
   document.getElementById("bar-fill").style.width = `${percent}%`;
 }
 
+// What there is to say of a stage, a line each.
 function describe(event) {
   const parts = [];
-  if (event.position) parts.push(message.dataset.position.replace("{n}", event.position));
-  if (event.reason) parts.push(event.reason);
+  const reason = [event.position && message.dataset.position.replace("{n}", event.position), event.reason].filter(Boolean).join(" ");
+  if (reason) parts.push(reason);
   if (event.expected) parts.push(describeExpected(event.expected));
   else if (event.start_at) parts.push(message.dataset.expected.replace("{n}", showMoment(event.start_at)));
   if (event.since) parts.push(message.dataset.since.replace("{n}", showMoment(event.since)));
-  return parts.join(" ");
+  return parts.map((text) => {
+    const line = document.createElement("span");
+    line.className = "d-block";
+    line.textContent = text;
+    return line;
+  });
 }
 
 // A moment as people say it: the time alone if it is today.
@@ -58,7 +64,9 @@ function showStage(event) {
     stage.className = index < now ? "done" : index === now ? "now" : "";
     if (index === now) stage.setAttribute("aria-current", "step");
     else stage.removeAttribute("aria-current");
-    stage.querySelector(".detail").textContent = index === now ? describe(event) : "";
+    const detail = stage.querySelector(".detail");
+    const lines = index === now ? describe(event) : [];
+    if (detail.textContent !== lines.map((line) => line.textContent).join("")) detail.replaceChildren(...lines);
   });
   hideWishes(event.stage !== "submitting" && event.stage !== "waiting");
 }
