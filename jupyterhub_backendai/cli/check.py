@@ -98,7 +98,7 @@ def _check_queues(settings: BackendAI) -> Iterator[str]:
     except InvalidParameters as exc:
         yield str(exc)
         return
-    if not queues:
+    if not queues and not settings.slurm_queues:
         yield "c.BackendAI.queues is empty: nothing can be launched."
     if len(queues) != len(settings.queues):
         yield "Two entries of c.BackendAI.queues have the same name."
