@@ -192,17 +192,20 @@ class NowHandler(PageHandler):
 
 
 def describe_policy(queue: Queue | None, course: Course, language: str) -> str:
-    """What a resource group permits in more time, "" where it permits none."""
+    """What a resource group permits in more time and what of that is used, "" where it permits none."""
     if queue is None or not queue.extension_time_s:
         return ""
-    params = {"time": i18n.format_span(language, queue.extension_time_s), "used": i18n.format_span(language, course.extended_s)}
     if queue.extension_by != "owner":
         return i18n.translate(language, N_("Here administrators give sessions more time. Ask your centre's help desk."))
-    if queue.extension_count is None:
-        return i18n.translate(language, N_("A session gets at most %(time)s more here; %(used)s of that are used."), params)
-    counts = {**params, "count": queue.extension_count, "often": course.extensions}
-    message = N_("A session gets at most %(time)s more here, in at most %(count)s steps; %(used)s in %(often)s steps are used.")
-    return i18n.translate(language, message, counts)
+    params = {"time": i18n.format_span(language, queue.extension_time_s), "count": queue.extension_count}
+    message = N_("A session gets at most %(time)s more here.")
+    if queue.extension_count is not None:
+        message = N_("A session gets at most %(time)s more here, in at most %(count)s steps.")
+    words = [i18n.translate(language, message, params)]
+    if course.extensions:
+        used = {"time": i18n.format_span(language, course.extended_s), "count": course.extensions}
+        words.append(i18n.translate(language, N_("It was given %(time)s in %(count)s steps already."), used))
+    return " ".join(words)
 
 
 default_handlers = [

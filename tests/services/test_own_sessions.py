@@ -102,7 +102,7 @@ async def test_a_running_notebook_is_shown_with_its_log_and_given_more_time(site
     assert engine.extended == {session_id: 4 * HOUR}
     _, page = await browser.get(f"sessions/{session_id}")
     assert (page.find(id="left").text, "2 h of that were added" in page.find(id="time-limit").text) == ("3 h left", True)
-    assert "2 h in 1 steps are used" in page.find(id="time-help").text
+    assert "It was given 2 h in 1 steps already." in page.find(id="time-help").text
     # the longest time of the queue
     response, page = await browser.post(f"sessions/{session_id}/extend", {"_xsrf": token_of(page), "time": "9h"})
     assert (response.status, "At most 8:00 in the queue small" in page.find(id="refusal").text) == (400, True)
