@@ -145,12 +145,35 @@ _ENDED: Mapping[str, tuple[str, str]] = {
     "OUT_OF_MEMORY": (N_("The session used more memory than it had asked for."), N_("Start it again with more memory.")),
     "NODE_FAIL": (N_("The node of the session failed."), N_("Start it again. Files that were saved are still there.")),
     "BOOT_FAIL": (N_("The node of the session could not be started."), N_("Start it again.")),
+    "RECONFIG_FAIL": (N_("The node of the session could not be set up as asked for."), N_("Start it again.")),
     "LAUNCH_FAILED": (N_("The session could not be started on its node."), N_("Start it again, or ask your centre's help desk.")),
     "PREEMPTED": (N_("The scheduler ended the session to make room for a job with a higher priority."), N_("Start it again.")),
     "COMPLETED": (N_("The session's server ended."), ""),
     "COMPLETING": (N_("The session is over; its node is being cleaned up."), ""),
     "REVOKED": (N_("The session was started on another cluster instead."), _HELP_DESK),
 }
+
+
+# What squeue calls a job that lives, where that is more than "waits" or "runs"
+_ALIVE: Mapping[str, tuple[str, str]] = {
+    "CONFIGURING": (N_("The nodes of the session are being started."), _WAIT),
+    "SUSPENDED": (N_("The scheduler has suspended the session; nothing of it is lost."), N_("It goes on when the scheduler lets it.")),
+    "STOPPED": (N_("The scheduler has suspended the session; nothing of it is lost."), N_("It goes on when the scheduler lets it.")),
+    "COMPLETING": (N_("The session is over; its node is being cleaned up."), ""),
+    "REQUEUED": (N_("The scheduler has put the job back into the queue."), _WAIT),
+    "REQUEUE_FED": (N_("The scheduler has put the job back into the queue."), _WAIT),
+    "REQUEUE_HOLD": (N_("The scheduler has put the job back into the queue and holds it."), _HELP_DESK),
+    "SPECIAL_EXIT": (N_("The scheduler has put the job back into the queue and holds it."), _HELP_DESK),
+    "RESV_DEL_HOLD": (N_("The reservation that the job asked for is gone."), _CHANGE),
+    "RESIZING": (N_("The scheduler is changing the size of the session's job."), _WAIT),
+    "SIGNALING": (N_("The scheduler is telling the session something."), _WAIT),
+    "STAGE_OUT": (N_("The session is over; its files are being copied back."), ""),
+}
+
+
+def explain_alive(word: str) -> Explanation | None:
+    """What a state word of a job that is not over means for people, None for plain waiting and running."""
+    return Explanation(*_ALIVE[word]) if word in _ALIVE else None
 
 
 PUT_BACK = Explanation(N_("The scheduler put the session's job back into the queue, and its server ended."), N_("Start it again."))

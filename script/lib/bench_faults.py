@@ -102,6 +102,7 @@ async def _settle(steps: Steps, judge: Judge) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError("faults: the cluster did not recover")
         steps.mend_all()
+        await steps.cluster.resume_nodes()
         await asyncio.sleep(1)
     await steps.platform.until_well()
     await asyncio.sleep(5)  # a reading or two

@@ -195,6 +195,10 @@ class Cluster:
         """As :meth:`ask`, without holding up the loop; None when it fails or takes too long."""
         return await query(self.conf, program, *arguments, timeout_s=timeout_s)
 
+    async def resume_nodes(self) -> str | None:
+        """What an administrator does with nodes that Slurm drained: after a controller was killed it may find jobs there that it forgot."""
+        return await self.query("scontrol", "update", f"NodeName={','.join(NODES)}", "State=RESUME")
+
     def has_idle_nodes(self) -> bool:
         answer = self.ask("sinfo", "-h", "-N", "-o", "%T")
         states = answer.stdout.split()

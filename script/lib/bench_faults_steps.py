@@ -182,6 +182,9 @@ class Steps:
     async def reconfigure(self) -> str:
         return self._order("reconfigure", self.cluster.query("scontrol", "reconfigure"))
 
+    async def resume_nodes(self) -> str:
+        return self._order("resume nodes", self.cluster.resume_nodes())
+
     async def crash(self) -> str:
         """The session's own program dies."""
         processes = list_processes(self.platform.stub)
@@ -213,6 +216,7 @@ ACTIONS: dict[str, tuple[int, Callable[[Steps], Awaitable[str]]]] = {
     "requeue": (2, Steps.requeue),
     "suspend": (2, Steps.suspend),
     "reconfigure": (2, Steps.reconfigure),
+    "resume nodes": (3, Steps.resume_nodes),
     "crash": (1, Steps.crash),
     "nothing": (6, Steps.nothing),
 }

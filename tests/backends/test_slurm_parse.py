@@ -142,3 +142,27 @@ def test_only_an_answer_with_its_headline_and_its_end_is_whole():
     accounts = "JobIDRaw|User|State|ExitCode|NodeList\n7|kim01|RUNNING|0:0|n1\n"
     assert parse.is_whole_accounting(accounts)
     assert not any(parse.is_whole_accounting(part) for part in ("", accounts[:-1], accounts.partition("\n")[2]))
+
+
+def test_recorded_states_that_are_neither_waiting_nor_running():
+    """Suspended, put back (and held), preempted, its node failed, ending on a node that died: Slurm 22.05 itself made them all."""
+    jobs = {job.status.job_id: job.status for job in parse.parse_jobs(recorded("states"), MARK)}
+    assert parse.is_whole_list(recorded("states"), MARK)
+    assert {id_: (job.detail, job.state) for id_, job in jobs.items()} == {
+        "1": ("SUSPENDED", JobState.RUNNING),
+        "2": ("PENDING", JobState.PENDING),  # put back
+        "3": ("PENDING", JobState.PENDING),  # put back and held
+        "4": ("SPECIAL_EXIT", JobState.PENDING),
+        "5": ("RUNNING", JobState.RUNNING),  # --no-requeue: it cannot be put back
+        "6": ("NODE_FAIL", JobState.FAILED),
+        "7": ("PREEMPTED", JobState.FAILED),
+        "8": ("COMPLETING", JobState.RUNNING),
+        "9": ("RUNNING", JobState.RUNNING),
+    }
+    assert (jobs["1"].node, jobs["2"].node, jobs["2"].reason) == ("fn1", "", "BeginTime")
+    known = parse.parse_accounting(recorded("states-accounting"))
+    assert parse.is_whole_accounting(recorded("states-accounting"))
+    assert {id_: job.state for id_, job in known.items()} == {id_: job.state for id_, job in jobs.items() if id_ not in {"4", "8"}} | {
+        "4": JobState.PENDING,
+        "8": JobState.FAILED,
+    }  # accounting knows of the end before the node has cleaned up

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from jupyterhub_backendai.core import reasons
 from jupyterhub_backendai.core.reasons import explain_end, explain_pending, explain_refusal, is_foreseeable
 from jupyterhub_backendai.core.sessions import JobState, JobStatus
 
@@ -142,3 +143,27 @@ def test_every_reason_of_slurms_has_words_and_advice(reason):
 )
 def test_only_waits_for_room_are_like_those_before(reason, is_so):
     assert is_foreseeable(reason) is is_so
+
+
+@pytest.mark.parametrize(
+    ("word", "part"),
+    [
+        ("SUSPENDED", "suspended"),
+        ("COMPLETING", "cleaned up"),
+        ("CONFIGURING", "being started"),
+        ("REQUEUED", "back into the queue"),
+        ("SPECIAL_EXIT", "holds it"),
+    ],
+)
+def test_states_of_living_jobs_by_name(word, part):
+    assert part in str(reasons.explain_alive(word))
+
+
+def test_plain_waiting_and_running_need_no_words():
+    assert reasons.explain_alive("RUNNING") is None
+    assert reasons.explain_alive("PENDING") is None
+
+
+@pytest.mark.parametrize("word", ["NODE_FAIL", "PREEMPTED", "RECONFIG_FAIL", "BOOT_FAIL", "LAUNCH_FAILED", "DEADLINE", "OUT_OF_MEMORY"])
+def test_ends_by_name(word):
+    assert word not in str(reasons.explain_end(JobStatus("7", JobState.FAILED, detail=word)))

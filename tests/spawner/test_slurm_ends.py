@@ -10,6 +10,7 @@ from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.core.identity import PosixAccount
 from jupyterhub_backendai.core.sessions import Admission, JobState, JobStatus
 from jupyterhub_backendai.core.slots import ResourceSlots
+from jupyterhub_backendai.errors import SchedulerUnavailable
 from jupyterhub_backendai.spawner.launchers import base, slurm
 from jupyterhub_backendai.spawner.launchers.slurm import SlurmLauncher
 
@@ -96,3 +97,18 @@ async def test_a_job_that_has_not_run_yet_was_not_put_back(start, monkeypatch):
     launcher = start(backend)
     launcher.node, backend.state = "", JobState.PENDING
     assert await launcher.poll() is None
+
+
+async def test_a_scheduler_that_cannot_tell_the_nodes_address_yet_ends_no_start(start, monkeypatch):
+    backend, addresses = FakeBackend(), iter([SchedulerUnavailable(), SchedulerUnavailable(), "10.0.0.1"])
+
+    async def node_address(_node):
+        answer = next(addresses)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    backend.node_address = node_address
+    launcher = start(backend)
+    launcher.start_timeout, launcher.reported_port = 0, 5555  # the server is there: no time limit ends it
+    assert await launcher._until_port() == "http://10.0.0.1:5555"

@@ -21,7 +21,7 @@ from ...config import BackendAI
 from ...core.reasons import Explanation
 from ...core.sessions import JOB_OVER, Admission, JobState, JobStatus, SessionStatus
 from ...core.waiting import explain_give_up
-from ...errors import N_, BackendAIError, InvalidParameters, StartFailed, Violation
+from ...errors import N_, BackendAIError, BackendUnavailable, InvalidParameters, StartFailed, Violation
 from ...i18n import explain, translate
 
 _ending: set[asyncio.Future[None]] = set()  # the loop itself keeps weak references only
@@ -221,12 +221,13 @@ class Launcher(Spawner):
             if status.state is JobState.RUNNING:
                 deadline = deadline or loop.time() + self.start_timeout
                 if self.reported_port:
-                    host = await self.address(self.node)
-                    return f"http://{f'[{host}]' if ':' in host else host}:{self.reported_port}"
+                    with contextlib.suppress(BackendUnavailable):  # an engine that does not answer now does so later
+                        host = await self.address(self.node)
+                        return f"http://{f'[{host}]' if ':' in host else host}:{self.reported_port}"
             if status.state is JobState.PENDING and self.admission.give_up_at and time.time() >= self.admission.give_up_at:
                 self.ending = Ending(SessionStatus.CANCELLED, explain_give_up(by_wish=self.admission.gives_up_by_wish))
                 raise StartFailed(self.ending.why.message)
-            if deadline and loop.time() > deadline:
+            if deadline and not self.reported_port and loop.time() > deadline:
                 message = N_("The notebook server was started but did not report within %(seconds)s seconds.")
                 raise StartFailed(message, seconds=self.start_timeout)
             await self._pause()

@@ -16,7 +16,7 @@ from traitlets import default
 
 from ...backends import connect
 from ...backends.base import Backend, JobRequest
-from ...core.reasons import PUT_BACK, Explanation, explain_end, explain_pending, is_foreseeable
+from ...core.reasons import PUT_BACK, Explanation, explain_alive, explain_end, explain_pending, is_foreseeable
 from ...core.sessions import JOB_OVER, JobState, JobStatus, SessionStatus
 from ...errors import N_, BackendUnavailable, NoPosixAccount, SchedulerUnavailable, Violation
 from .base import Ending, Launcher, Stage
@@ -155,7 +155,7 @@ class SlurmLauncher(Launcher, SlurmSpawner):
         if status.position:
             params = {"queue": self.admission.queue, "position": status.position}
             message = Violation(N_("Waiting in the queue %(queue)s, position %(position)s."), params)
-        reason = explain_pending(status.reason) if status.reason else None
+        reason = explain_alive(status.detail) or (explain_pending(status.reason) if status.reason else None)
         return Stage("waiting", 20, message, status.position, reason, status.start_at, is_foreseeable(status.reason))
 
     def explain_end(self, status: JobStatus) -> Ending:
