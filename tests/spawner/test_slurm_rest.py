@@ -57,8 +57,3 @@ async def test_a_session_is_handed_out_for_its_ticket_also_by_the_next_hub():
                 await until(lambda: not squeue("-n", f"backendai-{hub_id}", "-o", "%i"), 30, "the end of the job")
         finally:
             subprocess.run(["scancel", "-n", f"backendai-{hub_id}"], check=False)
-
-
-async def ask(hub, session_id: str, what: str, body, **options):
-    async with hub.http.post(f"{hub.url}/api/backendai/sessions/{session_id}/{what}", json=body, **options) as response:
-        return response.status, await response.text()
