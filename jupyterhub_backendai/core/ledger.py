@@ -118,9 +118,10 @@ def held_id(account: str) -> str:
 def make_terms(
     queue: Queue, figures: QueueFigures | None, slots: ResourceSlots, gpu_type: str, time_s: int, currency: Currency
 ) -> Terms | None:
-    """What a session will cost at most; None where the queue is free."""
+    """What a session will cost at most; None where the queue is free. ``gpu_type`` "" is the one that the site says the queue has."""
     if not is_priced(queue):
         return None
+    gpu_type = gpu_type or queue.gpu_type
     billed = billed_slots(queue, figures, slots, gpu_type)
     rate = hourly_rate(queue.prices, billed, gpu_type)
     return Terms(rate, most_cost(rate, time_s, currency), time_s, billed, queue.prices, gpu_type, list_nodes(queue, figures, gpu_type))

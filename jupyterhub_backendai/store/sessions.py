@@ -11,6 +11,7 @@ from sqlalchemy import Select, Table, func, insert, select
 from sqlalchemy.orm import Session
 
 from ..core import policies
+from ..core.clusters import complete_choice
 from ..core.identity import PosixAccount
 from ..core.images import check_image
 from ..core.queues import Queue, QueueFigures
@@ -66,10 +67,10 @@ class SessionInfo:
     session_type: str = INTERACTIVE
     exit_code: int | None = None
     choice: SchedulerChoice = field(default_factory=SchedulerChoice)
-
     waits_since: datetime | None = None
     patience_s: int | None = None
     wants_mail: bool = False
+
     @property
     def is_batch(self) -> bool:
         """Whether it is a job that runs commands, and no server of the hub's."""
@@ -123,7 +124,7 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     limit_s = time_limit_s(request, queue, figures, project, owner.posix)
     limit_s = limit_s if request.time_s else shorten(limit_s, standing)
     payer = ledger.Payer(owner.id, owner.name, owner.domain, project, found.project_id)
-    offer = ledger.prepare(db, payer, queue, figures, request.slots, request.gpu_type or queue.gpu_type, limit_s)
+    offer = ledger.prepare(db, payer, queue, figures, request.slots, request.gpu_type, limit_s)
     violations = policies.join_violations(violations, offer.violations if offer else ())
     if violations:
         raise policies.build_refusal(violations)
@@ -332,7 +333,7 @@ def _build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devi
         interface="" if request.session_type == BATCH else request.interface,
         session_type=request.session_type,
         command=request.command,
-        choice=request.choice.to_options(),
+        choice=complete_choice(request.choice, queue).to_options(),
         patience_s=request.patience_s or None,
         wants_mail=request.wants_mail,
         told=dict(spec.told),
@@ -379,12 +380,12 @@ def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) ->
     )
 
 
-def _select() -> Select[ComputeSession, User]:
 def _waits_since(row: ComputeSession) -> datetime:
     """Not the time before its own start time, nor that in which it waited for other sessions."""
     return (row.scheduled_at if row.depends_on else None) or max(row.created_at, row.starts_at or row.created_at)
 
 
+def _select() -> Select[ComputeSession, User]:
     return select(ComputeSession, User).join(User, User.id == ComputeSession.user_id)
 
 
@@ -416,8 +417,8 @@ def _info(row: ComputeSession, user: User) -> SessionInfo:
         wait=wait_from_json(row.waiting_for) if lines.is_waiting(row) else None,
         session_type=row.session_type,
         exit_code=row.exit_code,
-        choice=SchedulerChoice.from_json(row.choice),
         waits_since=_waits_since(row),
         patience_s=row.patience_s,
         wants_mail=row.wants_mail,
+        choice=SchedulerChoice.from_json(row.choice),
     )
