@@ -55,7 +55,7 @@ def count_parts(fields: Mapping[str, str], gpus: Mapping[str, int]) -> tuple[str
     free = {}
     for name, count in parts.items():
         per_gpu = _per_gpu(name, count, gpus)
-        taken = whole[name] if name else sum(whole.values())
+        taken = whole.get(name, 0) if name else sum(whole.values())
         free[name] = max(0, count - (parse_number(allocated.get(f"gres/{kind}:{name}", "")) or of_all) - taken * per_gpu)
     return kind, parts, free
 

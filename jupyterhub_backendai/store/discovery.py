@@ -26,7 +26,7 @@ def add_missing(db: Session, queues: Sequence[Queue]) -> tuple[str, ...]:
     names = {row.name for row in rows}
     taken = {_place(queue_from_json(row.name, row.engine, row.definition or {})) for row in rows}
     position = (db.scalar(select(func.max(ResourceGroup.position))) or 0) + 1
-    added = []
+    added: list[str] = []
     for queue in queues:
         if _place(queue) in taken or queue.name in names or check_name(queue.name):
             continue
