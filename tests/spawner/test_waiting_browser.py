@@ -31,12 +31,11 @@ c.JupyterHub.jinja_environment_options = {{"extensions": ["jupyterhub_backendai.
 THIRD, FIRST = Place(wait=Wait("order", 3)), Place(wait=Wait("resources", 1))
 # as many minutes as numbers: half of 40 waited longer than 20 minutes
 PAST = History(tuple((60.0 * number, round(1 - number / 40, 6)) for number in range(1, 41)), 40, "size-hour")
-# What the browser would show, and whether anybody looks, as a test says.
+# What the browser has shown, and whether anybody looks, as a test says.
 SPY = """
 window.shown = [];
-window.Notification = class { constructor(title, options) { window.shown.push([title, options.body]); }
-  static permission = sessionStorage.getItem("permission") ?? "default";
-  static async requestPermission() { sessionStorage.setItem("permission", "granted"); return (Notification.permission = "granted"); } };
+window.Notification = class extends window.Notification {
+  constructor(title, options) { super(title, options); this.addEventListener("show", () => window.shown.push([title, options.body])); } };
 Object.defineProperty(document, "hidden", { get: () => window.isHidden ?? false });
 document.hasFocus = () => !(window.isHidden ?? false);
 """
@@ -54,6 +53,7 @@ async def chromium(hub, **options):
 
         await context.route("**/services/backendai/static/**", answer)
         await context.add_init_script(SPY)
+        await context.grant_permissions(["notifications"])
         page = await context.new_page()
         page.set_default_timeout(20_000)
         complaints = []
@@ -109,7 +109,7 @@ async def test_a_wait_is_explained_may_be_left_and_tells_when_it_is_over():
             assert (admission["wants_mail"], admission["gives_up_by_wish"]) == (True, True)
             # nobody looks when it is ready, neither here nor at the page of sessions
             home = await page.context.new_page()
-            await home.add_init_script("window.isHidden = true; sessionStorage.setItem('permission', 'granted');" + SPY)
+            await home.add_init_script("window.isHidden = true")
             await home.goto(f"{hub.url}/home")
             await page.evaluate("window.isHidden = true")
             hub.service.move(None)
