@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import N_, Violation
 from .partitions import NodeShape, ShareFigures
 from .queues import Queue, QueueFigures
-from .slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, format_bytes
+from .slots import CPU, CUDA_DEVICE, CUDA_SHARES, INFINITY, MEM, format_bytes
 
 if TYPE_CHECKING:
     from .sessions import LaunchRequest
@@ -68,9 +68,10 @@ def check_shares(request: LaunchRequest, queue: Queue, figures: QueueFigures | N
             message = N_("The queue %(queue)s has no shares of GPUs of type %(type)s; it has: %(types)s.")
             return [Violation(message, params, "gpu_type", "queue-limit")]
         return [Violation(N_("The queue %(queue)s gives no shares of GPUs, only whole ones."), names, "shares", "queue-limit")]
-    most = Decimal(share.most) / share.per_gpu
+    most = min(Decimal(share.most) / share.per_gpu, queue.max_slots.get(CUDA_SHARES, INFINITY))
     if amount > most:
-        params = {**names, "most": format_share(share.most, share), "asked": f"{amount.normalize():f}"}
+        parts = int(most * share.per_gpu)
+        params = {**names, "most": format_share(parts, share) if parts else "0", "asked": f"{amount.normalize():f}"}
         message = N_("At most %(most)s of a GPU as a share in the queue %(queue)s; you asked for %(asked)s.")
         return [Violation(message, params, "shares", "queue-limit")]
     if count_parts(amount, share) is None:

@@ -126,11 +126,16 @@ def _check_amounts(sources: list[Source], asked: Mapping[str, int], facts: Sched
     settled = set()
     for source in sources:
         for key, least in _without(source.limits.at_least, settled).items():
-            if asked.get(key, 0) < least:
+            if _is_countable(key, asked) and asked.get(key, 0) < least:
                 show = _show(key)
                 params = {"name": source.name, "least": show(least), "what": key, "asked": show(asked.get(key, 0))}
                 yield Violation(_TOO_LITTLE, params, _field(key)[0], "queue-limit")
         settled |= source.limits.at_least.keys()
+
+
+def _is_countable(key: str, asked: Mapping[str, int]) -> bool:
+    """Whether we know how much a session asks for of it: not of billing, nor of a type of GPU when any will do."""
+    return key in asked or key in {"gres/gpu", "gres/shard", "gres/mps"} or (key.startswith("gres/gpu:") and "gres/gpu" not in asked)
 
 
 def _without(limits: Mapping[str, int], settled: set[str]) -> dict[str, int]:

@@ -203,6 +203,23 @@ def test_the_first_quality_of_service_that_names_a_limit_settles_it():
     assert ask(figures(qos=qos), **fields)["time"].params == {"name": "high (QOS)", "most": "1:00", "asked": "2:00"}
 
 
+@pytest.mark.parametrize(
+    ("least", "fields", "refused"),
+    [
+        ({"billing": 10, "node": 1}, {}, []),
+        ({"gres/gpu": 1}, {}, ["gpu"]),
+        ({"gres/gpu": 1}, {"gpu": 1}, []),
+        ({"gres/gpu:a100": 1}, {"gpu": 1}, []),  # any may be one
+        ({"gres/gpu:a100": 1}, {}, ["gpu"]),
+        ({"gres/gpu:a100": 1}, {"gpu": 1, "gpu_type": "a100"}, []),
+        ({"mem": 8 * GIB}, {"mem": "4g"}, ["mem"]),
+    ],
+)
+def test_the_least_of_a_quality_of_service(least, fields, refused):
+    qos = {**FACTS.qos, "normal": Qos("normal", Limits(at_least=least))}
+    assert list(ask(figures(qos=qos), **fields)) == refused
+
+
 def test_the_sites_own_quality_of_service_counts():
     assert list(ask(figures(site_qos="closed"))) == ["queue"]
     assert ask(figures(site_qos="unknown"), cpu=17) == {}
@@ -282,6 +299,13 @@ def test_shares_of_gpus(fields, field, words):
     assert list(found) == ([field] if field else [])
     if field:
         assert words in f"{found[field].message} {found[field].params}"
+
+
+def test_the_sites_own_limit_of_shares():
+    queue = replace(QUEUE, max_slots=ResourceSlots({CUDA_SHARES: "0.5"}))
+    assert ask(queue=queue, shares="0.5") == {}
+    assert ask(queue=queue, shares="0.625")["shares"].params["most"] == "0.5"
+    assert ask(queue=replace(QUEUE, max_slots=ResourceSlots({CUDA_SHARES: "0"})), shares="0.125")["shares"].params["most"] == "0"
 
 
 def test_shares_where_there_are_none():
