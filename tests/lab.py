@@ -31,7 +31,8 @@ POSTGRES_URL = "postgresql+psycopg://backendai:backendai@127.0.0.1:54329/backend
 REGISTRY_URL = "http://127.0.0.1:5055"
 REGISTRY_LOGIN = ("robot", "registry-secret")
 REGISTRY_PROGRAM = BASE / "registry" / "package" / "usr" / "bin" / "docker-registry"
-SLURMREST_URL, SLURM_JWT_KEY = "http://127.0.0.1:6820", BASE / "slurm" / "jwt" / "jwt_hs256.key"
+SLURMREST_PORT = 6820 + int(os.environ.get("BACKENDAI_LAB_SHIFT", "0"))
+SLURMREST_URL, SLURM_JWT_KEY = f"http://127.0.0.1:{SLURMREST_PORT}", BASE / "slurm" / "jwt" / "jwt_hs256.key"
 CHROMIUM = "/usr/bin/chromium"
 SCRATCH = f"{BASE}/scratch/{{user}}"
 NODE_USERS = ("kim01", "kim02", "lee01", "lee02", "park04", "choi01", "jung01", "UPPER")
@@ -98,7 +99,7 @@ def _slurm() -> str:
 
 def has_slurmrestd() -> bool:
     """Whether the lab's Slurm takes requests by HTTP too; one that was started before it could does not."""
-    return SLURM_JWT_KEY.is_file() and _listens(6820)
+    return SLURM_JWT_KEY.is_file() and _listens(SLURMREST_PORT)
 
 
 def _ldap() -> str:

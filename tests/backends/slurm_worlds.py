@@ -94,7 +94,8 @@ def sudo_world(hub_id: str) -> Iterator[World]:
     with scratch_of_people() as base:
         options, away = base / "submit.options", base / "away.options"
         words = f"--user-root {base}/scratch/{{user}} # where people work\n--python /usr/bin/python3 --wrapper {base}/wrapper.py\n"
-        options.write_text(words + "--allow-extend --allow-drain\n")
+        conf = os.environ.get("SLURM_CONF")
+        options.write_text(words + "--allow-extend --allow-drain\n" + (f"--slurm-conf {conf}\n" if conf else ""))
         away.write_text(words + f"--slurm-conf {base}/away/slurm.conf\n")
         for path in (options, away):
             path.chmod(0o644)

@@ -1,17 +1,26 @@
-# Slurm on one machine: 9 nodes that pretend to be big, 5 partitions, typed GPUs, accounting with slurmdbd. Sourced, never run.
-# Pid files for tests of outages: $SLURM/run/{mariadb,slurmdbd,slurmctld,slurmd.<node>}.pid, /run/munge/munged.pid
+# Slurm on one machine: 9 nodes that pretend to be big, 5 partitions, typed GPUs, accounting with slurmdbd, slurmrestd. Sourced, never run.
+# Pid files for tests of outages: $SLURM/run/{mariadb,slurmdbd,slurmctld,slurmrestd,slurmd.<node>}.pid, /run/munge/munged.pid
+# A second one beside it: another BACKENDAI_LAB, and with BACKENDAI_LAB_SHIFT (added to every port) the configuration is beneath that.
 
 SLURM=$BASE/slurm
+SHIFT=${BACKENDAI_LAB_SHIFT:-0}
 SLURM_ETC=/etc/slurm
+if [ "$SHIFT" != 0 ]; then
+  SLURM_ETC=$SLURM/etc
+  export SLURM_CONF=$SLURM_ETC/slurm.conf
+fi
 SLURM_HOST=$(uname -n | cut -d. -f1)
 SLURM_NODES="jnode01 jnode02 jnode03 jnode04 jnode05 v4n01 v2n01 a8n01 bm01"
-SLURM_PACKAGES="slurmctld slurmd slurm-client slurmdbd munge mariadb-server slurm-wlm-basic-plugins slurm-wlm-mysql-plugin sudo"
-DB_PORT=33306
+SLURM_PACKAGES="slurmctld slurmd slurm-client slurmdbd munge mariadb-server slurm-wlm-basic-plugins slurm-wlm-mysql-plugin slurmrestd slurm-wlm-jwt-plugin sudo"
+DB_PORT=$((33306 + SHIFT))
+JWT_KEY=$SLURM/jwt/jwt_hs256.key
 
 slurm_about() { sinfo -h -o '%P %D %T' | sort | tr '\n' ';'; }
 slurm_is_up() {
   local node
   for node in $SLURM_NODES; do is_alive "$SLURM/run/slurmd.$node.pid" "slurmd -N $node" || return 1; done
+  # one that was started before there was a slurmrestd is up too; `down` and `up` give it one
+  [ ! -e "$SLURM/run/slurmrestd.pid" ] || is_alive "$SLURM/run/slurmrestd.pid" slurmrestd || return 1
   [ -e "$SLURM/accounts" ] && is_alive "$SLURM/run/slurmdbd.pid" slurmdbd && munge_answers && scontrol ping 2>/dev/null | grep -q 'is UP'
 }
 
@@ -23,11 +32,14 @@ slurm_up() {
     return 1
   fi
   add_unix_people || return 1
-  slurm_directories && slurm_write && munge_up && database_up && accounting_up && controller_up && accounts_up && nodes_up
+  # daemons that were started with another configuration
+  [ ! -e $SLURM_ETC/slurm.conf ] || slurm_conf | cmp -s - $SLURM_ETC/slurm.conf || slurm_down
+  slurm_directories && slurm_write && munge_up && database_up && accounting_up && controller_up && accounts_up && nodes_up && rest_up
 }
 
 slurm_down() {
   local node
+  stop_process "$SLURM/run/slurmrestd.pid" slurmrestd
   for node in $SLURM_NODES; do stop_process "$SLURM/run/slurmd.$node.pid" "slurmd -N $node" & done
   wait
   slurmctld_down
@@ -43,10 +55,13 @@ munge_answers() { munge -n </dev/null 2>/dev/null | unmunge >/dev/null 2>&1; }
 
 slurm_directories() {
   local node index
-  mkdir -p "$SLURM"/{log,run,state,db,spool,dev,dbrun} && chmod 755 "$SLURM" "$SLURM"/*
+  mkdir -p "$SLURM"/{log,run,state,db,spool,dev,dbrun,jwt} "$SLURM_ETC" && chmod 755 "$SLURM" "$SLURM"/*
   # the system users may have other ids than when the state was made
   chown -R slurm:slurm "$SLURM/state" "$SLURM/log" "$SLURM/run" && chown -R mysql:mysql "$SLURM/db" "$SLURM/dbrun"
   for node in $SLURM_NODES; do mkdir -p "$SLURM/spool/$node"; done
+  # whoever reads this key can make a token for anybody
+  [ -s "$JWT_KEY" ] || (umask 077 && head -c 32 /dev/urandom >"$JWT_KEY")
+  chown slurm:slurm "$JWT_KEY"
   # GPUs that are none: gres.conf wants files
   for index in 0 1 2 3 4 5 6 7; do touch "$SLURM/dev/nvidia$index"; done
 }
@@ -81,7 +96,7 @@ database_up() {
 }
 
 # asked by its port first: sacctmgr itself tries for minutes
-accounting_answers() { (: </dev/tcp/127.0.0.1/6819) && sacctmgr -n -i show cluster; }
+accounting_answers() { (: </dev/tcp/127.0.0.1/$((6819 + SHIFT))) && sacctmgr -n -i show cluster; }
 
 accounting_up() {
   if ! is_alive "$SLURM/run/slurmdbd.pid" slurmdbd; then
@@ -129,6 +144,17 @@ nodes_up() {
   wait_for 20 nodes_ready || { sinfo; return 1; }
 }
 
+rest_answers() { (: </dev/tcp/127.0.0.1/$((6820 + SHIFT))); }
+
+# as an account that is nobody to Slurm: who asks is said by the token alone
+rest_up() {
+  is_alive "$SLURM/run/slurmrestd.pid" slurmrestd && return 0
+  SLURM_JWT=daemon SLURM_CONF=$SLURM_ETC/slurm.conf setsid setpriv --reuid nobody --regid nogroup --clear-groups \
+    /usr/sbin/slurmrestd -a rest_auth/jwt 127.0.0.1:$((6820 + SHIFT)) >"$SLURM/log/slurmrestd.log" 2>&1 </dev/null 9>&- &
+  echo $! >"$SLURM/run/slurmrestd.pid"
+  wait_for 10 rest_answers || { tail -n 3 "$SLURM/log/slurmrestd.log"; return 1; }
+}
+
 slurm_write() {
   slurm_conf >$SLURM_ETC/slurm.conf && gres_conf >$SLURM_ETC/gres.conf && slurmdbd_conf >$SLURM_ETC/slurmdbd.conf &&
     cgroup_conf >$SLURM_ETC/cgroup.conf && chown slurm:slurm $SLURM_ETC/slurmdbd.conf && chmod 600 $SLURM_ETC/slurmdbd.conf && chmod 644 $SLURM_ETC/{slurm,gres,cgroup}.conf
@@ -136,20 +162,26 @@ slurm_write() {
 
 # node NAME PORT SOCKETS_CORES MEMORY_MB FEATURES [GRES]
 node() {
-  echo "NodeName=$1 NodeHostname=$SLURM_HOST NodeAddr=127.0.0.1 Port=$2 CPUs=$((2 * $3)) Boards=1 SocketsPerBoard=2 CoresPerSocket=$3" \
+  echo "NodeName=$1 NodeHostname=$SLURM_HOST NodeAddr=127.0.0.1 Port=$(($2 + SHIFT)) CPUs=$((2 * $3)) Boards=1 SocketsPerBoard=2 CoresPerSocket=$3" \
     "ThreadsPerCore=1 RealMemory=$4 Feature=$5 ${6:+Gres=$6} State=UNKNOWN"
 }
+
+# The daemons can be told to listen at the address of this machine's name instead of all: where that is what they are asked at.
+name_is_loopback() { [ "$(getent ahostsv4 "$SLURM_HOST" | awk 'NR == 1 { print $1 }')" = 127.0.0.1 ]; }
 
 slurm_conf() {
   cat <<CONF
 # Written by script/lab
 ClusterName=lab
 SlurmctldHost=$SLURM_HOST(127.0.0.1)
-SlurmctldPort=6817
+SlurmctldPort=$((6817 + SHIFT))
 SlurmUser=slurm
 SlurmdUser=root
 AuthType=auth/munge
+AuthAltTypes=auth/jwt
+AuthAltParameters=jwt_key=$JWT_KEY
 CredType=cred/munge
+$(! name_is_loopback || echo CommunicationParameters=NoInAddrAny,NoCtldInAddrAny)
 StateSaveLocation=$SLURM/state
 SlurmctldPidFile=$SLURM/run/slurmctld.pid
 SlurmctldLogFile=$SLURM/log/slurmctld.log
@@ -183,7 +215,7 @@ JobRequeue=1
 EnforcePartLimits=ALL
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
-AccountingStoragePort=6819
+AccountingStoragePort=$((6819 + SHIFT))
 AccountingStorageEnforce=associations,limits,qos
 AccountingStorageTRES=gres/gpu,gres/gpu:v100,gres/gpu:a100,gres/shard
 # no job_env: it would keep tokens
@@ -219,9 +251,12 @@ cgroup_conf() { echo CgroupPlugin=cgroup/v1; }
 slurmdbd_conf() {
   cat <<CONF
 AuthType=auth/munge
+AuthAltTypes=auth/jwt
+AuthAltParameters=jwt_key=$JWT_KEY
+$(! name_is_loopback || echo CommunicationParameters=NoInAddrAny)
 DbdHost=$SLURM_HOST
 DbdAddr=127.0.0.1
-DbdPort=6819
+DbdPort=$((6819 + SHIFT))
 SlurmUser=slurm
 LogFile=$SLURM/log/slurmdbd.log
 PidFile=$SLURM/run/slurmdbd.pid
