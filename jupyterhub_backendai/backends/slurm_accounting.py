@@ -7,14 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 
 from ..core.ledger import Accounted
+from ..core.reasons import NODE_FAILURES
 from ..core.sessions import JOB_OVER
 from ..core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, parse_bytes
 from .slurm_parse import parse_state
 
 _FIELDS = "JobIDRaw,User,State,ElapsedRaw,AllocTRES"
 _TYPED = "gres/gpu:"
-# The node, not the person, ended these: nobody pays for them.
-_NODE_FAILURES = frozenset({"NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED"})
 
 
 def build_usage(slurm_bin: str, job_ids: Sequence[str]) -> list[str]:
@@ -31,7 +30,7 @@ def parse_usage(text: str) -> dict[str, Accounted]:
             continue
         job_id, user, state, seconds, tres = fields
         slots, gpu_type = parse_tres(tres)
-        is_failure = state.split(" ", 1)[0] in _NODE_FAILURES
+        is_failure = state.split(" ", 1)[0] in NODE_FAILURES
         found[job_id] = Accounted(job_id, parse_state(state) in JOB_OVER, int(seconds), slots, gpu_type, is_failure, user)
     return found
 

@@ -185,20 +185,20 @@ def balance_of(account: str, balances: Mapping[str, Decimal]) -> Balance:
 
 
 def decide_usage(
-    seconds: int, age_s: float, accounted: Accounted | None, *, is_asked: bool, is_answered: bool, user: str, wait_s: float
+    own: Used, age_s: float, accounted: Accounted | None, *, is_asked: bool, is_answered: bool, user: str, wait_s: float
 ) -> Used | None:
     """What a session that is over used, None when that must be looked at again later.
 
-    ``seconds`` are those of our own records, ``age_s`` how long it has been over. ``is_asked``: its engine keeps an accounting that
+    ``own`` is what our own records say, ``age_s`` how long it has been over. ``is_asked``: its engine keeps an accounting that
     should know the job; ``is_answered``: it answered. An accounting that is away is waited for, as one that does not know the job yet.
     """
     if not is_asked:
-        return Used(seconds)
+        return own
     if accounted is not None and (not user or accounted.user in {"", user}):
         if accounted.is_over:
             return Used(accounted.seconds, ACCOUNTING, accounted.slots, accounted.gpu_type, accounted.is_node_failure)
-        return Used(seconds) if age_s > wait_s else None
-    return Used(seconds) if age_s > (min(LATE_S, wait_s) if is_answered else wait_s) else None
+        return own if age_s > wait_s else None
+    return own if age_s > (min(LATE_S, wait_s) if is_answered else wait_s) else None
 
 
 # -- how long credit lasts

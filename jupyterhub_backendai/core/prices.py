@@ -45,8 +45,8 @@ class Currency:
 
     def format(self, amount: Decimal) -> str:
         """For people: ``1,234.50 EUR``. A rate may have more digits than the currency: these are shown, up to six."""
-        digits = next((digits for digits in range(self.digits, MAX_DIGITS) if amount == round(amount, digits)), MAX_DIGITS)
-        digits = max(digits, self.digits)
+        exact = (digits for digits in range(self.digits, MAX_DIGITS) if amount == Currency(self.name, digits).round(amount))
+        digits = next(exact, MAX_DIGITS)
         text = f"{Currency(self.name, digits).round(amount):,.{digits}f}"
         return f"{text} {self.name}".strip()
 

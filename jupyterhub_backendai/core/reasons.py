@@ -179,6 +179,15 @@ def explain_alive(word: str) -> Explanation | None:
 PUT_BACK = Explanation(N_("The scheduler put the session's job back into the queue, and its server ended."), N_("Start it again."))
 
 
+# The node failed, not the session: nobody pays for it.
+NODE_FAILURES = frozenset({"NODE_FAIL", "BOOT_FAIL", "RECONFIG_FAIL", "LAUNCH_FAILED"})
+
+
+def is_node_failure(reason: str) -> bool:
+    """Whether a reason that was kept with a session (:func:`explain_end`) says that its node failed."""
+    return any(reason.startswith(_ENDED[word][0]) for word in NODE_FAILURES)
+
+
 def explain_pending(reason: str) -> Explanation:
     """Why a job waits, from the reason that ``squeue`` shows. An unknown one is shown as it is."""
     word = _first_word(reason)

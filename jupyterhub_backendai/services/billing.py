@@ -13,7 +13,8 @@ from ..backends.base import Backend
 from ..config import BackendAI
 from ..core import ends as kinds
 from ..core.ends import is_same
-from ..core.ledger import CREDIT_USED_UP, Accounted, decide_usage, find_mark, seconds_left
+from ..core.ledger import CREDIT_USED_UP, Accounted, Used, decide_usage, find_mark, seconds_left
+from ..core.reasons import is_node_failure
 from ..errors import BackendAIError
 from ..identity.mail import Mailer
 from ..store import batch, credit, ends, idle, ledger
@@ -97,7 +98,7 @@ class Biller:
         is_answered = not isinstance(answer, BackendAIError)
         accounted = answer.get(due.job_id) if answer is not None and not isinstance(answer, BackendAIError) else None
         used = decide_usage(
-            max(0, int((due.ended_at - due.began_at).total_seconds())) if due.began_at else 0,
+            _read_records(due),
             at - due.released_at.timestamp(),
             accounted,
             is_asked=answer is not None,
@@ -132,7 +133,7 @@ class Biller:
             foreseen = consumer.ends_at.timestamp() if consumer.ends_at else None
             if not is_same(ends_at.timestamp() if ends_at else None, foreseen):
                 await self._db.run_exclusive(ends.foresee, consumer.session_id, ends_at, kinds.CREDIT)
-        if await self._db.run_exclusive(credit.take_mark, found.account, mark):
+        if mark != found.warned_s and await self._db.run_exclusive(credit.take_mark, found.account, mark):
             log.warning("The credit of %s is used up in %s s", found.account, left_s)
             self._write(WARNING, found.consumers, left_s or 0)
 
@@ -167,3 +168,9 @@ class Biller:
                 language = first.language or i18n.DEFAULT_LANGUAGE
                 names = [consumer.name for consumer in own]
                 self._mail.post(write_mail(kind, language, self._settings, user, first.email, names, left_s))
+
+
+def _read_records(due: Due) -> Used:
+    """What the platform's own records say of a session that is over."""
+    seconds = max(0, int((due.ended_at - due.began_at).total_seconds())) if due.began_at else 0
+    return Used(seconds, is_node_failure=is_node_failure(due.reason))

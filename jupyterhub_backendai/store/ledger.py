@@ -255,11 +255,13 @@ def describe_account(db: Session, account: str) -> tuple[str, str, str] | None:
 
 def compare(db: Session, *, is_mending: bool = False) -> list[tuple[str, Balance, Balance]]:
     """The accounts whose balance is not what their entries come to, with both; use it exclusively to mend them."""
+    # Locked first: an entry that is made meanwhile would be in the balance and not in the sum.
+    rows = db.execute(select(_ACCOUNTS).order_by(_ACCOUNTS.c.id).with_for_update()).all()
     sums: dict[str, Decimal] = {}
     for source, target, amount in db.execute(select(_ENTRIES.c.source, _ENTRIES.c.target, _ENTRIES.c.amount)):
         ledger.apply(sums, [Entry("", source, target, amount)])
     wrong = []
-    for row in db.execute(select(_ACCOUNTS).order_by(_ACCOUNTS.c.id).with_for_update()):
+    for row in rows:
         noted, counted = Balance(row.available, row.held), ledger.balance_of(row.id, sums)
         if noted != counted:
             wrong.append((row.id, noted, counted))

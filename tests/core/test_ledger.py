@@ -89,7 +89,7 @@ RUNS = Accounted("7", False, 50, user="kim01")
     ],
 )
 def test_where_the_usage_is_known_from(age_s, accounted, is_asked, is_answered, source):
-    used = ledger.decide_usage(60, age_s, accounted, is_asked=is_asked, is_answered=is_answered, user="kim01", wait_s=86400)
+    used = ledger.decide_usage(Used(60), age_s, accounted, is_asked=is_asked, is_answered=is_answered, user="kim01", wait_s=86400)
     assert (used.source if used else None) == source
     assert used is None or used.seconds == (50 if source == ACCOUNTING else 60)
 

@@ -55,7 +55,14 @@ def test_money_is_rounded_half_up(amount, digits, rounded):
 
 @pytest.mark.parametrize(
     ("amount", "digits", "text"),
-    [("1234.5", 2, "1,234.50 EUR"), ("0.125", 2, "0.125 EUR"), ("7", 0, "7 EUR"), ("-3", 0, "-3 EUR"), ("0.0000001", 0, "0.000000 EUR")],
+    [
+        ("1234.5", 2, "1,234.50 EUR"),
+        ("0.125", 2, "0.125 EUR"),
+        ("7", 0, "7 EUR"),
+        ("-3", 0, "-3 EUR"),
+        ("1e40", 2, f"{10**40:,}.00 EUR"),
+        ("0.0000001", 0, "0.000000 EUR"),
+    ],
 )
 def test_money_for_people(amount, digits, text):
     assert Currency("EUR", digits).format(Decimal(amount)) == text

@@ -143,6 +143,16 @@ async def test_without_accounting_our_records_are_charged_and_say_so(make_world,
     assert (bill.charged, bill.used_s, bill.source) == (300, 300, RECORDS)
 
 
+async def test_without_accounting_a_node_that_failed_is_known_from_our_records(make_world):
+    world = await make_world()
+    session_id = await world.start(began_s=1000, over_s=700)
+    reason = "The node of the session failed. Start it again."
+    await world.db.run(lambda db: setattr(db.get_one(models.ComputeSession, session_id), "status_reason", reason))
+    assert await world.look() == 1
+    bill = await world.bill(session_id)
+    assert (bill.charged, bill.refunded, bill.source) == (300, 300, RECORDS)
+
+
 async def test_an_accounting_that_is_away_or_late_is_waited_for(make_world):
     world = await make_world(bill_wait_s=3600.0)
     session_id = await world.start(began_s=1000, over_s=100)
