@@ -88,19 +88,19 @@ def list_sessions(options: argparse.Namespace) -> int:
 
 def show_session(options: argparse.Namespace) -> int:
     """``batch show``."""
-    return print_session(open_own(options).call("GET", _path(options.key)).data, options.style)
+    return print_session(open_own(options).call("GET", find_path(options.key)).data, options.style)
 
 
 def print_log(options: argparse.Namespace) -> int:
     """``batch log``: control characters that a terminal would obey are left out when it is one."""
-    text = str(open_own(options).call("GET", f"{_path(options.key)}/log").data)
+    text = str(open_own(options).call("GET", f"{find_path(options.key)}/log").data)
     print("\n".join(map(printable, text.split("\n"))) if sys.stdout.isatty() else text, end="")
     return 0
 
 
 def end_session(options: argparse.Namespace) -> int:
     """``batch end``."""
-    return print_session(open_own(options).call("DELETE", _path(options.key)).data, options.style)
+    return print_session(open_own(options).call("DELETE", find_path(options.key)).data, options.style)
 
 
 def print_session(session: Mapping[str, Any], style: str) -> int:
@@ -116,7 +116,8 @@ def open_own(options: argparse.Namespace) -> Connection:
     return connect(options.config)
 
 
-def _path(key: str) -> str:
+def find_path(key: str) -> str:
+    """The address of a session. Raises InvalidParameters for what is no id."""
     if len(key) != 32 or not key.isalnum() or not key.isascii():
         raise InvalidParameters("%(key)s is no id of a session.", key=repr(key))
     return f"sessions/{key}"

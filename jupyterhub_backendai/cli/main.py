@@ -25,6 +25,7 @@ from .explain import add_explain
 from .images import add_images
 from .nodes import add_nodes
 from .nouns import add_local_verb, add_nouns, add_verb
+from .own_sessions import add_own_sessions
 from .people import add_people
 from .reference import format_nouns, format_reference
 
@@ -78,7 +79,10 @@ def build_parser() -> argparse.ArgumentParser:
     image = nouns.add_parser("image", help="images, and the registries that they come from").add_subparsers(required=True, metavar="VERB")
     add_images(image)
 
-    add_nouns(nouns, {"user": user, "image": image})
+    session = nouns.add_parser("session", help="sessions: your own, and everybody's").add_subparsers(required=True, metavar="VERB")
+    add_own_sessions(session)
+
+    add_nouns(nouns, {"user": user, "image": image, "session": session})
     add_explain(nouns)
     add_nodes(nouns)
     add_bills(nouns)
