@@ -82,6 +82,7 @@ def measure(partitions: list[figures.Partition], nodes: str, jobs: str, facts: S
     """The rows, each with the facts, of whose reservations it has those with nodes of its own."""
     parsed = figures.parse_nodes(nodes)
     rows = figures.measure(partitions, parsed, jobs)
+    facts = replace(facts, features=frozenset(feature for row in rows.values() for feature in row.features))
     kept = {name for reservation in facts.reservations for name in reservation.nodes}
     where = {node.name: node.partitions for node in parsed if node.name in kept}
     return {name: replace(row, scheduler=replace(facts, reservations=_choose(facts, name, where))) for name, row in rows.items()}

@@ -152,7 +152,7 @@ class SchedulerFacts:
 
     ``associations`` by Unix name; None when the scheduler keeps none or does not tell. ``accounts`` are the limits of the accounts
     above a person's association, nearest first. ``enforces`` are the words of AccountingStorageEnforce. ``site_qos`` is what the site
-    has sessions submitted with whose owner chose none.
+    has sessions submitted with whose owner chose none; ``features`` are those of all nodes of the cluster.
     """
 
     cluster: str = ""
@@ -162,3 +162,4 @@ class SchedulerFacts:
     reservations: tuple[Reservation, ...] = ()
     enforces: frozenset[str] = frozenset()
     site_qos: str = ""
+    features: frozenset[str] = frozenset()

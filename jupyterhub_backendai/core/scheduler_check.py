@@ -61,16 +61,18 @@ def check_choice(
         "account": choice.account in {one.name for one in offer.accounts},
         "qos": choice.qos in (account.qos if account else offer.qos),
         "reservation": _may_reserve(choice.reservation, offer, account, posix),
-        "features": _has_features(choice.features, offer, figures),
+        "features": _has_features(choice.features, figures),
         "cluster": choice.cluster in offer.clusters,
     }
     return [refuse(name, value, queue) for name, value in choice.to_options().items() if not allowed[name]]
 
 
-def _has_features(expression: str, offer: Offer, figures: QueueFigures | None) -> bool:
-    """Whether some node fits. A name that no node has is refused by the scheduler also behind an "or"."""
-    names = set(expression.replace("|", "&").split("&"))
-    return figures is not None and names <= set(offer.features) and any(matches(expression, shape.features) for shape in figures.shapes)
+def _has_features(expression: str, figures: QueueFigures | None) -> bool:
+    """Whether some node fits. A name that no node of the cluster has is refused by the scheduler also behind an "or"."""
+    if figures is None or figures.scheduler is None:
+        return False
+    known = figures.scheduler.features | set(figures.features)
+    return set(expression.replace("|", "&").split("&")) <= known and any(matches(expression, shape.features) for shape in figures.shapes)
 
 
 def find_account(request: LaunchRequest, queue: Queue, offer: Offer, project: str) -> AccountOffer | None:

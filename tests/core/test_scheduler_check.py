@@ -50,6 +50,7 @@ FACTS = SchedulerFacts(
     },
     reservations=(KEPT,),
     enforces=ENFORCES,
+    features=frozenset({"elsewhere", "v100"}),
 )
 A100 = NodeShape(64, 1000 * GIB, {"a100": 8}, features=("80g", "a100"), count=2, up=2)
 V100 = NodeShape(40, 375 * GIB, {"v100": 2}, {"v100": 16}, ("32g", "v100"), 5, 5)
@@ -120,6 +121,8 @@ def test_the_sites_account_of_a_project_is_not_changed():
         ({"features": "a100&80g"}, []),
         ({"features": "a100&32g"}, ["features"]),
         ({"features": "bigmem|v100"}, []),
+        ({"features": "elsewhere|v100"}, []),
+        ({"features": "elsewhere"}, ["features"]),
         ({"features": "nothing|v100"}, ["features"]),
         ({"features": "nothing"}, ["features"]),
         ({"cluster": "lab"}, []),
