@@ -4,6 +4,9 @@ The hub itself knows only servers that run and servers that do not. One that was
 waited for, and then stopped. So until the hub has checked everything, such a server shows itself as *pending spawn, without a server*:
 the hub then leaves it alone, and its pending page, progress, Stop and port report work as in any start.
 
+A session that ran when the hub ended is hidden in the same way: the hub would stop one that does not answer within ``http_timeout``,
+but a scheduler may have suspended it, or its node may be out of reach for a while. Only its engine says that it is over.
+
 Private names of the hub are touched here and nowhere else; tests/spawner has a test for each.
 """
 
@@ -34,6 +37,7 @@ class Adoption(_Base):
     phase: str
     _is_resuming = False
     _spawn_future: asyncio.Future[None] | None = None
+    _keeping: asyncio.Future[None] | None = None
 
     if TYPE_CHECKING:
 
@@ -48,6 +52,28 @@ class Adoption(_Base):
         self._spawn_pending = True
         self._spawn_future = asyncio.ensure_future(self._adopt())
         self._spawn_future.add_done_callback(self._adopted)
+
+    def keep(self) -> None:
+        """Look after a session that ran when the hub ended. Called while the hub loads its servers."""
+        self._is_resuming = True
+        self._keeping = asyncio.ensure_future(self._keep())
+
+    async def _keep(self) -> None:
+        while self._check_pending:
+            await asyncio.sleep(0.02)
+        self._is_resuming = False
+        if self.server is None or self._stop_pending:
+            return
+        if self.user.name in self.authenticator.blocked_users:
+            self.log.warning("Stopping the server of a blocked user: %s", self._log_name)
+            await self.user.stop(self.name)
+        elif await self.poll() is None:
+            self.log.info("%s still running", self._log_name)
+            self.add_poll_callback(self._ended_by_itself)
+            self.start_polling()
+        else:
+            self.log.warning("%s ended while the hub was away", self._log_name)
+            await self._ended_by_itself()
 
     def _get_server(self) -> Any:
         if self._is_resuming and self._check_pending:

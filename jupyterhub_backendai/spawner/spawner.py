@@ -163,6 +163,8 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
             self.launcher.load_state(dict(state.get("child") or {}))
             if self.phase in STARTING and self.orm_spawner.server:
                 self.adopt()
+            elif self.phase == "running" and self.orm_spawner.server:
+                self.keep()
 
     def clear_state(self) -> None:
         super().clear_state()

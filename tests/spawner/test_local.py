@@ -300,6 +300,26 @@ async def test_a_session_that_was_given_more_time_goes_on_over_a_restart():
         assert "time limit" in hub.service.of("report")[-1]["reason"]
 
 
+async def test_a_session_that_does_not_answer_lives_through_a_restart_of_the_hub():
+    """The hub itself would stop it after http_timeout; only its engine knows whether it is over."""
+    async with running_hub() as hub:
+        await hub.launch("kim01")
+        model = await hub.until_ready("kim01")
+        job = Process.of(int(model["state"]["child"]["job_id"]))
+        os.kill(job.pid, signal.SIGSTOP)
+        try:
+            hub.kill()
+            await hub.start()
+            await until(lambda: "still running" in hub.log.read_text(), 15)
+            assert "does not appear to be running" not in hub.log.read_text()
+            assert (await hub.until_ready("kim01"))["state"]["session_id"] == model["state"]["session_id"]
+        finally:
+            os.kill(job.pid, signal.SIGCONT)
+        assert job.is_alive()
+        os.kill(job.pid, signal.SIGKILL)  # and its end is seen all the same
+        await hub.until_stopped("kim01")
+
+
 async def test_local_sessions_do_not_run_as_root():
     if os.geteuid() != 0:
         pytest.skip("needs root")
