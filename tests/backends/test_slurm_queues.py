@@ -15,6 +15,7 @@ from jupyterhub_backendai.core.queues import Queue
 from jupyterhub_backendai.core.scheduler_fit import find_gres
 from jupyterhub_backendai.core.scheduler_offers import find_offer
 from jupyterhub_backendai.core.sessions import JobState, check_request, parse_request
+from jupyterhub_backendai.core.slots import CUDA_DEVICE
 from tests.backends.test_slurm import account, backend, helper, make_job, reach, settings
 
 __all__ = ["backend", "helper", "settings"]
@@ -57,6 +58,24 @@ def test_what_the_lab_would_refuse_or_never_start(rows, partition, fields, refus
     queue, row = Queue(partition, "slurm"), rows[partition]
     request = parse_request({"queue": partition, "project": "p", **fields})
     assert [violation.field for violation in check_request(request, queue, row, ("p",), account("kim01"))] == refused
+    # parts of two GPUs are taken by sbatch, and wait for ever
+    if "shares" not in fields:
+        assert bool(refused) is bool(dry_run(partition, request))
+
+
+def dry_run(partition, request):
+    """What sbatch itself says, without submitting anything."""
+    choice, gpus = request.choice, int(request.slots.amount(CUDA_DEVICE))
+    options = {
+        "account": choice.account,
+        "qos": choice.qos,
+        "constraint": choice.features,
+        "reservation": choice.reservation,
+        "gres": gpus and f"gpu:{gpus}",
+    }
+    command = ["sbatch", "--test-only", f"--partition={partition}", f"--time={request.time_s // 60 or 60}", "--wrap=true"]
+    command += [f"--{name}={value}" for name, value in options.items() if value]
+    return subprocess.run(["runuser", "-u", "kim01", "--", *command], capture_output=True, check=False, cwd="/").returncode
 
 
 def test_what_the_lab_lets_people_choose(rows):
