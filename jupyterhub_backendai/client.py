@@ -121,6 +121,11 @@ class ServiceClient:
         path = f"/private/waits?queue={quote(queue, safe='')}&size={quote(size, safe='')}&since={since:.0f}"
         return History.from_json(await self._call("GET", path))
 
+    async def list_ends(self, user: str, language: str, base_url: str) -> dict[str, Any]:
+        """Somebody's live sessions and when each ends, in words of that language; links begin with ``base_url``."""
+        query = f"user={quote(user, safe='')}&language={quote(language, safe='')}&base_url={quote(base_url, safe='')}"
+        return await self._call("GET", f"/private/ends?{query}")
+
     async def save_wishes(self, session_id: str, user: str, patience_s: int | None, *, wants_mail: bool) -> dict[str, Any]:
         """How long a waiting session shall wait (None: as long as it takes), and whether its owner wants a mail.
 

@@ -13,7 +13,7 @@ from ..config import BackendAI
 from ..core.identity import Identity
 from ..core.names import fold_name
 from ..errors import BackendAIError
-from . import accounts, active_logins, pages, spawn_redirect, steps, wishes
+from . import accounts, active_logins, ends, pages, spawn_redirect, steps, wishes
 from .active_logins import ActiveLogins
 from .pages import Decided
 from .source import source_of
@@ -118,7 +118,7 @@ class BackendAIAuthenticator(Authenticator):
 
     def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:  # noqa: ARG002 - the hub's signature
         """Our pages, before the hub's own of the same address."""
-        modules = (pages, steps, accounts, active_logins, spawn_redirect, wishes)
+        modules = (pages, steps, accounts, active_logins, spawn_redirect, wishes, ends)
         return [handler for module in modules for handler in module.default_handlers]
 
     # -- what our pages and the spawner ask

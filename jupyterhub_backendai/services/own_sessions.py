@@ -172,25 +172,28 @@ def describe_past(handler: HubUserHandler, past: Past) -> dict[str, Any]:
     }
 
 
-async def list_now(handler: HubUserHandler) -> list[dict[str, Any]]:
-    """The caller's live sessions with their ends, for the pages that warn: small, and asked every minute."""
-    live = await handler.db.run(sessions.list_live, handler.identity.name)
-    courses = await handler.db.run(ends.load_courses, [session.id for session in live])
-    now, before_s = time.time(), handler.config.warn_before_s
+async def list_now(parts: Parts, user: str, language: str, base_url: str) -> list[dict[str, Any]]:
+    """Somebody's live sessions with their ends, for the pages that warn: small, and asked every minute.
+
+    ``base_url`` is where a browser finds the service.
+    """
+    live = await parts.db.run(sessions.list_live, user)
+    courses = await parts.db.run(ends.load_courses, [session.id for session in live])
+    now, before_s = time.time(), parts.config.warn_before_s
     found = []
     for session in live:
         end = find_session_end(session, courses.get(session.id, Course()))
-        offer_s = await extensions.offer_s(handler, session) if end else 0
+        offer_s = await extensions.offer_s(parts, session) if end else 0
         found.append(
             {
                 "id": session.id,
                 "server": None if session.is_batch else session.server_name,
                 "name": session.name or ("" if session.is_batch else session.server_name),
                 "status": session.status.value,
-                "url": f"{handler.hub_auth.base_url}sessions/{session.id}",
+                "url": f"{base_url}sessions/{session.id}",
                 "time_limit_s": session.time_limit_s,
                 "can_extend": bool(offer_s),
-                "end": describe_end(end, handler.language, before_s, now),
+                "end": describe_end(end, language, before_s, now),
             }
         )
     return found

@@ -20,7 +20,7 @@ from ..store.history import Bill, load_bills
 from ..store.sessions import SessionInfo
 from . import batch, extensions
 from .auth import authenticated
-from .base import PageHandler
+from .base import PageHandler, PrivateHandler
 from .history import describe_cost, describe_use
 from .own_sessions import (
     describe_end,
@@ -182,13 +182,23 @@ class EndHandler(PageHandler):
 
 
 class NowHandler(PageHandler):
-    """GET the caller's live sessions and their ends as JSON, for the pages that warn: the hub's too, whose script is sent here."""
+    """GET the caller's live sessions and their ends as JSON, for the pages of ours that warn."""
 
     @authenticated
     async def get(self) -> None:
-        found = await list_now(self)
+        found = await list_now(self, self.identity.name, self.language, self.hub_auth.base_url)
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.finish(json.dumps({"sessions": found, "language": self.language}, ensure_ascii=False))
+
+
+class HubNowHandler(PrivateHandler):
+    """``GET /private/ends``: the same for the hub's pages, whose scripts have no login at the service."""
+
+    async def get(self) -> None:
+        asked = {name: self.get_query_argument(name, "")[:256] for name in ("user", "language", "base_url")}
+        language = asked["language"] if asked["language"] in i18n.LANGUAGES else i18n.DEFAULT_LANGUAGE
+        await self.groups.ready()
+        self.answer({"sessions": await list_now(self, asked["user"], language, asked["base_url"]), "language": language})
 
 
 def describe_policy(queue: Queue | None, course: Course, language: str) -> str:
@@ -216,3 +226,4 @@ default_handlers = [
     (r"sessions/([0-9a-f]{32})/keep", KeepHandler),
     (r"sessions/([0-9a-f]{32})/end", EndHandler),
 ]
+private_handlers = [(r"/private/ends", HubNowHandler)]

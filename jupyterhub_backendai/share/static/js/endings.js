@@ -58,9 +58,10 @@ function show(place, sessions) {
   }
 }
 
-// The pages of the hub have no login at the service yet: the answer comes over one, which the browser makes on the way.
+// With the token of the page, and never on to a login: that would make the tokens of all open forms invalid.
 export async function look(place, onSessions) {
-  const response = await fetch(place.dataset.url, { headers: { Accept: "application/json" }, cache: "no-store" });
+  const headers = { Accept: "application/json", "X-XSRFToken": place.dataset.xsrf };
+  const response = await fetch(place.dataset.url, { headers, redirect: "error", cache: "no-store" });
   if (!response.ok || !response.headers.get("Content-Type")?.includes("json")) return;
   const { sessions } = await response.json();
   show(place, sessions);

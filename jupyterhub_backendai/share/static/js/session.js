@@ -35,7 +35,7 @@ function prepare() {
 async function readLog() {
   const log = document.getElementById("log");
   if (!follows || document.hidden || !window.getSelection().isCollapsed || log?.tagName !== "PRE") return;
-  const response = await fetch(main.dataset.log, { redirect: "error", cache: "no-store" });
+  const response = await fetch(main.dataset.log, { headers: { "X-XSRFToken": main.dataset.xsrf }, redirect: "error", cache: "no-store" });
   if (!response.ok) return;
   const text = await response.text();
   if (log.textContent !== text) {
@@ -46,7 +46,8 @@ async function readLog() {
 
 async function look() {
   if (isBusy()) return;
-  const response = await fetch(window.location.href, { headers: { Accept: "text/html" }, redirect: "error", cache: "no-store" });
+  const headers = { Accept: "text/html", "X-XSRFToken": main.dataset.xsrf };
+  const response = await fetch(window.location.href, { headers, redirect: "error", cache: "no-store" });
   if (!response.ok) return;
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("main");
   const top = document.getElementById("log")?.scrollTop ?? 0;
