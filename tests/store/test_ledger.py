@@ -16,6 +16,7 @@ from jupyterhub_backendai.core.sessions import SessionStatus
 from jupyterhub_backendai.core.slots import ResourceSlots
 from jupyterhub_backendai.errors import InvalidParameters, NotFound, QuotaExceeded
 from jupyterhub_backendai.store import ledger, models, sessions
+from jupyterhub_backendai.store.database import Database
 from tests.factories import GIB, add_user, make_queue, make_spec
 
 WON = Currency("KRW", 0)
@@ -174,8 +175,9 @@ async def test_a_project_or_a_domain_pays(paid, payer):
     assert (await paid.run(ledger.describe_account, account))[1] == "default"
 
 
-async def test_sixteen_at_once_spend_exactly_what_there_is(paid):
-    """Everybody of a project starts at once: as many get in as the credit covers, and not one more."""
+async def test_sixteen_at_once_spend_exactly_what_there_is(database_url):
+    """Everybody of a project starts at once, in a thread each: as many get in as the credit covers, and not one more."""
+    paid = Database(database_url, threads=16)
     paid.info["billing"] = Billing(WON, "project", "hold")
     for number in range(16):
         await paid.run(add_user, f"user{number:02}")
@@ -186,7 +188,17 @@ async def test_sixteen_at_once_spend_exactly_what_there_is(paid):
     assert sum(not isinstance(answer, Exception) for answer in answers) == 5
     assert all("credit" in str(answer) for answer in answers if isinstance(answer, Exception))
     assert await paid.run(ledger.get_balance, account) == Balance(Decimal(55), Decimal(550))
+    live = await paid.run(sessions.list_live)
+    ends = (paid.run_exclusive(end, info.id) for info in (*live, *live, *live))
+    await asyncio.gather(*ends)
+    assert await paid.run(ledger.get_balance, account) == Balance(Decimal(605 - 5 * 31), Decimal(0))
     assert await paid.run_exclusive(ledger.compare) == []
+    await paid.close()
+
+
+def end(db, session_id):
+    sessions.release(db, session_id)
+    ledger.settle(db, session_id, Used(1000), AT)
 
 
 @pytest.mark.parametrize(
