@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 
+from ..backends.slurm_ways import REST, make_way
 from ..config import BackendAI
 from ..core.enrolment import OTP_FORMS, parse_deadlines
 from ..core.prices import is_priced
@@ -227,10 +229,14 @@ async def _take_nothing(_name: str, _code: str) -> bool:
 def _check_slurm(settings: BackendAI) -> Iterator[str]:
     if not any(entry.get("engine") == "slurm" for entry in settings.queues):
         return
-    for command in ("sbatch", "squeue", "scontrol", "scancel"):
+    for command in ("squeue", "scontrol") if settings.slurm_submit == REST else ("sbatch", "squeue", "scontrol", "scancel"):
         if not shutil.which(command, path=settings.slurm_bin):
             yield f"c.BackendAI.slurm_bin: there is no {command} in {settings.slurm_bin}."
     if "{user}" not in settings.user_root:
         yield "c.BackendAI.user_root has no {user}: everybody would get the same directory."
-    if not Path(settings.helper_socket).exists():
-        yield f"The helper does not run: {settings.helper_socket} is not there. Jobs would run as the account of the hub."
+    try:
+        ways = [make_way(settings, cluster) for cluster in settings.slurm_clusters or [""]]
+    except InvalidParameters as exc:
+        yield str(exc)
+        return
+    yield from dict.fromkeys(problem for way in ways for problem in asyncio.run(way.check()))

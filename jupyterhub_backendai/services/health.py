@@ -60,7 +60,7 @@ class HealthHandler(JSONHandler):
             return
         figures = self.figures.figures()
         age = round(time.time() - figures.read_at, 1) if figures.read_at else None
-        notes = [ONE_PERSON] if runs_as_one_person(self.config.helper_socket) else []
+        notes = [ONE_PERSON] if runs_as_one_person(self.config.slurm_submit, self.config.helper_socket) else []
         self.answer({"status": "ok", "figures_age_s": age, "figures_error": figures.error, "notes": notes})
 
 
@@ -101,9 +101,9 @@ class RootHandler(PageHandler):
         self.render_page("maintenance.html")
 
 
-def runs_as_one_person(helper_socket: str) -> bool:
-    """Whether there is no helper that could run jobs as their owners."""
-    return not os.path.exists(helper_socket)  # noqa: PTH110 - one stat, no object
+def runs_as_one_person(slurm_submit: str, helper_socket: str) -> bool:
+    """Whether nothing here could run jobs as their owners: no helper, and no other way to submit."""
+    return slurm_submit == "helper" and not os.path.exists(helper_socket)  # noqa: PTH110 - one stat, no object
 
 
 default_handlers = [(r"", RootHandler), (r"health", HealthHandler), (r"metrics", MetricsHandler)]

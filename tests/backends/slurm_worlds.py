@@ -132,9 +132,9 @@ class HubForTickets(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, tickets: Tickets) -> None:
+    def __init__(self, tickets: Tickets, port: int = 0) -> None:
         self.tickets = tickets
-        super().__init__(("127.0.0.1", 0), AnswerTickets)
+        super().__init__(("127.0.0.1", port), AnswerTickets)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
