@@ -154,6 +154,9 @@ async def test_programs_start_look_and_end(site, engine):
         ({"queue": "small", "command": "true", "id": "7"}, "id", "32 hexadecimal"),
         ({"queue": "small", "command": "true", "colour": "red"}, "colour", "no field colour"),
         ({"queue": "vip", "command": "true"}, "queue", "no queue vip"),
+        ({"queue": "small", "command": "true", "account": "others"}, "account", "cannot use the account others"),
+        ({"queue": "small", "command": "true", "qos": "high"}, "qos", "cannot use the quality of service high"),
+        ({"queue": "small", "command": "true", "shares": "0.5"}, "shares", "no shares of GPUs"),
     ],
 )
 async def test_what_cannot_be_is_refused_with_words(site, body, field, words):

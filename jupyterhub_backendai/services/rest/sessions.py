@@ -29,6 +29,7 @@ def describe(session: SessionInfo, language: str) -> dict[str, Any]:
         "node": session.node,
         "slots": session.slots.to_json(),
         "gpu_type": session.gpu_type,
+        "choice": session.choice.to_options(),
         "time_limit_s": session.time_limit_s,
         "created_at": _format(session.created_at),
         "started_at": _format(session.started_at),
