@@ -149,6 +149,7 @@ class Instance:
         command = [sys.executable, "-I", "-m", "jupyterhub_backendai.helper", "--socket", str(self.helper_socket)]
         command += ["--allow-user", self.account.pw_name, "--user-root", settings.user_root]
         command += ["--log-dir", settings.log_dir, "--workspace-dir", settings.workspace_dir, "--slurm-bin", settings.slurm_bin]
+        command.append("--allow-extend")
         self._launch("helper", command, as_root=True)
 
     def read_settings(self):
