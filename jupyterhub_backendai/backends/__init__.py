@@ -7,6 +7,7 @@ from ..errors import N_, NotFound
 from .base import Backend, JobRequest
 from .local import LocalBackend, Usage
 from .slurm import SlurmBackend
+from .slurm_clusters import SlurmClusters
 
 __all__ = ["Backend", "JobRequest", "connect"]
 
@@ -18,10 +19,19 @@ def connect(settings: BackendAI, engine: str, *, usage: Usage | None = None) -> 
 
     ``usage`` is for the local engine: a coroutine function that returns the rows of its queues.
     """
-    key = (engine, settings.slurm_submit, settings.helper_socket, settings.slurm_bin, settings.job_name, settings.state_dir)
+    key = (
+        engine,
+        settings.slurm_submit,
+        settings.helper_socket,
+        settings.slurm_rest_url,
+        settings.slurm_bin,
+        settings.job_name,
+        settings.state_dir,
+        *settings.slurm_clusters,
+    )
     if key not in _backends:
         if engine == SlurmBackend.name:
-            _backends[key] = SlurmBackend(settings)
+            _backends[key] = SlurmClusters(settings) if settings.slurm_clusters else SlurmBackend(settings)
         elif engine == LocalBackend.name:
             _backends[key] = LocalBackend(settings, usage)
         else:
