@@ -117,8 +117,8 @@ def _parse_node(fields: Mapping[str, str]) -> Node:
 def count_used_gpus(fields: Mapping[str, str]) -> dict[str, int]:
     """GPUs that cannot be had whole: given to jobs, or with parts of them in use.
 
-    GresUsed counts GPUs right but shards wrong (Slurm 22.05); AllocTRES counts shards right, but has GPUs only where accounting
-    tracks them.
+    GresUsed counts whole GPUs right, and of shards (Slurm 22.05) the GPUs that they are of; AllocTRES counts shards right, but has GPUs
+    only where accounting tracks them.
     """
     total, used = count_gpus(fields.get("Gres", "")), dict(count_gpus(fields.get("GresUsed", "")))
     allocated = dict(part.split("=", 1) for part in fields.get("AllocTRES", "").split(",") if "=" in part)
@@ -126,10 +126,11 @@ def count_used_gpus(fields: Mapping[str, str]) -> dict[str, int]:
         used[kind] = max(used.get(kind, 0), parse_number(allocated.get(f"gres/gpu:{kind}", "")) or 0)
     for name in slurm_shapes.KINDS:
         in_use = parse_number(allocated.get(f"gres/{name}", "")) or 0
+        shared = slurm_shapes.count_shared(fields.get("GresUsed", ""), name) if in_use else {}
         for kind, count in count_gpus(fields.get("Gres", ""), name).items() if in_use else ():
             of_kind = kind if kind in total else next(iter(total), kind)
             if total.get(of_kind):
-                used[of_kind] += math.ceil(in_use / max(1, count // total[of_kind]))
+                used[of_kind] += max(math.ceil(in_use / max(1, count // total[of_kind])), shared.get(kind, 0))
     return used
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from ..core.partitions import NodeShape, PartitionRules, ShareFigures
 from .slurm_answers import count_gpus, parse_number
 
 KINDS = ("shard", "mps")
+_IN_USE = re.compile(r"(?:^|,)(\w+)(?::([\w.-]+))?:\d+\(([^()]*)\)", re.ASCII)
+_INDEX = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
 
 
 class Measured(Protocol):
@@ -58,6 +61,29 @@ def count_parts(fields: Mapping[str, str], gpus: Mapping[str, int]) -> tuple[str
         taken = whole.get(name, 0) if name else sum(whole.values())
         free[name] = max(0, count - (parse_number(allocated.get(f"gres/{kind}:{name}", "")) or of_all) - taken * per_gpu)
     return kind, parts, free
+
+
+def count_shared(gres_used: str, kind: str) -> dict[str, int]:
+    """How many GPUs of each type give parts to jobs.
+
+    Slurm 22.05 lists them (``shard:v100:2(IDX:0-1)``), later ones count the parts in use of each (``shard:v100:6(4/8,2/8)``).
+    """
+    found: dict[str, int] = {}
+    for name, word, where in _IN_USE.findall(gres_used):
+        if name != kind:
+            continue
+        if where.startswith("IDX:"):
+            count = len(_list_indices(where.removeprefix("IDX:")))
+        else:
+            count = sum("/" in part and not part.startswith("0/") for part in where.split(","))
+        found[word] = found.get(word, 0) + count
+    return found
+
+
+def _list_indices(text: str) -> set[int]:
+    """The numbers in ``0,2-3``; none in ``N/A``."""
+    ends = [_INDEX.fullmatch(part) for part in text.split(",")]
+    return {number for end in ends if end for number in range(int(end[1]), min(int(end[2] or end[1]), int(end[1]) + 4096) + 1)}
 
 
 def _per_gpu(name: str, count: int, gpus: Mapping[str, int]) -> int:

@@ -7,6 +7,7 @@ import pytest
 
 from jupyterhub_backendai.backends import slurm_figures as figures
 from jupyterhub_backendai.backends import slurm_rules as rules
+from jupyterhub_backendai.backends.slurm_shapes import count_shared
 from jupyterhub_backendai.core.partitions import Association, Limits, NodeShape, Qos, ShareFigures
 from jupyterhub_backendai.core.scheduler_offers import default_qos
 from tests.backends.test_slurm_figures import recorded
@@ -155,6 +156,28 @@ def test_parts_of_gpus():
     )
     jupyter = figures.measure(figures.parse_partitions(recorded("partition")), figures.parse_nodes(recorded("node-shard")), "")["jupyter"]
     assert jupyter.shares == (ShareFigures("v100", "shard", 8, 16, 12, 8),)  # AllocTRES, for GresUsed says 1
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("gpu:v100:0(IDX:N/A),shard:v100:2(IDX:0-1)", {"v100": 2}),
+        ("gpu:v100:1(IDX:0),shard:v100:1(IDX:1)", {"v100": 1}),
+        ("gpu:v100:0(IDX:N/A),shard:v100:0(IDX:N/A)", {"v100": 0}),
+        ("shard:v100:3(IDX:0,2-3),shard:a100:1(IDX:5)", {"v100": 3, "a100": 1}),
+        ("gpu:a100:0,shard:a100:6(4/8,0/8,2/8)", {"a100": 2}),
+        ("gpu:v100:1,shard:0", {}),
+        ("", {}),
+    ],
+)
+def test_gpus_that_give_parts(text, counts):
+    assert count_shared(text, "shard") == counts
+
+
+def test_parts_of_two_gpus_leave_none_whole():
+    (node,) = figures.parse_nodes(recorded("node-shard").replace("shard:v100:1(IDX:0)", "shard:v100:2(IDX:0-1)"))
+    assert node.gpus_free == {"v100": 0}
+    assert node.parts_free == {"v100": 12}
 
 
 def test_whole_nodes_give_no_parts_and_memory_has_its_limit():
