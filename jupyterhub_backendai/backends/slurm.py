@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ..config import BackendAI
 from ..core import reasons
@@ -123,11 +124,23 @@ class SlurmBackend(Backend):
         address, read_at = self._addresses.get(node, ("", 0.0))
         if not address or time.monotonic() - read_at > ADDRESS_AGE_S:
             try:
-                address = parse.parse_address(await self._ask(parse.build_node(self._settings.slurm_bin, node))) or node
-            except ValueError as exc:
-                raise SchedulerUnavailable from exc
+                address = await self._ask_address(node)
+            except SchedulerUnavailable:
+                if not address:
+                    raise
+                return address  # nodes do not move while the controller is away
             self._addresses[node] = (address, time.monotonic())
         return address
+
+    async def _ask_address(self, node: str) -> str:
+        try:
+            answer = await self._ask(parse.build_node(self._settings.slurm_bin, node))
+        except ValueError as exc:
+            raise SchedulerUnavailable from exc
+        if f"NodeName={node} " not in answer or not answer.endswith("
+"):
+            raise SchedulerUnavailable from RuntimeError(f"scontrol: no answer about {node}: {answer[:200]!r}")
+        return parse.parse_address(answer) or node
 
     async def capacity(self) -> Mapping[str, QueueFigures]:
         """Every partition's row, from a few commands however large the cluster is. Raises SchedulerUnavailable."""
@@ -188,6 +201,8 @@ class SlurmBackend(Backend):
             raise SchedulerUnavailable from exc
         if answer.returncode:
             raise SchedulerUnavailable from RuntimeError(answer.errors.strip()[:500])
+        if Path(arguments[0]).name == "scontrol" and not answer.output.endswith("\n"):  # it always says something, to the end of a line
+            raise SchedulerUnavailable from RuntimeError(f"scontrol: an answer without its end: {answer.output[:200]!r}")
         return answer.output
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from ..config import BackendAI
 from ..core.partitions import Association, Limits, PartitionRules, Qos, Reservation, SchedulerFacts, UnixGroup
 from ..core.queues import QueueFigures
-from ..errors import BackendAIError
+from ..errors import BackendAIError, SchedulerUnavailable
 from . import slurm_figures as figures
 from . import slurm_rules as rules
 
@@ -49,6 +49,8 @@ class SlurmFacts:
         _, ask_nodes, ask_jobs = figures.build_commands(self._slurm_bin)
         await self._read_partitions()
         nodes, jobs = await self._ask(ask_nodes), await self._ask(ask_jobs)
+        if "NodeName=" not in nodes:
+            raise SchedulerUnavailable from RuntimeError(f"scontrol: no node in {nodes[:200]!r}")
         await self._people.freshen()
         facts = self._people.describe(self._reservations, self._site_qos)
         return await asyncio.to_thread(measure, self._partitions, nodes, jobs, facts)
@@ -62,6 +64,8 @@ class SlurmFacts:
         if self._partitions_at is not None and now - self._partitions_at < PARTITIONS_S:
             return
         found = figures.parse_partitions(await self._ask(figures.build_commands(self._slurm_bin)[0]))
+        if not found:  # a cluster without a queue is an answer that was garbled
+            raise SchedulerUnavailable
         with contextlib.suppress(BackendAIError):  # yesterday's reservations are better than none: Slurm itself looks again
             self._reservations = rules.parse_reservations(await self._ask(rules.build_reservations(self._slurm_bin)))
         self._partitions = [replace(partition, rules=await self._add_groups(partition.rules, now)) for partition in found]
