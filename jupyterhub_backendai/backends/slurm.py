@@ -137,8 +137,7 @@ class SlurmBackend(Backend):
             answer = await self._ask(parse.build_node(self._settings.slurm_bin, node))
         except ValueError as exc:
             raise SchedulerUnavailable from exc
-        if f"NodeName={node} " not in answer or not answer.endswith("
-"):
+        if f"NodeName={node} " not in answer or not answer.endswith("\n"):
             raise SchedulerUnavailable from RuntimeError(f"scontrol: no answer about {node}: {answer[:200]!r}")
         return parse.parse_address(answer) or node
 
