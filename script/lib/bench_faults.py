@@ -68,13 +68,14 @@ async def _run(cluster: Cluster, base: Path, seed: int) -> list[Row]:
 
 async def _begin(platform: Platform, judge: Judge) -> None:
     """A session at every place, all of them ready, before anything goes wrong."""
-    for place in PLACES:
-        print(f"[bench] faults: start {'/'.join(place)}: {await platform.order('POST', place)}", flush=True)
     deadline = time.monotonic() + 60
     while not (len(judge.servers) == len(PLACES) and all(seen.is_ready for seen in judge.servers.values())):
         if time.monotonic() > deadline:
             raise RuntimeError("faults: not every session started")
-        await asyncio.sleep(0.5)
+        for place in PLACES:
+            if place not in judge.servers:
+                print(f"[bench] faults: start {'/'.join(place)}: {await platform.order('POST', place)}", flush=True)
+        await asyncio.sleep(2)
         await judge.look()
 
 

@@ -139,9 +139,10 @@ class Steps:
         return "kill the service" if self.platform.kill_service() else ""
 
     async def start(self) -> str:
-        place = self.rng.choice(PLACES)
-        if place in self.judge.servers:
+        free = [place for place in PLACES if place not in self.judge.servers]
+        if not free:
             return ""
+        place = self.rng.choice(free)
         return self._order(f"start {'/'.join(place)}", self.platform.order("POST", place))
 
     async def end(self) -> str:
@@ -205,13 +206,13 @@ class Steps:
 
 
 ACTIONS: dict[str, tuple[int, Callable[[Steps], Awaitable[str]]]] = {
-    "start": (22, Steps.start),
-    "end": (6, Steps.end),
+    "start": (24, Steps.start),
+    "end": (5, Steps.end),
     "daemon": (26, Steps.daemon),
     "command": (22, Steps.command),
-    "hub": (3, Steps.hub),
+    "hub": (2, Steps.hub),
     "helper": (2, Steps.helper),
-    "service": (2, Steps.service),
+    "service": (1, Steps.service),
     "cancel": (2, Steps.cancel),
     "requeue": (2, Steps.requeue),
     "suspend": (2, Steps.suspend),
