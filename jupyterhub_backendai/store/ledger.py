@@ -216,6 +216,7 @@ def give_credit(db: Session, actor: Actor, account: str, amount: Decimal, note: 
     source, target = (ledger.FUNDING, account) if amount > 0 else (account, ledger.FUNDING)
     entry = Entry(ledger.CREDIT if amount > 0 else ledger.DEBIT, source, target, abs(amount))
     after = _post(db, account, before, [entry], at, reference, actor.name, note[:512])
+    db.execute(_KEEP_BALANCE.values(warned_s=None), {"account": account})  # people are warned anew
     details = {"amount": format(amount, "f"), "note": note[:512], "balance": format(after.total, "f")}
     audit.record(db, actor=actor.name, action="ledger.credit", object=account, source=actor.source, details=details)
     return after

@@ -221,6 +221,9 @@ async def test_more_credit_takes_the_warning_back(make_world):
     await world.db.run_exclusive(ledger.give_credit, boss, world.account, Decimal(100000), "", NOW)
     await world.look(1060)
     assert (await world.db.run(ends.load_course, session_id)).policy_end == ""
+    await world.db.run_exclusive(ledger.give_credit, boss, world.account, Decimal(-100000), "", NOW)
+    await world.look(1120)
+    assert len(world.mail.sent) == 2
 
 
 async def test_a_hub_that_does_not_end_it_is_asked_again(make_world):
