@@ -1,6 +1,7 @@
 """The page of a start that waits, in Chromium: a real hub, a fake of our service. Expected start, wishes, a notification, a hub that dies."""
 
 import contextlib
+import sqlite3
 import time
 from pathlib import Path
 
@@ -69,6 +70,25 @@ async def chromium(hub, **options):
         await browser.close()
 
 
+def list_token_ends(hub):
+    with contextlib.closing(sqlite3.connect(hub.dir / "hub.sqlite")) as db:
+        return [end for (end,) in db.execute("SELECT expires_at FROM api_tokens WHERE note LIKE 'Server at %'")]
+
+
+async def wish(page, hub):
+    """What the owner wants meanwhile."""
+    await expect(page.locator("#tell")).to_have_attribute("aria-pressed", "false")
+    await page.click("#tell")
+    await expect(page.locator("#tell")).to_have_attribute("aria-pressed", "true")
+    await page.check("#mail")
+    await page.select_option("#patience", "14400")
+    await page.click("#keep-wishes")
+    await expect(page.locator("#kept")).to_have_text("Saved.")
+    await expect(page.locator("#give-up")).to_contain_text("It is given up at")
+    [wish] = hub.service.of("wishes")
+    assert (wish["user"], wish["patience_s"], wish["wants_mail"]) == ("kim01", 14400, True)
+
+
 async def test_a_wait_is_explained_may_be_left_and_tells_when_it_is_over():
     async with running_hub(extra=PAGES, mail_server="localhost:25") as hub:
         hub.service.place, hub.service.history = THIRD, PAST
@@ -81,17 +101,7 @@ async def test_a_wait_is_explained_may_be_left_and_tells_when_it_is_over():
             await expect(detail).to_contain_text("Position 3 in the queue.")
             await expect(detail).to_contain_text("most likely between")
             await expect(detail).to_contain_text("From the last 40 sessions like this one in the queue.")
-            # what the owner wants meanwhile
-            await expect(page.locator("#tell")).to_have_attribute("aria-pressed", "false")
-            await page.click("#tell")
-            await expect(page.locator("#tell")).to_have_attribute("aria-pressed", "true")
-            await page.check("#mail")
-            await page.select_option("#patience", "14400")
-            await page.click("#keep-wishes")
-            await expect(page.locator("#kept")).to_have_text("Saved.")
-            await expect(page.locator("#give-up")).to_contain_text("It is given up at")
-            [wish] = hub.service.of("wishes")
-            assert (wish["user"], wish["patience_s"], wish["wants_mail"]) == ("kim01", 14400, True)
+            await wish(page, hub)
             await page.reload()
             await expect(page.locator("#mail")).to_be_checked()
             await expect(page.locator("#tell")).to_have_attribute("aria-pressed", "true")
@@ -107,6 +117,8 @@ async def test_a_wait_is_explained_may_be_left_and_tells_when_it_is_over():
             await expect(detail).to_contain_text("Position 1 in the queue.")
             admission = (await hub.model("kim01"))["state"]["admission"]
             assert (admission["wants_mail"], admission["gives_up_by_wish"]) == (True, True)
+            # however many days it waits: the token of its server has no end
+            assert list_token_ends(hub) == [None]
             # nobody looks when it is ready, neither here nor at the page of sessions
             home = await page.context.new_page()
             await home.add_init_script("window.isHidden = true")
