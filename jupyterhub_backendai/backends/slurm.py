@@ -38,13 +38,16 @@ ADDRESS_AGE_S = 300.0
 
 
 class SlurmBackend(Backend):
-    """One per process; :func:`jupyterhub_backendai.backends.connect` makes it."""
+    """One per process; :func:`jupyterhub_backendai.backends.connect` makes it.
+
+    Where there are several clusters it is the one called ``cluster``, one of several behind :class:`.slurm_clusters.SlurmClusters`.
+    """
 
     name = ENGINE
 
-    def __init__(self, settings: BackendAI, way: Way | None = None) -> None:
-        self._settings = settings
-        self._way = way or make_way(settings)
+    def __init__(self, settings: BackendAI, way: Way | None = None, *, cluster: str = "") -> None:
+        self._settings, self._cluster = settings, cluster
+        self._way = way or make_way(settings, cluster)
         self._addresses: dict[str, tuple[str, float]] = {}
         self._facts = SlurmFacts(self._ask, settings.slurm_bin, site_qos=find_site_qos(settings))
         self.reader = SlurmReader(
@@ -91,7 +94,10 @@ class SlurmBackend(Backend):
 
     async def extend(self, job_id: str, posix: PosixAccount | None, time_s: int, session_id: str = "") -> None:  # noqa: ARG002
         """Make ``time_s`` seconds from its start the time limit of a job. Raises Conflict where that cannot be done here."""
-        await self._way.extend(job_id, posix, time_s)
+        try:
+            await self._way.extend(job_id, posix, time_s)
+        except OperatorUnavailable as exc:
+            raise Conflict(N_("This platform may not give jobs of Slurm more time. Ask your centre's help desk.")) from exc
 
     async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:
         return await self.reader.status(session_id, job_id, posix.name if posix else "")
@@ -191,7 +197,9 @@ class SlurmBackend(Backend):
             raise Conflict(message, command=command) from exc
 
     async def _run(self, arguments: Sequence[str]) -> CommandResult:
-        return await run(ENGINE, arguments, timeout_s=self._settings.command_timeout_s)
+        is_first = self._cluster == next(iter(self._settings.slurm_clusters), "")
+        command = parse.name_cluster(arguments, self._cluster, is_first=is_first) if self._cluster else arguments
+        return await run(ENGINE, command, timeout_s=self._settings.command_timeout_s)
 
     async def _ask(self, arguments: Sequence[str]) -> str:
         try:

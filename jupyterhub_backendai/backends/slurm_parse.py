@@ -75,6 +75,17 @@ def build_find(slurm_bin: str, job_ids: Sequence[str], mark: str) -> list[str]:
     return [_program(slurm_bin, "squeue"), "-a", "-t", "all", "-j", ",".join(job_ids), "-o", _format(mark)]
 
 
+def name_cluster(arguments: Sequence[str], cluster: str, *, is_first: bool) -> list[str]:
+    """A command about one of several clusters. The first, which slurm.conf names, is asked without the accounting's help."""
+    program = Path(arguments[0]).name
+    if program == "sacctmgr":
+        return list(arguments)  # says everything of all clusters; the command names the one
+    if not is_first:
+        return [arguments[0], f"--clusters={cluster}", *arguments[1:]]
+    # else a federation shows the other clusters' jobs too
+    return [arguments[0], *(["--local"] if program in {"squeue", "sacct"} else []), *arguments[1:]]
+
+
 def _program(slurm_bin: str, name: str) -> str:
     return str(Path(slurm_bin, name))
 

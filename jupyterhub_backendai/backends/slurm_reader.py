@@ -80,6 +80,7 @@ class SlurmReader:
         self._reading_s = 0.0
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._rests = False
         self._finished = asyncio.Condition()
 
     # -- asking
@@ -125,10 +126,10 @@ class SlurmReader:
             await self._finished.wait_for(lambda: self._done >= wanted or self._task is None or self._task.done())
 
     async def close(self) -> None:
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        task = self._task
+        while task and not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=1)  # Python 3.11's wait_for loses a cancellation that comes together with its result
         self._task = None
         async with self._finished:
             self._finished.notify_all()
@@ -156,6 +157,8 @@ class SlurmReader:
     def _start(self) -> None:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._loop())
+        elif self._rests:  # nobody had asked about anything when the last reading ended
+            self._wake.set()
 
     async def _loop(self) -> None:
         try:
@@ -170,8 +173,11 @@ class SlurmReader:
                     self._finished.notify_all()
                 self._forget()
                 await asyncio.sleep(MIN_GAP_S)
+                pause_s = self._pause()
+                self._rests = pause_s is None
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._pause())
+                    await asyncio.wait_for(self._wake.wait(), pause_s)
+                self._rests = False
         finally:
             self._task = None
 

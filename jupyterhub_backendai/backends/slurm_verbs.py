@@ -34,22 +34,23 @@ class Caller(Protocol):
 
 
 class VerbWay(Way):
-    """Everything as a verb."""
+    """Everything as a verb; ``cluster`` is one of several, "" where there is one."""
 
-    def __init__(self, name: str, caller: Caller) -> None:
+    def __init__(self, name: str, caller: Caller, cluster: str = "") -> None:
         self.name, self._caller = name, caller
+        self._at = {"cluster": cluster} if cluster else {}
 
     async def submit(self, job: JobRequest) -> str:
-        return str((await self._caller.call("submit", **build_submit(job)))["job_id"])
+        return str((await self._caller.call("submit", **build_submit(job), **self._at))["job_id"])
 
     async def cancel(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> None:
-        await self._caller.call("cancel", **_owner(posix), job_id=job_id, session_id=session_id)
+        await self._caller.call("cancel", **_owner(posix), job_id=job_id, session_id=session_id, **self._at)
 
     async def make_directories(self, posix: PosixAccount | None) -> None:
         await self._caller.call("mkdir", **_owner(posix))
 
     async def read_log(self, job_id: str, posix: PosixAccount | None, session_id: str = "") -> str:  # noqa: ARG002 - logs have the job's id
-        return str((await self._caller.call("read_log", **_owner(posix), job_id=job_id))["log"])
+        return str((await self._caller.call("read_log", **_owner(posix), job_id=job_id, **self._at))["log"])
 
     async def extend(self, job_id: str, posix: PosixAccount | None, time_s: int) -> None:
         await self._operate("extend", **_owner(posix), job_id=job_id, time_s=time_s)
@@ -62,7 +63,7 @@ class VerbWay(Way):
 
     async def _operate(self, verb: str, **fields: Any) -> None:
         try:
-            await self._caller.call(verb, **fields)
+            await self._caller.call(verb, **fields, **self._at)
         except Forbidden as exc:
             raise OperatorUnavailable from exc
 

@@ -30,12 +30,15 @@ class Queue:
     ``prices`` are money per hour by slot (:mod:`.prices`).
     ``extension_time_s``: how much more time a session may be given while it runs, in all (0: none), ``extension_count`` how often
     (None: as often as you like), and ``extension_by`` whom: its owner, or administrators only (:mod:`.extensions`).
+    ``clusters``: those that have the partition, where the engine has several; sessions go to the first unless another one is chosen,
+    and none named is the first of all.
     ``is_open``: to every domain, also those that are not named. ``is_public`` False: only for superadmins.
     """
 
     name: str
     engine: str
     partition: str = ""
+    clusters: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     descriptions: Mapping[str, str] = field(default_factory=dict)
     is_free: bool = True
@@ -82,7 +85,7 @@ RULES = (
     "is_open",
 )
 _SLOTS = ("max_slots", "capacity", "prices")
-_NAMES = ("projects", "allowed_session_types")
+_NAMES = ("projects", "allowed_session_types", "clusters")
 
 
 def queue_to_json(queue: Queue) -> dict[str, Any]:
@@ -138,7 +141,8 @@ class QueueFigures:
 
     ``read_at`` (Unix seconds) and ``error`` are set by whoever keeps rows: an error means that the row is as old as ``read_at``.
     ``shapes`` are its kinds of nodes, largest first; ``rules`` and ``scheduler`` are None where the engine has no such thing.
-    ``default_time_s`` is what a session gets that asks for no time, None when the engine does not say.
+    ``default_time_s`` is what a session gets that asks for no time, None when the engine does not say. ``clusters`` has the row of
+    each cluster, for a queue that is on several.
     """
 
     name: str
@@ -160,6 +164,7 @@ class QueueFigures:
     default_time_s: int | None = None
     rules: PartitionRules | None = None
     scheduler: SchedulerFacts | None = field(default=None, compare=False, repr=False)
+    clusters: Mapping[str, QueueFigures] = field(default_factory=dict)
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def find_offer(queue: Queue, figures: QueueFigures | None, posix: PosixAccount |
         accounts=accounts,
         reservations=_offer_reservations(facts, figures.read_at, posix, [account.name for account in accounts]),
         features=tuple(name for name in figures.features if is_feature(name))[:MAX_OFFERED],
-        clusters=(facts.cluster,) if facts.cluster else (),
+        clusters=queue.clusters or ((facts.cluster,) if facts.cluster else ()),
         is_known=held is not None,
     )
 

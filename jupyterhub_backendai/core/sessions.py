@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import N_, InvalidParameters, Violation
+from .clusters import pick_figures
 from .fields import Fields, format_duration
 from .identity import PosixAccount
 from .policies import has_line, join_violations
@@ -258,6 +259,7 @@ def check_request(
     names of the projects that the person is a member of, ``posix`` is the account that a scheduler knows them by.
     """
     found: list[Violation] = []
+    figures = pick_figures(queue, figures, request.choice.cluster)
     project = request.project or (projects[0] if projects else "")
     if project not in projects:
         found.append(Violation(N_("You are not a member of the project %(project)s."), {"project": project}, "project", "project"))

@@ -54,6 +54,7 @@ class Submit(Request):
     reservation: str = ""
     constraint: str = ""
     lines: str = ""
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Cancel(Request):
 
     job_id: str
     session_id: str = ""
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ class ReadLog(Request):
     """The end of a job's log."""
 
     job_id: str
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,7 @@ class Extend(Request):
 
     job_id: str
     time_s: int
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +95,7 @@ class NodeRequest(Request):
     user: str = ""
     uid: int = 0
     node: str
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +166,8 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "job_name": _text(_WORD),
     "partition": _text(_WORD),
     "account": _text(_WORD, optional=True),
+    # one of several, by the name that the accounting knows
+    "cluster": _text(_WORD, optional=True),
     "cpus": _number(1, 1_000_000),
     "mem_bytes": _number(1, 1 << 60),
     "gpus": _number(0, 4096),

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class SmallSlurm:
         self.conf = self.directory / "slurm.conf"
         self.port = _free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._controller: subprocess.Popen[bytes] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,14 +65,23 @@ class SmallSlurm:
                 self._launch(["/usr/sbin/slurmd", "-D", "-f", str(self.conf), "-N", node.name])
         self._wait_for_nodes()
 
-    def start_controller(self) -> subprocess.Popen[bytes]:
+    def start_controller(self) -> None:
         """Start the controller (again) and wait until it answers."""
         slurm = pwd.getpwnam("slurm")
-        controller = self._launch(
+        self._controller = self._launch(
             ["/usr/sbin/slurmctld", "-D", "-f", str(self.conf)], user=slurm.pw_uid, group=slurm.pw_gid, extra_groups=[]
         )
-        self._until(lambda: "is UP" in self.run("scontrol", "ping", check=False))
-        return controller
+        self.until(self.is_up)
+
+    def is_up(self) -> bool:
+        """Whether the controller answers."""
+        return "is UP" in self.run("scontrol", "ping", check=False)
+
+    def stop_controller(self) -> None:
+        """End the controller alone; it writes its jobs down first, as one that is killed does only every few seconds."""
+        if self._controller:
+            self._controller.terminate()
+            self._controller.wait()
 
     def run(self, *arguments: str, user: str = "", check: bool = True, limit_s: float = 60) -> str:
         """A command's output; as another account when ``user`` is named."""
@@ -106,13 +116,15 @@ class SmallSlurm:
         return process
 
     def _wait_for_nodes(self) -> None:
-        self._until(lambda: not any(word in self.run("sinfo", "-h", "-o", "%T") for word in ("unk", "down")))
+        self.until(lambda: not any(word in self.run("sinfo", "-h", "-o", "%T") for word in ("unk", "down")))
 
-    def _until(self, is_so) -> None:
+    def until(self, is_so: Callable[[], object]) -> None:
+        """Wait until something is so, as long as the cluster may take to come up."""
         deadline = time.monotonic() + LIMIT_S
         while not is_so():
             if time.monotonic() > deadline or self._processes[-1].poll() is not None:
-                raise RuntimeError(f"the cluster {self.name} does not come up; see {self.directory}/log")
+                log = (self.directory / "log" / "output.log").read_text(errors="replace")
+                raise RuntimeError(f"the cluster {self.name} does not come up: {log[-500:]}")
             time.sleep(0.1)
 
     def _write_conf(self) -> str:
@@ -150,7 +162,7 @@ class SmallSlurm:
             "MinJobAge=300",
             "MaxJobCount=20000",
             "SchedulerType=sched/backfill",
-            "SchedulerParameters=bf_interval=5,bf_continue,batch_sched_delay=0,sched_min_interval=0",
+            "SchedulerParameters=bf_interval=2,bf_continue,sched_interval=1,batch_sched_delay=0,sched_min_interval=0",
             "SelectType=select/cons_tres",
             "SelectTypeParameters=CR_Core_Memory",
             *([f"GresTypes={','.join(gres)}"] if gres else []),
@@ -158,14 +170,7 @@ class SmallSlurm:
             *(["PrivateData=cloud"] if not all(node.runs for node in self.nodes) else []),
             *self.more.splitlines(),
         ]
-        for node in self.nodes:
-            lines.append(
-                f"NodeName={node.name} NodeHostname={HOST if node.runs else node.name} NodeAddr=127.0.0.1 Port={_free_port()}"
-                f" CPUs={node.cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket={node.cpus} ThreadsPerCore=1 RealMemory={node.mem_mb}"
-                + (f" Feature={node.features}" if node.features else "")
-                + (f" Gres={node.gres}" if node.gres else "")
-                + f" State={'UNKNOWN' if node.runs else 'CLOUD'}"
-            )
+        lines += [self._write_node(node) for node in self.nodes]
         lines += [f"PartitionName={partition}" for partition in self.partitions]
         return "\n".join(lines) + "\n"
 
@@ -176,6 +181,16 @@ class SmallSlurm:
         for index in range(count):
             (directory / f"gpu{index}").touch()
         return f"{directory}/gpu[0-{count - 1}]" if count > 1 else f"{directory}/gpu0"
+
+    @staticmethod
+    def _write_node(node: NodeLine) -> str:
+        return (
+            f"NodeName={node.name} NodeHostname={HOST if node.runs else node.name} NodeAddr=127.0.0.1 Port={_free_port()}"
+            f" CPUs={node.cpus} Boards=1 SocketsPerBoard=1 CoresPerSocket={node.cpus} ThreadsPerCore=1 RealMemory={node.mem_mb}"
+            + (f" Feature={node.features}" if node.features else "")
+            + (f" Gres={node.gres}" if node.gres else "")
+            + f" State={'UNKNOWN' if node.runs else 'CLOUD'}"
+        )
 
     def _write_gres(self) -> str:
         lines = ["AutoDetect=off"]

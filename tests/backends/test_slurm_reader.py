@@ -315,3 +315,17 @@ async def test_a_job_that_may_be_hidden_from_us_is_never_gone_while_accounting_h
     slurm.accounts["7"] = "7|kim01|RUNNING|0:0|jnode01"
     for _ in range(5):
         assert (await later(slurm, reader, 600)).state is JobState.UNKNOWN
+
+
+async def test_a_session_that_was_read_before_anybody_asked_is_read_again(slurm):
+    """A reading that nobody waits for (a submission wakes it) must not be the last one of those who ask afterwards."""
+    reader = SlurmReader(slurm.run, "/usr/bin", "backendai-hub", starting_s=0.01, steady_s=0.01, clock=slurm.clock)
+    slurm.jobs["7"] = FakeJob(comment=ONE, state="PENDING")
+    await reader.refresh()
+    await asyncio.sleep(2 * slurm_reader.MIN_GAP_S)
+    assert (await reader.status(ONE, "7", "kim01")).state is JobState.PENDING
+    slurm.jobs["7"].state = "RUNNING"
+    async with asyncio.timeout(5):
+        while (await reader.status(ONE, "7", "kim01")).state is not JobState.RUNNING:
+            await asyncio.sleep(0.01)
+    await reader.close()

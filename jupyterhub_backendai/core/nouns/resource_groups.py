@@ -20,6 +20,7 @@ DEFINITION = (
     "labels",
     "descriptions",
     "partition",
+    "clusters",
     "is_free",
     "prices",
     "is_exclusive",
@@ -68,6 +69,13 @@ RESOURCE_GROUPS = Noun(
         Field("labels", Kind.LABELS, N_("Shown as"), most=64, group="definition"),
         Field("descriptions", Kind.LABELS, N_("What it is for"), most=256, group="definition"),
         Field("partition", Kind.TEXT, N_("Partition"), N_("The engine's own name of the queue; empty is the same."), group="definition"),
+        Field(
+            "clusters",
+            Kind.WORDS,
+            N_("Clusters"),
+            N_("Those that have the partition; people choose one of several. Empty: the first that the engine has."),
+            group="definition",
+        ),
         Field("is_free", Kind.BOOLEAN, N_("Free of charge"), default=True, group="definition"),
         Field(
             "prices",
@@ -188,6 +196,8 @@ def check_group(queue: Queue) -> list[Violation]:
     """Everything that keeps a group from working as it is."""
     message = N_("This has letters, digits and the characters . _ -")
     found = [Violation(message, {}, name, "invalid") for name in ("partition", "gpu_type") if not _is_word(getattr(queue, name))]
+    if not all(map(_is_word, queue.clusters)):
+        found.append(Violation(N_("This has letters, digits and the characters . _ -"), {}, "clusters", "invalid"))
     if not all(map(_is_word, queue.accounts.values())):
         message = N_("Give one account for each project, in letters, digits and the characters . _ -")
         found.append(Violation(message, {}, "accounts", "invalid"))
