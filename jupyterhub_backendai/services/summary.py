@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from .. import i18n
 from ..core.ends import shown_s
+from ..core.prices import is_priced
 from ..core.queues import Queue
 from ..core.quota import Standing
 from ..core.sessions import SessionStatus
@@ -97,6 +98,7 @@ class SummaryHandler(PageHandler):
             cards=self._list_cards(found.live, servers, courses),
             ended=[describe_ended(session, courses.get(session.id, Course()), self.language) for session in found.ended],
             trouble=trouble,
+            has_bills=any(is_priced(queue) for queue in self.groups.queues().values()),
             rows=rows,
             figures=figures,
             chosen="",
