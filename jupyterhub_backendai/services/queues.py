@@ -13,6 +13,7 @@ from typing import Any
 from .. import i18n
 from ..backends.base import Backend
 from ..config import BackendAI
+from ..core.clusters import find_figures
 from ..core.fields import format_duration
 from ..core.identity import PosixAccount
 from ..core.partitions import NodeShape
@@ -24,14 +25,14 @@ from ..core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
 from ..errors import N_, BackendAIError
 from ..store.database import Database
 from ..store.sessions import Usage, list_usage
-from . import metrics
+from . import discovery, metrics
 from .auth import authenticated
 from .base import PageHandler
 from .groups import ResourceGroups
 from .launch_nodes import count_shares
 from .launch_quote import describe_prices
-
 from .waits import add_wait_words
+
 log = logging.getLogger("backendai")
 LOCAL = "local"
 LOOKING_S = 60
@@ -47,6 +48,7 @@ class FiguresReader:
     def __init__(self, settings: BackendAI, db: Database, backends: Mapping[str, Backend], groups: ResourceGroups | None = None) -> None:
         self._settings, self._db, self._backends = settings, db, backends
         self._groups = groups or ResourceGroups(settings, db)
+        self._discovery = discovery.Discovery(settings, db, self._groups)
         self._figures = Figures()
         self._pass: asyncio.Task[None] | None = None
         self._read_names: set[str] = set()
@@ -93,9 +95,16 @@ class FiguresReader:
         return time.time() - self._tried_at if self._tried_at else float("inf")
 
     async def _read(self) -> None:
+        await self._read_once()
+        if self._read_names != set(self._groups.queues()):  # partitions that became groups
+            await self._read_once()
+
+    async def _read_once(self) -> None:
         queues = self._groups.queues()
         self._read_names = set(queues)
-        engines = sorted({queue.engine for queue in queues.values()})
+        engines = sorted(
+            {queue.engine for queue in queues.values()} | ({discovery.ENGINE} if discovery.is_wanted(self._settings) else set())
+        )
         rows: dict[str, QueueFigures] = {}
         for found in await asyncio.gather(*(self._read_engine(engine, queues) for engine in engines)):
             rows.update(found)
@@ -115,7 +124,8 @@ class FiguresReader:
             metrics.COMMANDS.labels(engine, "failed").inc()
             return self._keep(queues)
         metrics.COMMANDS.labels(engine, "ok").inc()
-        return {name: replace(row, read_at=time.time(), error="") for name, row in rows.items()}
+        # a row of a cluster that is away while others answer is older, and says so
+        return {name: replace(row, read_at=row.read_at or time.time(), error=row.error and ENGINE_FAILED) for name, row in rows.items()}
 
     def _keep(self, queues: list[Queue]) -> dict[str, QueueFigures]:
         old = self._figures.queues
@@ -123,11 +133,11 @@ class FiguresReader:
 
     async def _read_backend(self, engine: str, queues: list[Queue]) -> dict[str, QueueFigures]:
         rows = await self._backends[engine].capacity()
-        return {
-            queue.name: replace(rows[partition], name=queue.name)
-            for queue in queues
-            if (partition := queue.partition or queue.name) in rows
-        }
+        if engine == discovery.ENGINE:
+            await self._discovery.discover(rows)
+        first = next(iter(self._settings.slurm_clusters), "")
+        found = {queue.name: find_figures(queue, queue.partition or queue.name, rows, first) for queue in queues}
+        return {name: replace(row, name=name) for name, row in found.items() if row}
 
     async def _read_local(self, queues: list[Queue]) -> dict[str, QueueFigures]:
         usage = await self._db.run(list_usage)
@@ -228,9 +238,14 @@ def list_page_rows(
     rows = list_rows(queues, figures, language, posix)
     return [
         {**row, "most": describe_most(language, row), "shared": count_shares(row["shares"])}
-        | {"price_words": describe_prices(queues[row["name"]], currency or Currency(), language)}
+        | {"price_words": describe_prices(queues[row["name"]], currency or Currency(), language, list_gpu_types(row))}
         for row in rows
     ]
+
+
+def list_gpu_types(row: Mapping[str, Any]) -> list[str] | None:
+    """The types of GPUs of a line; None while its figures cannot be read."""
+    return [gpu["type"] for gpu in row["gpus"]] if row["nodes"] else None
 
 
 def describe_most(language: str, row: Mapping[str, Any]) -> dict[str, str]:
