@@ -112,3 +112,17 @@ async def test_a_scheduler_that_cannot_tell_the_nodes_address_yet_ends_no_start(
     launcher = start(backend)
     launcher.start_timeout, launcher.reported_port = 0, 5555  # the server is there: no time limit ends it
     assert await launcher._until_port() == "http://10.0.0.1:5555"
+
+
+def test_what_is_shown_of_a_scheduler_that_is_away_is_stale_and_says_its_age(start, monkeypatch):
+    launcher, now = start(FakeBackend()), [1000.0]
+    monkeypatch.setattr(slurm.time, "monotonic", lambda: now[0])
+    reasons = []
+    for state in (JobState.UNKNOWN, JobState.UNKNOWN, JobState.PENDING, JobState.UNKNOWN):
+        stage = launcher.waiting_stage(JobStatus("7", state))
+        reasons.append(str(stage.reason or ""))
+        now[0] += 150
+    assert "at the moment" in reasons[0]
+    assert "2 min old" in reasons[1]
+    assert reasons[2] == ""
+    assert reasons[3] == reasons[0]

@@ -149,14 +149,25 @@ class SlurmLauncher(Launcher, SlurmSpawner):
 
     def waiting_stage(self, status: JobStatus) -> Stage:
         if status.state is JobState.UNKNOWN:
-            unreachable = Explanation(N_("The scheduler cannot be reached at the moment. Your job keeps its place."))
-            return replace(self.stage, reason=unreachable if self.job_id else None)
+            return replace(self.stage, reason=self._unreachable() if self.job_id else None)
+        self._unknown_since = 0.0
         message = Violation(N_("Waiting in the queue %(queue)s."), {"queue": self.admission.queue})
         if status.position:
             params = {"queue": self.admission.queue, "position": status.position}
             message = Violation(N_("Waiting in the queue %(queue)s, position %(position)s."), params)
         reason = explain_alive(status.detail) or (explain_pending(status.reason) if status.reason else None)
         return Stage("waiting", 20, message, status.position, reason, status.start_at, is_foreseeable(status.reason))
+
+    def _unreachable(self) -> Explanation:
+        """What is shown is old, and how old."""
+        self._unknown_since = self._unknown_since or time.monotonic()
+        minutes = int((time.monotonic() - self._unknown_since) / 60)
+        if not minutes:
+            return Explanation(N_("The scheduler cannot be reached at the moment. Your job keeps its place."))
+        words = N_("The scheduler cannot be reached; what you see is %(minutes)s min old. Your job keeps its place.")
+        return Explanation(words, params={"minutes": minutes})
+
+    _unknown_since = 0.0
 
     def explain_end(self, status: JobStatus) -> Ending:
         failed = status.state is not JobState.DONE and status.detail.split(" ", 1)[0] not in {
