@@ -45,7 +45,31 @@ def new_job(stack, before: list[str]) -> str:
     return job
 
 
-async def test_shares_of_a_gpu(slurm, browser):
+async def extend(visitor, title: str) -> None:
+    """Give a session that runs more time, on its own page."""
+    page = visitor.page
+    await page.goto(f"{visitor.stack.url}/services/backendai/sessions")
+    await page.get_by_role("link", name=title).first.click()
+    await expect(page.locator("#time-limit")).to_contain_text("30 min")
+    await page.click("#extend button")
+    await expect(page.locator("#refusal")).to_have_count(0)
+    await expect(page.locator("#time-limit")).to_contain_text("1 h")
+    await visitor.shoot("session-extended")
+
+
+async def check_wait(visitor) -> None:
+    """The page says when it begins, at the latest, and takes for how long to wait."""
+    page = visitor.page
+    now = page.locator("#stages li.now")
+    await expect(now).to_contain_text("Expected start:", timeout=SLOW_MS)  # Slurm's own: nobody has waited here before
+    await expect(now).to_contain_text("The scheduler says so")
+    await page.select_option("#patience", "43200")
+    await page.click("#keep-wishes")
+    await expect(page.locator("#kept")).to_have_text("Saved.")
+    await visitor.shoot("pending-wait-slurm")
+
+
+async def test_shares_of_a_gpu_and_more_time(slurm, browser):
     before = list_jobs(slurm)
     async with visit(browser, slurm) as visitor:
         page = visitor.page
@@ -85,10 +109,11 @@ async def test_an_exclusive_queue_its_price_and_a_wait(slurm, browser, taken):
         await page.fill("#name", "whole")
         await visitor.shoot("launch-form-exclusive")
         await visitor.submit()
-        await expect(page.locator("#stages li.now")).to_contain_text("Position 1", timeout=SLOW_MS)
+        await expect(page.locator("#stages li.now")).to_contain_text(re.compile(r"Position \d"), timeout=SLOW_MS)
         job = new_job(slurm, before)
         assert "OverSubscribe=NO" in describe_job(job)
         subprocess.run(["scancel", taken], check=True, timeout=30)
+        await check_wait(visitor)
 
         async def has_the_node() -> bool:
             return "JobState=RUNNING" in describe_job(job)
