@@ -92,6 +92,7 @@ class Instance:
         self.account = find_account()
         self.config = SCRIPTS / "lab_config.py" if lab else APP / "jupyterhub_config.py"
         self.helper_socket = SOCKETS / f"{name}.sock"
+        self.submit, self.submit_options = os.environ.get("BACKENDAI_SUBMIT") or "helper", SOCKETS / f"{name}.options"
         self.url = f"http://127.0.0.1:{ports['BACKENDAI_PORT']}"
         self.people = {}
         self._processes = {}
@@ -115,8 +116,12 @@ class Instance:
         command += ["--api-ip", "127.0.0.1", "--api-port", str(proxy_port)]
         command += ["--error-target", f"http://127.0.0.1:{self.ports['BACKENDAI_HUB_PORT']}/hub/error"]
         self._launch("proxy", command, {"CONFIGPROXY_AUTH_TOKEN": secrets["proxy"]})
-        if self.lab:
+        if self.lab and self.submit == "helper":
             self._launch_helper()
+        elif self.lab:
+            from submit_ways import prepare
+
+            prepare(self.submit, self)
         self._launch("hub", [sys.executable, "-m", "jupyterhub", "-f", str(self.config)])
         self._wait_until_ready()
 
@@ -132,6 +137,10 @@ class Instance:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self._processes.clear()
+        if self.lab and self.submit != "helper":
+            from submit_ways import undo
+
+            undo(self)
 
     def find_ended(self):
         """The name of a process that ended by itself, "" while all live."""
@@ -194,8 +203,10 @@ class Instance:
         variables |= {name: str(port) for name, port in self.ports.items()}
         if len(str(self.state / "private.sock")) > MAX_SOCKET_PATH:
             variables["BACKENDAI_PRIVATE_URL"] = f"http://127.0.0.1:{self.ports['BACKENDAI_PRIVATE_PORT']}"
-        if "BACKENDAI_LAB" in os.environ:
-            variables["BACKENDAI_LAB"] = os.environ["BACKENDAI_LAB"]
+        variables |= {"BACKENDAI_SUBMIT": self.submit, "BACKENDAI_SUBMIT_OPTIONS": str(self.submit_options)}
+        for kept in ("BACKENDAI_LAB", "BACKENDAI_LAB_SHIFT", "SLURM_CONF"):
+            if kept in os.environ:
+                variables[kept] = os.environ[kept]
         return variables
 
     def _wait_until_ready(self):

@@ -1,6 +1,7 @@
 """The example configuration on the lab's Slurm and LDAP (``script/lab``): what a centre changes in ``jupyterhub_config.py``."""
 
 import os
+import sys
 from pathlib import Path
 
 c = get_config()  # noqa: F821
@@ -33,6 +34,7 @@ c.BackendAI.queues = [
         "descriptions": {"en": "Set-up, preprocessing, debugging", "ko": "환경 설치, 전처리, 디버깅"},
         "accounts": {"*": "free"},
         "max_slots": {"cpu": 10, "mem": 96 * 1024**3, "cuda.device": 2},
+        "extension_time_s": 4 * 3600,
     },
     {"name": "cas_v100_4", "labels": {"en": "cas_v100_4", "ko": "cas_v100_4"}, **paid},
     {"name": "cas_v100_2", "labels": {"en": "cas_v100_2", "ko": "cas_v100_2"}, **paid},
@@ -41,3 +43,13 @@ c.BackendAI.queues = [
 ]
 c.BackendAI.user_root = f"{lab}/scratch/{{user}}"
 c.BackendAI.helper_socket = os.environ.get("BACKENDAI_HELPER_SOCKET") or "/run/jupyterhub-backendai/helper.sock"
+
+# -- how jobs are submitted: BACKENDAI_SUBMIT is helper, sudo or rest; script/run makes ready what each needs
+c.BackendAI.slurm_submit = os.environ.get("BACKENDAI_SUBMIT") or "helper"
+once = [sys.executable, "-I", "-m", "jupyterhub_backendai.helper.once", "--options"]
+c.BackendAI.slurm_sudo_command = [*once, os.environ.get("BACKENDAI_SUBMIT_OPTIONS") or "/run/jupyterhub-backendai/submit.options"]
+c.BackendAI.slurm_sudo_operator = c.BackendAI.slurm_rest_operator = "slurm"
+c.BackendAI.slurm_rest_url = f"http://127.0.0.1:{6820 + int(os.environ.get('BACKENDAI_LAB_SHIFT') or 0)}"
+c.BackendAI.slurm_rest_key_file = str(Path(c.BackendAI.state_dir, "jwt_hs256.key"))
+if "SLURM_CONF" in os.environ:  # a second lab
+    c.JupyterHub.services[0]["environment"]["SLURM_CONF"] = os.environ["SLURM_CONF"]
