@@ -27,6 +27,8 @@ from .base import HubUserHandler, Parts
 
 NO_LOG = N_("The log cannot be read right now. Try again in a minute.")
 HOUR_S = 3600
+MAX_REASON = 4000  # as much of it as is kept
+LOG_AGE_S, MOST_LOGS = 2.0, 200
 # What is offered at once, as far as it is permitted; any other time can be typed by programs.
 STEPS_S = (1800, HOUR_S, 2 * HOUR_S, 4 * HOUR_S, 8 * HOUR_S, 24 * HOUR_S)
 
@@ -66,20 +68,36 @@ async def load_log(parts: Parts, session: SessionInfo) -> str:
     return await backend.read_server_log(session.id, session.job_id, session.posix, session.user)
 
 
+async def load_recent_log(parts: Parts, session: SessionInfo) -> str:
+    """The same for pages, at most two seconds old: on some engines each reading is a process of its own, and people leave pages open."""
+    logs: dict[str, tuple[float, str]] = parts.application.settings.setdefault("logs", {})
+    read_at, log = logs.get(session.id, (0.0, ""))
+    if read_at and time.monotonic() - read_at < LOG_AGE_S:
+        return log
+    log = await load_log(parts, session)
+    while len(logs) >= MOST_LOGS:
+        del logs[next(iter(logs))]
+    if log:  # a first line is shown at once
+        logs[session.id] = (time.monotonic(), log)
+    return log
+
+
 async def read_log(parts: Parts, session: SessionInfo) -> Log:
     """The same as people read it, for a page, which says when it cannot be had."""
     try:
-        return Log(clean_log(await load_log(parts, session)))
+        return Log(clean_log(await load_recent_log(parts, session)))
     except BackendAIError:
         return Log(trouble=NO_LOG)
 
 
 def explain_why(session: SessionInfo, course: Course, language: str) -> str:
     """Why a session ended, and what to do, in the reader's language; "" while it lives, or where there is nothing to say."""
-    if course.why is not None and not session.is_live:
-        why = course.why
+    why = course.why
+    if why is not None and not session.is_live:
         try:
-            return " ".join(i18n.translate(language, text, why.params) for text in (why.message, why.advice) if text)
+            # A session that lived again has another reason by now than the words say.
+            if str(why)[:MAX_REASON] == session.status_reason:
+                return " ".join(i18n.translate(language, text, why.params) for text in (why.message, why.advice) if text)
         except (KeyError, TypeError, ValueError):  # of another version: its words and places do not fit
             pass
     return i18n.translate(language, session.status_reason) if session.status_reason else ""

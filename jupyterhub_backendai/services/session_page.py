@@ -33,6 +33,7 @@ from .own_sessions import (
     list_now,
     list_steps,
     load_log,
+    load_recent_log,
     measure_use,
     read_log,
 )
@@ -122,10 +123,11 @@ class LogHandler(PageHandler):
     @authenticated
     async def get(self, session_id: str) -> None:
         session = await find_own(self, session_id)
-        log = await load_log(self, session)
+        is_wanted = bool(self.get_query_argument("download", ""))
+        log = await (load_log if is_wanted else load_recent_log)(self, session)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.set_header("Content-Security-Policy", "default-src 'none'; sandbox")
-        if self.get_query_argument("download", ""):
+        if is_wanted:
             self.set_header("Content-Disposition", f'attachment; filename="session-{session.id[:8]}.log"')
             self.finish(log.encode("utf-8", "replace"))
             return

@@ -149,7 +149,7 @@ def foresee(db: Session, session_id: str, ends_at: datetime | None, why: str) ->
 def _keep_words(db: Session, session_id: str, reason: str, words: Any) -> None:
     """Only for the reason that the row has: whoever had a session ended said why, and the hub only knows that it was asked to."""
     row = db.get(ComputeSession, session_id)
-    if row is not None and reason and row.status_reason == reason and not row.ending and (why := _check_words(words)):
+    if row is not None and reason and row.status_reason == reason and (why := _check_words(words)):
         row.ending = why
 
 

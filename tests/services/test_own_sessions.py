@@ -219,6 +219,9 @@ async def test_the_log_is_a_file_too_and_says_when_it_cannot_be_had(site, browse
     async with browser.http.get(f"{site.url}sessions/{session_id}/log") as answer:
         assert (await answer.text(), answer.headers["Content-Type"]) == ("그대로", "text/plain; charset=utf-8")
     engine.is_away = True
+    async with browser.http.get(f"{site.url}sessions/{session_id}/log") as answer:
+        assert await answer.text() == "그대로"  # of two seconds ago
+    site.application.settings["logs"].clear()
     _, page = await browser.get(f"sessions/{session_id}")
     assert "The log cannot be read right now" in page.text
 
