@@ -87,10 +87,12 @@ async def test_shares_of_a_gpu_and_more_time(slurm, browser):
         await visitor.shoot("launch-form-shares")
         await visitor.submit()
         await visitor.until_notebook()
-        words = describe_job(new_job(slurm, before))
+        words = describe_job(job := new_job(slurm, before))
         assert re.search(r"TresPerNode=\S*shard(:v100)?:2\b|gres/shard(:v100)?=2\b", words), words
         assert "gres/gpu=" not in words
         assert "TimeLimit=00:30:00" in words
+        await extend(visitor, "shared")
+        assert "TimeLimit=01:" in describe_job(job)
         await visitor.stop("shared")
 
 
@@ -111,9 +113,9 @@ async def test_an_exclusive_queue_its_price_and_a_wait(slurm, browser, taken):
         await visitor.submit()
         await expect(page.locator("#stages li.now")).to_contain_text(re.compile(r"Position \d"), timeout=SLOW_MS)
         job = new_job(slurm, before)
+        await check_wait(visitor)
         assert "OverSubscribe=NO" in describe_job(job)
         subprocess.run(["scancel", taken], check=True, timeout=30)
-        await check_wait(visitor)
 
         async def has_the_node() -> bool:
             return "JobState=RUNNING" in describe_job(job)

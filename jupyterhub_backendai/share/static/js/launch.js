@@ -27,14 +27,21 @@ function showAge() {
   else ageTime.textContent = age.dataset.minutes.replace("{n}", Math.round(seconds / 60));
 }
 
+// Whether nobody has read yet what the chosen queue has.
+function isUnknown() {
+  return form.querySelector("input[name=queue]:checked")?.closest("tr").dataset.idle === "";
+}
+
 async function read(isAsked) {
   if (reading) return reading;
   box.setAttribute("aria-busy", "true");
   const url = new URL(form.dataset.table, window.location.href);
   if (isAsked) url.searchParams.set("now", "1");
+  const wasUnknown = isUnknown();
   reading = fetchTable(url, form.elements._xsrf.value)
     .then((fresh) => {
       mergeTable(table, fresh);
+      if (wasUnknown && !isUnknown()) readOffer(true); // a cluster that answers for the first time
       trouble.hidden = !table.querySelector(".bai-stale");
       if (isAsked) status.textContent = status.dataset.done;
     })

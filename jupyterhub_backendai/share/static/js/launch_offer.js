@@ -70,7 +70,9 @@ export function followOffer(form) {
     }
   }
 
-  function later() {
+  // also for all that another queue would change, when the cluster tells more of this one
+  function later(isMore = false) {
+    isSwitched ||= isMore && !hasChosen();
     clearTimeout(timer);
     timer = setTimeout(read, QUIET_MS);
   }
