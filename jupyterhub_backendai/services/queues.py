@@ -137,7 +137,9 @@ class FiguresReader:
             await self._discovery.discover(rows)
         first = next(iter(self._settings.slurm_clusters), "")
         found = {queue.name: find_figures(queue, queue.partition or queue.name, rows, first) for queue in queues}
-        return {name: replace(row, name=name) for name, row in found.items() if row}
+        # an answering cluster without the partition: it was taken away, and is closed rather than unknown
+        gone = {name: QueueFigures(name, is_open=False) for name, row in found.items() if not row and rows and not first}
+        return {**gone, **{name: replace(row, name=name) for name, row in found.items() if row}}
 
     async def _read_local(self, queues: list[Queue]) -> dict[str, QueueFigures]:
         usage = await self._db.run(list_usage)

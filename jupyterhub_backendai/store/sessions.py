@@ -11,7 +11,7 @@ from sqlalchemy import Select, Table, func, insert, select
 from sqlalchemy.orm import Session
 
 from ..core import policies
-from ..core.clusters import complete_choice
+from ..core.clusters import complete_choice, pick_figures
 from ..core.identity import PosixAccount
 from ..core.images import check_image
 from ..core.queues import Queue, QueueFigures
@@ -109,6 +109,7 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     if queue.engine in POSIX_ENGINES and owner.posix is None:
         raise NoPosixAccount
     request = spec.request
+    figures = pick_figures(queue, figures, request.choice.cluster)
     violations = _check_asked(db, request, queue, figures, owner, projects, found)
     if found.has_older:
         _release_older(db, owner, spec.server_name)

@@ -44,6 +44,12 @@ async def test_everybody_sees_them_behind_the_configured_ones(site, settings):
     assert site.engine.reads == reads + 1
 
 
+async def test_a_partition_that_was_taken_away_is_closed(site):
+    site.engine.rows = {"a100": V100}
+    queues = await ask(site, "kim01")
+    assert (queues["v100"]["is_open"], queues["v100"]["nodes"]["total"], queues["v100"]["error"]) == (False, 0, "")
+
+
 async def test_nothing_is_made_where_the_site_does_not_want_it(site):
     site.engine.rows = {"cas_v100": V100, "a100": V100}
     assert list(await ask(site, "kim01")) == ["small", "v100"]
