@@ -1,15 +1,18 @@
 """The launch page about waiting: how long it usually is, for how long to wait, and a mail when it is over."""
 
 import pytest
+from playwright.async_api import expect
 from sqlalchemy import select
 
 from jupyterhub_backendai.store import models
 from tests.databases import sqlite_template
+from tests.factories import make_slots
 from tests.factories_waits import add_past_session
+from tests.services.browsing import AXE, RUN, chromium, open_page, shoot, watch
 from tests.services.public import browser, nobody, settings, site
 from tests.services.test_summary import text
 
-__all__ = ["browser", "nobody", "settings", "site", "sqlite_template"]
+__all__ = ["browser", "chromium", "nobody", "settings", "site", "sqlite_template"]
 
 
 @pytest.fixture
@@ -62,3 +65,29 @@ async def test_wishes_that_cannot_be_are_refused_beside_the_field(browser, site,
 async def test_seconds_of_a_session_before_become_words(browser):
     _, page = await browser.get("launch?opt-patience=14400")
     assert page.find(id="patience")["value"] == "4:00"
+
+
+@pytest.mark.browser
+async def test_in_a_browser_the_wait_follows_what_is_asked(site, past, chromium):
+    def add_gpus(db):
+        kim = db.scalars(select(models.User.id).where(models.User.name == "kim01")).one()
+        for _ in range(10):
+            add_past_session(db, kim, "v100", 7200.0, ago_s=86400.0, slots=make_slots(1, gpu=1))
+
+    await site.db.run(add_gpus)
+    site.settings.mail_server = "localhost:25"
+    page = await open_page(chromium, site, bypass_csp=True)
+    complaints = watch(page)
+    await page.goto(f"{site.launch}?opt-queue=v100")
+    await page.locator("html[data-ready=launch]").wait_for()
+    await expect(page.locator("#sum-wait")).to_have_text("usually 2 min to 20 min (of 20 sessions)")
+    await page.fill("#gpu", "1")
+    await expect(page.locator("#sum-wait")).to_have_text("usually about 2 h (of 10 sessions)")
+    await page.locator("#wait-box summary").focus()
+    await page.keyboard.press("Enter")
+    await page.fill("#patience", "3d")
+    await page.check("#mail")
+    await page.add_script_tag(path=AXE)
+    assert await page.evaluate(RUN, []) == []
+    await shoot(page, "launch-waits", "en")
+    assert not complaints
