@@ -7,6 +7,7 @@ import pytest
 
 from jupyterhub_backendai.core.identity import Role
 from jupyterhub_backendai.core.sessions import SessionStatus
+from jupyterhub_backendai.core.slots import ResourceSlots
 from jupyterhub_backendai.errors import Conflict, SchedulerUnavailable
 from jupyterhub_backendai.store import ends, history, models, sessions
 from tests.batch_engine import FakeBatchEngine
@@ -208,6 +209,25 @@ async def test_programs_see_its_end_and_give_it_more_time(site, engine):
     await site.db.run_exclusive(sessions.release, session_id, "over")
     assert (await rest(site, "POST", f"sessions/{session_id}/extend", {"time": "1h"}))[0] == 409
     assert (await rest(site, "POST", f"sessions/{session_id}/keep"))[0] == 404
+
+
+async def test_what_it_costs_stands_beside_the_choice_and_in_the_list(site, browser):
+    priced = make_queue("small", is_free=False, prices=ResourceSlots({"cpu": 1200}))
+    spec = make_spec(queue="small", time_s=2 * HOUR, cpu=2)
+    await site.db.run_exclusive(sessions.admit, spec, priced, None)
+    await site.db.run(sessions.report, spec.session_id, SessionStatus.RUNNING)
+    _, page = await browser.get(f"sessions/{spec.session_id}")
+    assert [option.text for option in page.find(id="time").find_all("option")][:2] == [
+        "30 min, at most 1,200 KRW more",
+        "1 h, at most 2,400 KRW more",
+    ]
+    assert "0 KRW so far (at most 4,800 KRW)" in " ".join(page.find(id="cost").text.split())
+    _, found = await rest(site, "POST", f"sessions/{spec.session_id}/extend", {"time": "1h"})
+    assert found["time_limit_s"] == 3 * HOUR
+    _, found = await rest(site, "GET", f"sessions/{spec.session_id}")
+    assert found["cost"] == {"currency": "KRW", "at_most": "7200", "charged": None}
+    _, page = await browser.get("sessions")
+    assert "0 KRW so far" in page.find(id="history").text
 
 
 async def test_the_log_is_a_file_too_and_says_when_it_cannot_be_had(site, browser, engine):
