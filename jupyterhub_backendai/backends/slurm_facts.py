@@ -160,7 +160,10 @@ class People:
     async def _read(self) -> None:
         self._due_at = self._clock() + RETRY_S
         try:
-            self._config = rules.parse_config(await self._ask(rules.build_config(self._slurm_bin)))
+            config = rules.parse_config(await self._ask(rules.build_config(self._slurm_bin)))
+            if not {"AccountingStorageType", "ClusterName"} <= config.keys():
+                raise SchedulerUnavailable from RuntimeError("scontrol: no configuration")
+            self._config = config
             if "slurmdbd" in self._config.get("AccountingStorageType", ""):
                 await self._read_accounting()
             else:
@@ -173,9 +176,17 @@ class People:
             self._due_at = self._clock() + PEOPLE_S
 
     async def _read_accounting(self) -> None:
-        qos = rules.parse_qos(await self._ask(rules.build_qos(self._slurm_bin)))
-        defaults = rules.parse_users(await self._ask(rules.build_users(self._slurm_bin)))
-        text = await self._ask(rules.build_associations(self._slurm_bin, self._config.get("ClusterName", "")))
+        qos = rules.parse_qos(await self._ask_table(rules.build_qos(self._slurm_bin)))
+        defaults = rules.parse_users(await self._ask_table(rules.build_users(self._slurm_bin)))
+        text = await self._ask_table(rules.build_associations(self._slurm_bin, self._config["ClusterName"]))
         people, accounts = await asyncio.to_thread(rules.parse_associations, text, defaults)
         # nothing at all is no answer: there is always one of root
-        self._associations, self._qos, self._accounts = people or None, qos or None, accounts
+        if people and qos:
+            self._associations, self._qos, self._accounts = people, qos, accounts
+
+    async def _ask_table(self, command: Sequence[str]) -> str:
+        """The answer of sacctmgr. One that lost a part would take accounts from people that they have: it is none."""
+        answer = await self._ask(command)
+        if not rules.is_whole(answer, command[-1].removeprefix("format=")):
+            raise SchedulerUnavailable from RuntimeError(f"sacctmgr: {answer[-200:]!r}")
+        return answer

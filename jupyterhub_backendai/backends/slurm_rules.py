@@ -249,6 +249,12 @@ def _expand(part: str) -> list[str]:
     return [whole for name in found for whole in _expand(f"{name}{tail}")]
 
 
+def is_whole(text: str, names: str) -> bool:
+    """Whether an answer of ``sacctmgr -nP`` has every field of each line, and its end."""
+    count = names.count(",")
+    return not text or (text.endswith("\n") and all(line.count("|") == count for line in text.splitlines()))
+
+
 def _split(text: str, names: str) -> Iterable[dict[str, str]]:
     """The lines of ``sacctmgr -nP``; a line with another number of fields is none of them."""
     keys = names.split(",")

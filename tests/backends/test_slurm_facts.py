@@ -108,6 +108,28 @@ async def test_without_accounting_nothing_is_said_of_people(cluster):
     await facts.close()
 
 
+@pytest.mark.parametrize(
+    ("subject", "answer"),
+    [
+        ("assoc", "lab|free|kim01|||normal|||||||\nlab|pa"),
+        ("assoc", "lab|free|kim01|||normal|||||||"),
+        ("assoc", "slurm_persist_conn_open: garbage\n"),
+        ("assoc", ""),
+        ("qos", "normal|\n"),
+        ("user", "kim01\n"),
+        ("config", "ClusterName = l"),
+    ],
+)
+async def test_an_answer_that_lost_a_part_takes_nothing_from_anybody(facts, cluster, subject, answer):
+    before = (await facts.capacity())["jupyter"].scheduler
+    cluster.answers[subject], cluster.now = answer, PEOPLE_S
+    for _ in range(10):
+        await facts.capacity()
+        await asyncio.sleep(0.001)
+    assert (await facts.capacity())["jupyter"].scheduler == before
+    assert cluster.asked[subject] == 2
+
+
 async def test_an_empty_answer_is_no_answer(cluster):
     cluster.answers = {"assoc": "", "qos": ""}
     facts = SlurmFacts(cluster.ask, "/usr/bin", clock=cluster.clock)
