@@ -4,6 +4,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from jupyterhub_backendai.core.identity import Actor, Role
+from jupyterhub_backendai.store.records import RECORDS
 from tests.databases import sqlite_template
 from tests.services.browsing import AXE, RUN, chromium, open_page, shoot, tab_to, watch
 from tests.services.offering import plain_settings, settings, show_rows
@@ -95,6 +97,30 @@ async def test_mixed_nodes_and_choices(chromium, offering):
     await expect(page.locator("#gpu-help")).to_contain_text("2")
     assert await page.evaluate(RUN, []) == []
     await shoot(page, "launch-mixed", "en")
+    assert complaints == []
+    await page.context.close()
+
+
+async def test_a_preset_with_shares(chromium, offering):
+    await offering.application.settings["groups"].ready()
+    for name, slots in (("part", {"cpu": "2", "mem": "4g", "cuda.shares": "0.25"}), ("plain", {"cpu": "1", "mem": "1g"})):
+        await offering.db.run(RECORDS["resource_presets"].add, Actor("root", Role.SUPERADMIN), {"name": name, "resource_slots": slots})
+    page = await open_page(chromium, offering)
+    complaints = watch(page)
+    await open_launch(page, offering, "?opt-queue=jupyter")
+    await page.locator("#presets button[value=part]").click()
+    assert [await page.input_value(f"#{name}") for name in ("cpu", "gpu", "shares")] == ["2", "0", "0.25"]
+    await expect(page.locator("#sum-preset")).to_have_text("part")
+    await expect(page.locator("#sum-price")).to_contain_text("426 KRW")  # 2 × 10 + 4 × 1.5 + 0.25 × 1600
+    await page.locator("#presets button[value=plain]").click()
+    assert await page.input_value("#shares") == ""
+    await expect(page.locator("#sum-preset")).to_have_text("plain")
+    await page.locator("#shares").press("e")  # no number: the browser would send nothing at all
+    await page.locator("#start").click()
+    await expect(page.locator("#shares")).to_be_focused()
+    assert offering.hub.starts == []
+    await open_launch(page, offering, "?opt-queue=amd_a100nv_8&preset=plain")
+    await expect(page.locator("#shares-box")).to_be_hidden()
     assert complaints == []
     await page.context.close()
 
