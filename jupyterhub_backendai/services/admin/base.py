@@ -36,6 +36,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 # What a page says after an act. The address holds the word, never the sentence: nobody can make a page say something else.
 NOTICES = {
+    "extended": N_("The session was given more time."),
     "created": N_("It was made."),
     "saved": N_("The changes were saved."),
     "unchanged": N_("Nothing was changed."),

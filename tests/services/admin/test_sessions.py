@@ -5,6 +5,7 @@ import pytest_asyncio
 from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.sessions import SessionStatus
 from jupyterhub_backendai.store import sessions
+from jupyterhub_backendai.store.models import ResourceGroup
 from jupyterhub_backendai.store.records import RECORDS
 from tests.factories import make_queue, make_spec
 from tests.services.admin.conftest import send
@@ -55,6 +56,35 @@ async def test_who_may_end_it(admin, member, nobody, site, session_id):
     assert site.hub.stops == []
     response, _ = await send(admin, path, {"_xsrf": await token_of(admin), "typed_name": "kim01"})
     assert response.headers["Location"].endswith("?notice=stopping")
+
+
+async def permit(site, **fields):
+    """The resource group small has these fields from now on."""
+
+    def change(db):
+        row = db.get_one(ResourceGroup, "small")
+        row.definition = {**row.definition, **fields}
+
+    await site.db.run(change)
+    await site.application.settings["groups"].refresh()
+
+
+async def test_administrators_give_a_session_more_time(root, admin, member, site, session_id):
+    path = f"admin/sessions/{session_id}/extend"
+    token = await token_of(root)
+    response, page = await send(root, path, {"_xsrf": token, "time": "1h"})
+    assert (response.status, "cannot be given more time" in page.find(id="f-time-error").text) == (400, True)
+    await permit(site, extension_time_s=7200, extension_by="administrators")
+    for text, words in (("soon", "Give a time"), ("3h", "at most 2:00 more in all")):
+        response, page = await send(root, path, {"_xsrf": token, "time": text})
+        assert (response.status, words in page.find(id="f-time-error").text) == (400, True)
+    response, _ = await send(root, path, {"_xsrf": token, "time": "1h"})
+    assert response.headers["Location"].endswith("?notice=extended")
+    response, _ = await send(admin, path, {"_xsrf": await token_of(admin), "time": "30m"})
+    assert response.headers["Location"].endswith("?notice=extended")
+    assert (await send(member, path, {"_xsrf": await token_of(member), "time": "30m"}))[0].status == 404
+    _, page = await root.get(f"admin/sessions/{session_id}")
+    assert page.find(id="extend")
 
 
 async def test_the_audit_log_shows_what_was_before_and_after(root, site):
