@@ -84,7 +84,8 @@ def build_submit(version: int, fields: Mapping[str, Any], script: str, environme
         # `requeue` means yes whatever its value; this key is in no description, and works
         job |= {"no_requeue": True, **({"gres": ",".join(gres)} if gres else {})}
         return {"script": script, "job": job}
-    job |= {"nodes": "1", "memory_per_node": _number(memory_mb), "time_limit": _number(minutes), "requeue": False, "script": script}
+    job |= {"minimum_nodes": 1, "maximum_nodes": 1, "requeue": False, "script": script}
+    job |= {"memory_per_node": _number(memory_mb), "time_limit": _number(minutes)}
     job["environment"] = [f"{name}={value}" for name, value in environment.items()]
     if gres:
         job["tres_per_node"] = ",".join(("gres/" if version >= GRES_SLASH else "gres:") + part for part in gres)

@@ -38,7 +38,11 @@ class Tickets:
         self._pruned_at = 0.0
 
     def issue(self, session_id: str, user: str, content: Mapping[str, Any]) -> str:
-        """A ticket for what a session must know. Raises Conflict for a session that had one; ``user`` is the Unix name of its owner."""
+        """A ticket for what a session must know; ``user`` is the Unix name of its owner.
+
+        It takes the place of one that nobody has used: should that one's job be there after all, it opens nothing any more, so a session
+        that is handed over twice does not run twice. Raises Conflict for a session that has begun or was ended.
+        """
         ticket = Fernet.generate_key()
         record = {
             "user": user,
@@ -48,7 +52,8 @@ class Tickets:
         }
         with self._lock:
             self._prune()
-            if self._read(session_id):
+            before = self._read(session_id)
+            if before and ("used_at" in before or not before.get("content")):
                 raise Conflict(N_("This session was handed to the scheduler already."))
             self._write(session_id, ".json", json.dumps(record).encode())
         return ticket.decode()

@@ -216,30 +216,36 @@ def rest_cluster() -> Iterator[tuple[str, Path]]:
 
 
 @contextlib.contextmanager
-def slurmrestd(conf: Path) -> Iterator[str]:
-    """A slurmrestd of one's own, as an account that is nobody to Slurm."""
-    with socket.socket() as probe:
+def slurmrestd(conf: Path, *, at_socket: bool = False) -> Iterator[str]:
+    """A slurmrestd of one's own, as an account that is nobody to Slurm; where it listens."""
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory(prefix="slurmrestd-") as directory, socket.socket() as probe:
+        os.chown(directory, nobody.pw_uid, nobody.pw_gid)
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    nobody = pwd.getpwnam("nobody")
-    versions = ",".join(f"openapi/v0.0.{number}" for number in (36, 37, 38))
-    process = subprocess.Popen(
-        ["/usr/sbin/slurmrestd", "-f", str(conf), "-a", "rest_auth/jwt", "-s", versions, f"127.0.0.1:{port}"],
-        env={"PATH": "/usr/bin:/bin", "SLURM_CONF": str(conf), "SLURM_JWT": "daemon"},
-        cwd="/",
-        user=nobody.pw_uid,
-        group=nobody.pw_gid,
-        extra_groups=[],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until(lambda: is_open(port), 10)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
+        probe.close()
+        path = Path(directory, "rest.sock")
+        versions = ",".join(f"openapi/v0.0.{number}" for number in (36, 37, 38))
+        process = subprocess.Popen(
+            [
+                *("/usr/sbin/slurmrestd", "-f", str(conf), "-a", "rest_auth/jwt", "-s", versions),
+                f"unix:{path}" if at_socket else f"127.0.0.1:{port}",
+            ],
+            env={"PATH": "/usr/bin:/bin", "SLURM_CONF": str(conf), "SLURM_JWT": "daemon"},
+            cwd="/",
+            user=nobody.pw_uid,
+            group=nobody.pw_gid,
+            extra_groups=[],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(path.is_socket if at_socket else lambda: is_open(port), 10)
+            yield f"unix://{path}" if at_socket else f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def is_open(port: int) -> bool:

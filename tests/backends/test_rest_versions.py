@@ -100,7 +100,12 @@ def test_nothing_of_the_users_is_in_what_is_submitted(number):
     else:
         assert (job["memory_per_node"]["number"], job["time_limit"]["number"]) == (1025, 2)
         assert job["tres_per_node"] in {"gres/gpu:a100:2", "gres:gpu:a100:2"}
-        assert (job["nodes"], job["requeue"], job["environment"], job["script"]) == ("1", False, ["BACKENDAI_TICKET=t"], "#!/bin/sh\n")
+        assert (job["maximum_nodes"], job["requeue"], job["environment"], job["script"]) == (
+            1,
+            False,
+            ["BACKENDAI_TICKET=t"],
+            "#!/bin/sh\n",
+        )
 
 
 def test_shares_go_beside_nothing_else():

@@ -30,7 +30,7 @@ from jupyterhub_backendai.errors import (
 )
 from tests.factories import make_slots
 
-from .slurm_worlds import PEOPLE, WORLDS, AsCaller, World
+from .slurm_worlds import PEOPLE, WORLDS, AsCaller, World, slurmrestd
 
 pytestmark = pytest.mark.slurm
 
@@ -48,6 +48,13 @@ def world(request):
         yield world
         for name in PEOPLE:
             subprocess.run(["scancel", "-u", name, "-n", world.settings.job_name], check=False)
+
+
+@pytest.fixture(scope="module")
+def rest_world_once():
+    """The world of slurmrestd, for the tests that are about it alone."""
+    with WORLDS["rest"](HUB_ID) as world:
+        yield world
 
 
 @pytest.fixture
@@ -230,3 +237,51 @@ async def test_sudo_lets_the_platform_do_this_one_thing():
         without = AsCaller(command, "{user}", "")
         with pytest.raises(OperatorUnavailable):
             await VerbWay("sudo", without).extend("1", account("kim01"), 60)
+
+
+@pytest.mark.parametrize("version", ["v0.0.36", "v0.0.37"])
+async def test_older_versions_of_slurmrestd_do_the_same(rest_world_once, version):
+    """The newest is what the other tests speak."""
+    world = rest_world_once
+    way = world.make(world.change(slurm_rest_version=version))
+    backend = SlurmBackend(world.settings, way)
+    try:
+        job = make_job(world)
+        job_id = await backend.submit(job)
+        await reach(backend, job, job_id, JobState.RUNNING)
+        assert "Requeue=0" in ask("scontrol", "show", "job", job_id)
+        await backend.extend(job_id, job.admission.posix, 1200)
+        assert {"TimeLimit=00:20:00", f"JobName={world.settings.job_name}"} <= set(ask("scontrol", "show", "job", job_id).split())
+        with pytest.raises(BackendAIError):
+            await backend.cancel(job_id, account("kim02"))
+        await backend.cancel(job_id, job.admission.posix, job.admission.session_id)
+        await backend.cancel("4000000000", job.admission.posix)
+    finally:
+        await backend.close()
+
+
+async def test_slurmrestd_at_a_socket_with_tokens_of_scontrols(rest_world_once):
+    world = rest_world_once
+    conf = Path(ask("scontrol", "show", "config").partition("SLURM_CONF")[2].splitlines()[0].strip(" ="))
+    with slurmrestd(conf, at_socket=True) as url:
+        assert url.startswith("unix://")
+        way = world.make(world.change(slurm_rest_url=url, slurm_rest_key_file=""))
+        assert await way.check() == []
+        job = make_job(world)
+        await way.cancel(await way.submit(job), job.admission.posix, job.admission.session_id)
+
+
+async def test_what_slurmrestd_does_not_know_us_for(rest_world_once, tmp_path):
+    world = rest_world_once
+    (tmp_path / "key").write_bytes(b"x" * 32)
+    way = world.make(world.change(slurm_rest_key_file=str(tmp_path / "key")))
+    job = make_job(world)
+    for _ in range(2):
+        with pytest.raises(SchedulerUnavailable):
+            await way.submit(job)
+    with pytest.raises(InvalidParameters):
+        await world.make(world.change(slurm_rest_version="v9")).submit(job)
+    with pytest.raises(OperatorUnavailable):
+        await world.make(world.change(slurm_rest_operator="")).extend("1", job.admission.posix, 60)
+    with pytest.raises(OperatorUnavailable):  # Slurm 22.05 has no call for it
+        await world.make(world.settings).drain("jnode01", "why")

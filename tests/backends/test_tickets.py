@@ -51,13 +51,17 @@ def test_what_lies_there_opens_nothing(tickets, tmp_path):
     assert log_key(ticket) not in text
 
 
-def test_a_session_has_one_ticket_until_it_is_known_that_there_is_no_job(tickets):
+def test_a_session_has_one_ticket_and_one_life(tickets):
     first = tickets.issue(ID, "kim01", CONTENT)
+    second = tickets.issue(ID, "kim01", CONTENT)  # nobody knows whether the first one's job is there
+    with pytest.raises(NotFound):
+        tickets.redeem(ID, first, "a")
+    tickets.redeem(ID, second, "a")
     with pytest.raises(Conflict):
         tickets.issue(ID, "kim01", CONTENT)
     tickets.withdraw(ID)
     with pytest.raises(NotFound):
-        tickets.redeem(ID, first, "a")
+        tickets.redeem(ID, second, "a")
     with pytest.raises(Conflict):
         tickets.issue(ID, "kim01", CONTENT)
     tickets.forget(ID)
