@@ -111,7 +111,8 @@ def describe_prices(queue: Queue, currency: Currency, language: str, gpu_types: 
     if not is_priced(queue):
         return ""
     names = [name for name in _in_order(queue.prices) if queue.prices[name] and _is_there(name, gpu_types)]
-    prices = [f"{name_price(name, language)} {currency.format(queue.prices[name])}" for name in names]
+    # A line is broken between prices, never within one.
+    prices = [f"{name_price(name, language)} {currency.format(queue.prices[name])}".replace(" ", "\u00a0") for name in names]
     return i18n.translate(language, HOURLY, {"prices": ", ".join(prices)})
 
 

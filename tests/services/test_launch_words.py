@@ -29,6 +29,10 @@ def ask(queue: Queue, **fields: str):
     return parse_request({"queue": queue.name, **fields})
 
 
+def plain(text: str) -> str:
+    return text.replace("\u00a0", " ")
+
+
 def test_a_part_is_never_more_than_it_is():
     assert [show_part(Decimal(1) / parts) for parts in (1, 3, 8, 100)] == ["1", "0.333", "0.125", "0.01"]
 
@@ -95,15 +99,15 @@ def test_money_in_another_currency_with_all_its_digits():
     queue = make_queue("jupyter", prices=ResourceSlots({"cpu": "0.0125"}))
     quote = build_quote(queue, ROWS["jupyter"], ask(queue, cpu="3", time="90m"), None, Currency("EUR", 2), "en")
     assert (quote.price, quote.most, quote.parts) == ("0.0375 EUR an hour", "0.06 EUR for 1 h 30 min", [])
-    assert describe_prices(queue, Currency("EUR", 2), "en") == "An hour: CPUs 0.0125 EUR"
+    assert plain(describe_prices(queue, Currency("EUR", 2), "en")) == "An hour: CPUs 0.0125 EUR"
 
 
 def test_prices_of_what_a_queue_has_not_are_not_told():
     queue = make_queue(
         "jupyter", prices=ResourceSlots({"cuda.device:a100": 9, "cuda.device:v100": 5, "cuda.shares": 4, "node": 7, "cpu": 1})
     )
-    assert describe_prices(queue, KRW, "en", ["v100"]) == "An hour: CPUs 1 KRW, GPUs (v100) 5 KRW, GPU shares 4 KRW, Node 7 KRW"
-    assert describe_prices(queue, KRW, "en", []) == "An hour: CPUs 1 KRW, Node 7 KRW"
+    assert plain(describe_prices(queue, KRW, "en", ["v100"])) == "An hour: CPUs 1 KRW, GPUs (v100) 5 KRW, GPU shares 4 KRW, Node 7 KRW"
+    assert plain(describe_prices(queue, KRW, "en", [])) == "An hour: CPUs 1 KRW, Node 7 KRW"
     assert "a100" in describe_prices(queue, KRW, "en", None)
 
 
