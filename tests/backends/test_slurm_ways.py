@@ -54,6 +54,7 @@ def world(request):
 def rest_world_once():
     """The world of slurmrestd, for the tests that are about it alone."""
     with WORLDS["rest"](HUB_ID) as world:
+        world.settings.starting_interval_s = world.settings.steady_interval_s = 0.3
         yield world
 
 
