@@ -41,6 +41,7 @@ def add_bills(parsers: Any) -> None:
     add_style(credit)
     check = add_verb(verbs, "check", check_balances, "compare every balance with its entries")
     check.add_argument("--mend", action="store_true", help="put wrong balances right")
+    check.add_argument("--again", action="store_true", help="ask accounting anew about sessions that were charged from our own records")
     add_style(check)
 
 
@@ -80,7 +81,7 @@ def give_credit(options: argparse.Namespace) -> int:
 
 def check_balances(options: argparse.Namespace) -> int:
     """``bill check``: 1 when a balance was wrong and is not mended."""
-    found = connect(options.config).call("POST", "admin/bills/check", {"mend": options.mend}).data
+    found = connect(options.config).call("POST", "admin/bills/check", {"mend": options.mend, "again": options.again}).data
     print_rows(found["wrong"], ("account", "noted", "counted"), options.style)
     return 1 if found["wrong"] and not found["mended"] else 0
 

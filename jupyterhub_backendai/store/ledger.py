@@ -185,6 +185,16 @@ def reopen(db: Session, session_id: str) -> None:
     db.execute(update(_BILLS).where(_BILLS.c.session_id == session_id, _BILLS.c.settled_at.is_not(None)).values(settled_at=None))
 
 
+def reopen_records(db: Session) -> int:
+    """Have sessions that were charged from our own records, because no accounting answered, settled anew; how many (use it exclusively).
+
+    What accounting says now is charged or given back as the difference; what it does not know stays as it is.
+    """
+    jobs = select(ComputeSession.id).where(ComputeSession.job_id != "", ComputeSession.released_at.is_not(None))
+    known = (_BILLS.c.source == ledger.RECORDS, _BILLS.c.settled_at.is_not(None), _BILLS.c.session_id.in_(jobs))
+    return len(db.execute(update(_BILLS).where(*known).values(settled_at=None).returning(_BILLS.c.session_id)).all())
+
+
 def list_due(db: Session, limit: int = 500, after: str = "") -> list[Due]:
     """Sessions that are over and not settled, by id; those that come after one."""
     row = ComputeSession

@@ -167,6 +167,24 @@ async def test_an_accounting_that_is_away_or_late_is_waited_for(make_world):
     assert (await world.bill(session_id)).source == RECORDS
 
 
+async def test_what_was_charged_from_records_is_charged_from_an_accounting_that_answers_later(make_world):
+    world = await make_world(bill_wait_s=10.0)
+    session_id = await world.start(began_s=1000, over_s=700)
+    world.engine.error = BackendUnavailable()
+    assert await world.look() == 1
+    assert ((await world.bill(session_id)).charged, await world.balance()) == (300, Balance(Decimal(-300)))
+    assert await world.db.run_exclusive(ledger.reopen_records) == 1
+    assert await world.look(60) == 1, "it is still away: nothing changes"
+    assert await world.balance() == Balance(Decimal(-300))
+    await world.db.run_exclusive(ledger.reopen_records)
+    world.engine.error, world.engine.usage = None, {"7": Accounted("7", True, 250, user="kim01")}
+    await world.look(120)
+    bill = await world.bill(session_id)
+    assert (bill.charged - bill.refunded, bill.source, await world.balance()) == (250, ACCOUNTING, Balance(Decimal(-250)))
+    assert await world.db.run_exclusive(ledger.reopen_records) == 0
+    assert await world.db.run_exclusive(ledger.compare) == []
+
+
 async def test_a_session_that_never_began_and_a_node_that_failed_cost_nothing(make_world):
     world = await make_world()
     failed = await world.start(over_s=10)

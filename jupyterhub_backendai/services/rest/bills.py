@@ -108,20 +108,25 @@ class CreditHandler(AdminVerbs):
 
 
 class CheckHandler(AdminVerbs):
-    """``POST admin/bills/check``: balances that are not what their entries come to; ``{"mend": true}`` puts them right."""
+    """``POST admin/bills/check``: balances that are not what their entries come to; ``{"mend": true}`` puts them right.
+
+    ``{"again": true}`` has sessions that were charged from our own records charged from accounting within a minute, if it knows them.
+    """
 
     async def post(self) -> None:
         require_superadmin(self.actor)
-        is_mending = self.read_body().get("mend") is True
+        body = self.read_body()
+        is_mending = body.get("mend") is True
+        again = await self.db.run_exclusive(ledger.reopen_records) if body.get("again") is True else 0
         wrong = await self.db.run_exclusive(ledger.compare, is_mending=is_mending)
         found = [
             {"account": account, "noted": format(noted.total, "f"), "counted": format(counted.total, "f")}
             for account, noted, counted in wrong
         ]
-        if is_mending and found:
+        if (is_mending and found) or again:
             who = {"actor": self.actor.name, "source": self.actor.source}
-            await self.db.run(audit.record, action="ledger.mend", details={"accounts": found}, **who)
-        self.answer({"wrong": found, "mended": is_mending})
+            await self.db.run(audit.record, action="ledger.mend", details={"accounts": found if is_mending else [], "again": again}, **who)
+        self.answer({"wrong": found, "mended": is_mending, "again": again})
 
 
 class AdminStatementHandler(AdminVerbs):

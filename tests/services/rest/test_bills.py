@@ -97,7 +97,7 @@ async def test_credit_that_is_refused(billed, body, status):
 
 
 async def test_balances_are_compared_with_their_entries_and_mended(billed):
-    assert (await billed.root.ask("POST", "admin/bills/check"))[1] == {"wrong": [], "mended": False}
+    assert (await billed.root.ask("POST", "admin/bills/check"))[1] == {"wrong": [], "mended": False, "again": 0}
     await billed.site.db.run(lambda db: db.execute(models.LedgerAccount.__table__.update().values(available=Decimal(1))) and None)
     status, found, _ = await billed.root.ask("POST", "admin/bills/check", {"mend": True})
     assert (status, [(item["noted"], item["counted"]) for item in found["wrong"]]) == (200, [("1", "9500")])
