@@ -29,6 +29,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 # Waits of which the past of the queue says something; the others end when something else happens.
 FORESEEABLE = frozenset({"new", "order", "resources", "sessions"})
 PENDING_TIMEOUT = N_("No place became free within the time that the queue lets sessions wait.")
+# For how long to wait, as pages offer it, seconds.
+PATIENCES_S = (1800, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86400, 7 * 86400)
 GAVE_UP = N_("No place became free within the time that you wanted to wait.")
 
 

@@ -74,6 +74,7 @@ MODULES = (
     "session_page",
     "sessions",
     "summary",
+    "wait_page",
     "waits",
     "rest.account",
     "rest.queues",

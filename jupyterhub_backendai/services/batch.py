@@ -10,7 +10,7 @@ from .. import i18n
 from ..core.batch import ENDED_BY_OWNER
 from ..core.queues import Queue
 from ..core.reasons import explain_pending
-from ..core.sessions import BATCH, JobState, LaunchRequest, SessionSpec, SessionStatus
+from ..core.sessions import BATCH, YES, JobState, LaunchRequest, SessionSpec, SessionStatus
 from ..core.slots import CUDA_SHARES
 from ..core.waiting import explain_wait
 from ..errors import N_, Conflict, InvalidParameters, NotFound, Violation
@@ -102,6 +102,8 @@ def describe_again(session: SessionInfo, command: str) -> dict[str, Any]:
     shares = slots.amount(CUDA_SHARES)
     return {
         **session.choice.to_options(),
+        "patience": session.patience_s or "",
+        "mail": YES if session.wants_mail else "",
         "session_type": session.session_type,
         "command": command,
         "queue": session.queue,

@@ -39,6 +39,7 @@ from .own_sessions import (
 )
 from .servers import list_servers
 from .summary import describe_slots, find_state, label_queue
+from .wait_page import load_wait
 
 BATCH_STATES = batch.STATES
 ENDED = ("run", "idle", N_("ended"))
@@ -66,6 +67,7 @@ class SessionHandler(PageHandler):
             "session.html",
             session=session,
             course=course,
+            wait=await load_wait(self, session),
             command=await self.db.run(read_command, session.id) if session.is_batch else "",
             state=self._find_state(session, server),
             queue=label_queue(self.groups.queues(), session.queue, self.language),

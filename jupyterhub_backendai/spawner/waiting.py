@@ -14,7 +14,7 @@ from ..config import BackendAI
 from ..core.reasons import Explanation
 from ..core.scheduling import Wait
 from ..core.sessions import Admission, SessionStatus
-from ..core.waiting import FORESEEABLE, explain_wait
+from ..core.waiting import FORESEEABLE, PATIENCES_S, explain_wait
 from ..errors import N_, BackendAIError, NotFound, StartFailed, Violation
 from .adoption import STARTING
 from .expecting import Expecting
@@ -27,7 +27,6 @@ else:
 
 ASK_S, PAUSE_S = 20.0, 1.0
 RENEW_S, RENEW_DUE_S, RENEW_PATIENCE_S = 300.0, 10.0, 5.0
-PATIENCES_S = (1800, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86400, 7 * 86400)
 NOT_WAITING = N_("This session waits no more.")
 FORGOTTEN = N_("The waiting line does not know this session any more. Start it again.")
 
