@@ -23,7 +23,7 @@ from instance import die_with_parent
 NODES = ("fn1", "fn2", "fn3")
 CPUS = 16
 LAB = Path(os.environ.get("BACKENDAI_LAB") or "/var/tmp/backendai-lab")
-DATABASE = "slurm_faults_db"
+DATABASE = f"slurm_faults_{os.getpid()}"
 USERS = "kim01,kim02,lee01"
 
 SLURM_CONF = """

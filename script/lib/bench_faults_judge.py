@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from bench_faults_cluster import Cluster
 from bench_faults_platform import Platform, Seen
-from bench_faults_truth import ALIVE, Job, list_accounts, list_jobs, list_processes
+from bench_faults_truth import ALIVE, Job, list_accounts, list_jobs, list_kills, list_processes
 
 Place = tuple[str, str]
 
@@ -37,8 +37,7 @@ class Judge:
     platform: Platform
     servers: dict[Place, Seen] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
-    ordered: dict[Place, set[str]] = field(default_factory=lambda: defaultdict(set))
-    excused_jobs: set[str] = field(default_factory=set)
+    excused: set[str] = field(default_factory=set)
     suspended: set[str] = field(default_factory=set)
     lost: list[str] = field(default_factory=list)
     orphaned: list[str] = field(default_factory=list)
@@ -46,13 +45,15 @@ class Judge:
 
     # -- what is no fault
 
-    def excuse_place(self, place: Place) -> None:
-        """Whatever runs there now was told to stop."""
-        self.ordered[place] |= {session.session_id for session in self.sessions.values() if session.place == place}
+    def excuse_place(self, place: Place) -> set[str]:
+        """Whatever runs there now is told to stop; the sessions that were not excused before."""
+        new = {id_ for id_, session in self.sessions.items() if session.place == place and not session.gone_at} - self.excused
+        self.excused |= new
+        return new
 
     def excuse_job(self, job_id: str) -> None:
-        """The job was ended, or put back, past the platform."""
-        self.excused_jobs.add(job_id)
+        """The job was ended, or put back, past the platform. Ids are given again: it is the session that has it now."""
+        self.excused |= {id_ for id_, session in self.sessions.items() if session.job_id == job_id and not session.gone_at}
 
     # -- looking
 
@@ -60,7 +61,7 @@ class Judge:
         """After each step: note who is there, who is not there any more, and who is there twice."""
         processes = await asyncio.to_thread(list_processes, self.platform.stub)
         for session_id, jobs in processes.items():
-            if len(jobs) > 1 and not any(job in self.excused_jobs for job in jobs):
+            if len(jobs) > 1 and session_id not in self.excused:
                 self.doubled.add(f"session {session_id}: jobs {', '.join(sorted(jobs))}")
         servers = await self.platform.look()
         if servers is None:
@@ -81,7 +82,7 @@ class Judge:
                 session.lived_when_gone = session.session_id in processes
 
     async def check(self) -> None:
-        """Once nothing is disturbed: judge those that are gone by what accounting says of how their jobs ended."""
+        """Once nothing is disturbed: judge those that are gone by what Slurm says of their jobs, and of who ended them."""
         for job_id in list(self.suspended):
             await self.cluster.query("scontrol", "resume", job_id)
             self.suspended.discard(job_id)
@@ -102,20 +103,16 @@ class Judge:
 
     def _judge(self, session: Session, jobs: dict[str, Job], accounts: dict[str, Job]) -> str:
         """Why a session that is gone counts as lost, "" when it does not."""
-        if session.session_id in self.ordered[session.place] or session.job_id in self.excused_jobs:
+        if session.session_id in self.excused:
             return ""
         own = [job for job in (*accounts.values(), *jobs.values()) if job.session_id == session.session_id]
-        states = {job.job_id: job.state for job in own}
-        if self.excused_jobs & states.keys():
-            return ""
-        # A start that fails has its job ended too; what counts is a job that would have lived on.
-        bad = [f"{job_id} {state}" for job_id, state in states.items() if state in ALIVE or state.startswith("CANCELLED by ")]
-        if not bad and states:
-            return ""
-        if not states and not session.lived_when_gone:
+        bad = [f"{job.job_id} {job.state}" for job in own if job.state in ALIVE]
+        # a submission that nobody heard the answer of is ended too, but never was a session
+        killed = session.job_id and (session.job_id, session.place[0]) in list_kills(self.cluster)
+        if not (bad or killed or (not own and session.lived_when_gone)):
             return ""
         kind = "ready" if session.was_ready else "starting"
-        why = ", ".join(bad) or "its program lived"
+        why = ", ".join(bad) or ("ended by us" if killed else "its program lived")
         return f"{kind} session {session.session_id} of {'/'.join(session.place)}, job {session.job_id}: {why}"
 
     async def find_orphans(self) -> list[str]:

@@ -149,8 +149,15 @@ class Steps:
         place = self.rng.choice(PLACES)
         if place not in self.judge.servers:
             return ""
-        self.judge.excuse_place(place)
-        return self._order(f"stop {'/'.join(place)}", self.platform.order("DELETE", place))
+        excused = self.judge.excuse_place(place)
+
+        async def stop() -> str:
+            answer = await self.platform.order("DELETE", place)
+            if answer.startswith("503"):  # the proxy's: there was no hub to hear it
+                self.judge.excused -= excused
+            return answer
+
+        return self._order(f"stop {'/'.join(place)}", stop())
 
     async def cancel(self) -> str:
         """An administrator's scancel: the end is Slurm's, and no fault of ours."""
@@ -193,7 +200,7 @@ class Steps:
         if not alive:
             return ""
         session_id, job = self.rng.choice(alive)
-        self.judge.excuse_job(job)
+        self.judge.excused.add(session_id)
         os.kill(processes[session_id][job], signal.SIGKILL)
         return f"kill the program of job {job}"
 

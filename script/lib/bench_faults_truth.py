@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import pwd
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,9 @@ from pathlib import Path
 from bench_faults_cluster import Cluster
 
 ALIVE = frozenset({"PENDING", "RUNNING", "SUSPENDED", "CONFIGURING", "STOPPED", "REQUEUED", "REQUEUE_HOLD"})
+
+
+KILL = re.compile(r"REQUEST_KILL_JOB JobId=(\d+) uid (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +58,9 @@ async def list_accounts(cluster: Cluster, job_name: str) -> dict[str, Job] | Non
         return None
     jobs = [Job(*line.split("|", 3)) for line in answer.splitlines()[1:] if line.count("|") >= 3]
     return {job.job_id: job for job in jobs}
+
+
+def list_kills(cluster: Cluster) -> set[tuple[str, str]]:
+    """(job id, Unix name) of every end that somebody but root asked the controller for: the platform, as the job's user."""
+    log = (cluster.base / "log" / "slurmctld.log").read_text(errors="replace")
+    return {(job_id, pwd.getpwuid(int(uid)).pw_name) for job_id, uid in KILL.findall(log) if uid != "0"}
