@@ -7,8 +7,10 @@ import pwd
 import re
 import secrets
 import subprocess
+import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -286,3 +288,23 @@ async def test_what_slurmrestd_does_not_know_us_for(rest_world_once, tmp_path):
         await world.make(world.change(slurm_rest_operator="")).extend("1", job.admission.posix, 60)
     with pytest.raises(OperatorUnavailable):  # Slurm 22.05 has no call for it
         await world.make(world.settings).drain("jnode01", "why")
+
+
+async def test_a_batch_session_fetches_its_lines(rest_world_once):
+    """With the programs that are shipped: what a person wrote is in nothing that Slurm has."""
+    world = rest_world_once
+    backend = SlurmBackend(world.settings, world.make(world.change(slurm_rest_programs="", slurm_rest_python=sys.executable)))
+    try:
+        job = replace(
+            make_job(world),
+            command=["/usr/bin/python3"],
+            script='echo 나의 일괄 작업; test -n "$SLEEP" && exit 4',
+            environment={"SLEEP": "1"},
+        )
+        job_id = await backend.submit(job)
+        over = await reach(backend, job, job_id, *JOB_OVER)
+        assert over.state is JobState.FAILED
+        assert await read_until(backend, job, job_id, "나의 일괄 작업") == "나의 일괄 작업\n"
+        assert "나의" not in ask("scontrol", "show", "job", "-d", job_id) + ask("scontrol", "write", "batch_script", job_id, "-")
+    finally:
+        await backend.close()
