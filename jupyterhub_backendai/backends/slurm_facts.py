@@ -1,6 +1,6 @@
 """What a Slurm cluster says of itself, each part asked as often as it changes, however many look.
 
-Nodes and jobs are read each time; partitions and reservations every half minute, people and their limits every five minutes and
+Nodes and jobs are read each time; partitions and reservations every minute, people and their limits every five minutes and
 beside the rest, for accounting can take its time: without it nothing is said of people, and nothing can be chosen.
 """
 
@@ -23,7 +23,7 @@ from . import slurm_rules as rules
 
 log = logging.getLogger(__name__)
 
-PARTITIONS_S, PEOPLE_S, GROUPS_S, RETRY_S = 30.0, 300.0, 300.0, 60.0
+PARTITIONS_S, PEOPLE_S, GROUPS_S, RETRY_S = 60.0, 300.0, 300.0, 60.0
 FIRST_WAIT_S = 2.0
 
 Ask = Callable[[Sequence[str]], Awaitable[str]]

@@ -12,6 +12,7 @@ from .slots import ResourceSlots
 SCHEDULERS = ("none", "fifo", "lifo", "drf")
 STRATEGIES = ("dispersed", "concentrated")
 SESSION_TYPES = ("interactive", "batch")
+DEFAULT_TIME_S = 3600
 # Who may give a session more time: its owner (administrators always may), or administrators only.
 EXTENDERS = ("owner", "administrators")
 
@@ -50,7 +51,7 @@ class Queue:
     capacity: ResourceSlots = field(default_factory=ResourceSlots)
     max_sessions: int | None = None
     gpu_type: str = ""
-    default_time_s: int = 3600
+    default_time_s: int = DEFAULT_TIME_S
     max_time_s: int | None = None
     extension_time_s: int = 0
     extension_count: int | None = None

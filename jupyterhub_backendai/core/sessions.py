@@ -13,7 +13,7 @@ from .clusters import pick_figures
 from .fields import Fields, format_duration
 from .identity import PosixAccount
 from .policies import has_line, join_violations
-from .queues import SESSION_TYPES, Queue, QueueFigures
+from .queues import DEFAULT_TIME_S, SESSION_TYPES, Queue, QueueFigures
 from .scheduler_check import check_scheduler
 from .scheduler_choice import SchedulerChoice, read_choice
 from .scheduler_limits import longest_s
@@ -306,13 +306,20 @@ def max_time_s(queue: Queue, figures: QueueFigures | None) -> int | None:
     return min(times, default=None)
 
 
+def default_time_s(queue: Queue, figures: QueueFigures | None) -> int:
+    """What a session gets that asks for no time: as the site says, else as the engine does; never more than the longest."""
+    own = queue.default_time_s
+    if own == DEFAULT_TIME_S and figures and figures.default_time_s:
+        own = figures.default_time_s
+    return min(own, max_time_s(queue, figures) or own)
+
+
 def time_limit_s(
     request: LaunchRequest, queue: Queue, figures: QueueFigures | None, project: str = "", posix: PosixAccount | None = None
 ) -> int:
     """The time that the session gets: what was asked, else the queue's default, never more than its longest for this person."""
-    longest = max_time_s(queue, figures) or queue.default_time_s
-    own = longest_s(request, queue, figures, project, posix)
-    return request.time_s or max(60, min(queue.default_time_s, longest, own[1] if own else longest))
+    usual, own = default_time_s(queue, figures), longest_s(request, queue, figures, project, posix)
+    return request.time_s or max(60, min(usual, own[1] if own else usual))
 
 
 def _check_amounts(request: LaunchRequest, queue: Queue, figures: QueueFigures | None) -> list[Violation]:

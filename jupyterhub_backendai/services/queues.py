@@ -17,10 +17,10 @@ from ..core.clusters import find_figures
 from ..core.fields import format_duration
 from ..core.identity import PosixAccount
 from ..core.partitions import NodeShape
-from ..core.prices import Currency
+from ..core.prices import Currency, is_priced
 from ..core.queues import Figures, GPUFigures, Queue, QueueFigures
 from ..core.scheduler_offers import Offer, find_offer
-from ..core.sessions import limits, max_time_s
+from ..core.sessions import default_time_s, limits, max_time_s
 from ..core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
 from ..errors import N_, BackendAIError
 from ..store.database import Database
@@ -186,8 +186,9 @@ def describe(queue: Queue, row: QueueFigures | None, language: str, posix: Posix
         "waiting": row.waiting if row else None,
         "running": row.running if row else None,
         "max_time_s": longest,
-        "default_time_s": min(queue.default_time_s, longest or queue.default_time_s),
+        "default_time_s": default_time_s(queue, row),
         "max_slots": most.to_json(),
+        "prices": queue.prices.to_json() if is_priced(queue) else {},
         "shares": [asdict(share) for share in row.shares] if row else [],
         "shapes": [describe_shape(shape) for shape in row.shapes] if row else [],
         "choices": describe_choices(find_offer(queue, row, posix)),

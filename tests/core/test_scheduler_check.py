@@ -22,7 +22,7 @@ from jupyterhub_backendai.core.queues import GPUFigures, QueueFigures
 from jupyterhub_backendai.core.scheduler_fit import find_gres, matches
 from jupyterhub_backendai.core.scheduler_limits import longest_s
 from jupyterhub_backendai.core.scheduler_offers import AccountOffer, find_offer
-from jupyterhub_backendai.core.sessions import check_request, parse_request, time_limit_s
+from jupyterhub_backendai.core.sessions import check_request, default_time_s, parse_request, time_limit_s
 from jupyterhub_backendai.core.slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, ResourceSlots
 from jupyterhub_backendai.errors import Forbidden
 from tests.factories import GIB, make_queue
@@ -235,6 +235,13 @@ def test_without_a_time_a_session_gets_no_more_than_it_may():
     assert longest_s(request, queue, rules, "p", KIM) == ("high (QOS)", 3600)
     assert time_limit_s(request, queue, rules, "p", KIM) == 3600
     assert time_limit_s(request, queue, None) == 7200
+
+
+@pytest.mark.parametrize(
+    ("own", "of_slurm", "usual"), [(3600, None, 3600), (3600, 1800, 1800), (7200, 1800, 7200), (3600, 10**6, 24 * 3600)]
+)
+def test_the_usual_time_is_the_sites_else_slurms(own, of_slurm, usual):
+    assert default_time_s(replace(QUEUE, default_time_s=own), replace(FIGURES, default_time_s=of_slurm)) == usual
 
 
 @pytest.mark.parametrize(
