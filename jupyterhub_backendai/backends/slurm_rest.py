@@ -217,6 +217,8 @@ class Rest:
         """The answer to one request in a user's name. Raises RestRefused, or SchedulerUnavailable."""
         version = await self.find_version(user)
         status, text = await self._exchange(user, method, f"/slurm/v0.0.{version}/{path}", body)
+        if status == 404:
+            self._version = 0  # another slurmrestd stands there by now
         if status == 401:  # slurmrestd asks the controller about a token, so this may be the controller that is away
             raise SchedulerUnavailable from NotArrived("slurmrestd does not take our tokens")
         try:

@@ -4,8 +4,11 @@ import time
 
 import jwt
 import pytest
+from aiohttp import web
 
+from jupyterhub_backendai.backends.slurm_rest import Rest
 from jupyterhub_backendai.backends.slurm_tokens import LIFETIME_S, Tokens
+from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.errors import Forbidden, SchedulerUnavailable
 
 
@@ -46,3 +49,74 @@ async def test_an_operator_asks_slurm_for_one(tmp_path, script, is_good):
     else:
         with pytest.raises(SchedulerUnavailable):
             await tokens.make("kim01")
+
+
+async def test_a_slurmrestd_that_is_replaced_is_asked_anew(tmp_path, aiohttp_server_of):
+    """Its versions change with an upgrade, under a hub that runs on."""
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    versions = ["38"]
+
+    async def answer(request):
+        number, _, path = request.match_info["rest"].partition("/")
+        if number not in versions:
+            return web.Response(status=404, text="Unable find requested URL.")
+        assert request.headers["X-SLURM-USER-NAME"] == "kim01"
+        return web.json_response({"errors": [], "version": number, "path": path})
+
+    url = await aiohttp_server_of("/slurm/v0.0.{rest:.*}", answer)
+    rest = Rest(BackendAI(slurm_rest_url=url, slurm_rest_key_file=str(tmp_path / "key")))
+    assert (await rest.call("kim01", "GET", "job/1"))["version"] == "38"
+    versions[:] = ["41", "40"]
+    with pytest.raises(SchedulerUnavailable):
+        await rest.call("kim01", "GET", "job/1")
+    assert (await rest.call("kim01", "GET", "job/1")) == {"errors": [], "version": "41", "path": "job/1"}
+    versions[:] = ["99"]
+    with pytest.raises(SchedulerUnavailable):
+        await rest.call("kim01", "GET", "job/1")
+    with pytest.raises(SchedulerUnavailable):
+        await rest.find_version("kim01")
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (200, ""),
+        (200, "[]"),
+        (200, "{"),
+        (200, "\ufffd\ufffd"),
+        (500, "{}"),
+        (502, "<html>"),
+        (401, "Authentication failure"),
+        (200, "null"),
+    ],
+)
+async def test_an_answer_that_is_none_is_no_refusal(tmp_path, aiohttp_server_of, status, text):
+    (tmp_path / "key").write_bytes(b"k" * 32)
+
+    async def answer(_request):
+        return web.Response(status=status, text=text)
+
+    url = await aiohttp_server_of("/{rest:.*}", answer)
+    rest = Rest(BackendAI(slurm_rest_url=url, slurm_rest_key_file=str(tmp_path / "key"), slurm_rest_version="v0.0.38"))
+    with pytest.raises(SchedulerUnavailable):
+        await rest.call("kim01", "POST", "job/submit", {})
+
+
+@pytest.fixture
+async def aiohttp_server_of():
+    """Starts a server with one handler; where it is."""
+    runners = []
+
+    async def start(path, handler) -> str:
+        app = web.Application()
+        app.router.add_route("*", path, handler)
+        runner = web.AppRunner(app)
+        runners.append(runner)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
