@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, MutableMapping
+import time
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
@@ -21,7 +22,8 @@ from ..store import images, resource_groups
 from ..store.database import Database
 
 log = logging.getLogger("backendai")
-REFRESH_S = 10.0
+REFRESH_S, USABLE_S = 10.0, 30.0
+MAX_KNOWN = 10_000
 
 
 class ResourceGroups:
@@ -37,6 +39,7 @@ class ResourceGroups:
         self._images: Mapping[str, Image] = {name: Image(name, entry["labels"]) for name, entry in settings.list_environments().items()}
         self._is_synced = False
         self._lock = asyncio.Lock()
+        self._usable: dict[tuple[str, tuple[str, ...], str], tuple[float, Collection[str]]] = {}
 
     def queues(self) -> Mapping[str, Queue]:
         """The active groups by name, in the order of the table."""
@@ -57,6 +60,10 @@ class ResourceGroups:
 
     async def refresh(self) -> None:
         """Read anew; call it after every change. Raises BackendUnavailable, and the last snapshot stays."""
+        self._usable.clear()
+        await self._renew()
+
+    async def _renew(self) -> None:
         if self._is_synced:
             await self._read()
         else:
@@ -75,6 +82,16 @@ class ResourceGroups:
         names = await self._db.run(resource_groups.list_usable_by, identity.name, identity.projects, identity.role)
         return {name: queue for name, queue in self._queues.items() if name in names}
 
+    async def list_lately_usable(self, identity: Identity) -> dict[str, Queue]:
+        """The same for a table that is drawn anew all the time: who may see what is up to half a minute old."""
+        key, now = (identity.name, tuple(identity.projects), identity.role.value), time.monotonic()
+        known = self._usable.get(key)
+        if known is None or now - known[0] > USABLE_S:
+            if len(self._usable) > MAX_KNOWN:
+                self._usable.clear()
+            known = self._usable[key] = (now, frozenset(await self.list_usable(identity)))
+        return {name: queue for name, queue in self._queues.items() if name in known[1]}
+
     async def check_usable(self, identity: Identity, queue: Queue, project: str) -> list[Violation]:
         """Whether a person may use a group for one project ("" is the first of theirs); admission asks the same again."""
         own = project or next(iter(identity.projects), "")
@@ -89,7 +106,7 @@ class ResourceGroups:
         while True:
             await asyncio.sleep(REFRESH_S)
             try:
-                await self.refresh()
+                await self._renew()
             except BackendAIError as exc:
                 log.warning("The resource groups cannot be read: %s", exc)
 

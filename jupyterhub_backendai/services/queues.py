@@ -31,6 +31,7 @@ from .base import PageHandler
 from .groups import ResourceGroups
 from .launch_nodes import count_shares
 from .launch_quote import describe_prices
+from .queue_tables import DrawnTables
 from .waits import add_wait_words
 
 log = logging.getLogger("backendai")
@@ -223,10 +224,17 @@ class QueuesHandler(PageHandler):
     @authenticated
     async def get(self) -> None:
         figures = await self.figures.look(max_age_s=REFRESH_S if self.get_query_argument("now", "") else None)
-        queues, currency = await self.groups.list_usable(self.identity), self.config.make_billing().currency
-        rows = list_page_rows(queues, figures, self.language, currency=currency)
-        await add_wait_words(self, rows)
-        self.render_page("queues.html", rows=rows, figures=figures, chosen=self.get_query_argument("queue", "")[:64])
+        queues, groups = await self.groups.list_lately_usable(self.identity), self.groups.queues()
+        chosen = self.get_query_argument("queue", "")[:64]
+        tables: DrawnTables = self.application.settings.setdefault("drawn_tables", DrawnTables())
+        key = (self.language, chosen if chosen in queues else "", tuple(queues))
+        table = tables.find(figures, groups, key)
+        if table is None:
+            rows = list_page_rows(queues, figures, self.language, currency=self.config.make_billing().currency)
+            await add_wait_words(self, rows)
+            table = self.render_part("queues.html", rows=rows, figures=figures, chosen=chosen)
+            tables.keep(figures, groups, key, table)
+        self.finish(table)
 
 
 def list_rows(queues: Mapping[str, Queue], figures: Figures, language: str, posix: PosixAccount | None = None) -> list[dict[str, Any]]:

@@ -67,6 +67,7 @@ class Load:
 
     commands: list[float] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
+    hub_s: list[float] = field(default_factory=list)
     answers_s: list[float] = field(default_factory=list)
 
 
@@ -210,26 +211,26 @@ class Crowd:
 
     async def visit(self, times: int) -> Figure:
         """Whole pages, one after the other."""
-        answers = []
         async with aiohttp.ClientSession(self.hub.url) as http:
-            for token in itertools.islice(itertools.cycle(self.tokens), times):
-                answers.append(await _get(http, f"{PREFIX}launch", token))
-        return Figure(tuple(answers))
+            tokens = itertools.islice(itertools.cycle(self.tokens), times)
+            return Figure(tuple([await _get(http, f"{PREFIX}launch", token) for token in tokens]))
 
     async def sample(self, people: int, name: str) -> Load:
         load = Load()
         await self.look(people, REFRESH_S)  # the pace that goes with it has set in
         for _ in range(WINDOWS):
-            cpu, called = self._cpu_s(), self.wrappers.count()
+            cpu, called, of_hub = self._cpu_s(), self.wrappers.count(), cpu_s(self.hub.pid)
             answers = await self.look(people, WINDOW_S)
             commands = self.wrappers.count() - called
             load.answers_s += answers
             load.commands.append(commands * 60 / WINDOW_S)
             load.cpu_s.append((self._cpu_s() - cpu - commands * self.wrapper_s) / len(answers))
+            load.hub_s.append((cpu_s(self.hub.pid) - of_hub) / len(answers))
+        cpu_ms, hub_ms, answer_ms = (1e3 * median(samples) for samples in (load.cpu_s, load.hub_s, load.answers_s))
         print(
-            f"[bench] launch-page, {people} look, {name}: {median(load.commands):.0f} commands/min, {median(load.cpu_s) * 1e3:.2f} ms of CPU"
-            f" for a refresh, answers in {median(load.answers_s) * 1e3:.1f} ms (at most {max(load.answers_s) * 1e3:.0f});"
-            f" {self.wrappers.counts()}",
+            f"[bench] launch-page, {people} look, {name}: {median(load.commands):.0f} commands/min,"
+            f" {cpu_ms:.2f} ms of CPU for a refresh (of the hub {hub_ms:.2f}),"
+            f" answers in {answer_ms:.1f} ms (at most {max(load.answers_s) * 1e3:.0f}); {self.wrappers.counts()}",
             flush=True,
         )
         return load
