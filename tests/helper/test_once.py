@@ -10,13 +10,15 @@ import sys
 
 import pytest
 
-from tests.backends.slurm_worlds import scratch_of_people
+from tests.backends.slurm_worlds import scratch_of_people, why_once_refuses
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
 
 @pytest.fixture(scope="module")
 def base():
+    if why := why_once_refuses():
+        pytest.skip(why)
     with scratch_of_people() as base:
         (base / "options").write_text(f"--user-root {base}/scratch/{{user}} --allow-drain\n")
         (base / "options").chmod(0o644)
