@@ -12,7 +12,7 @@ Three answers about a job are possible. *Known*: the queue or accounting shows i
   comment: by then the helper has ended an ``sbatch`` that hung. An outage begins the 40 s anew: a controller that was stopped finds
   the question in its mailbox when it goes on.
 * A controller that lost a job gives its id to another one: a job with the id and somebody else's comment is not the session's.
-* Where ``PrivateData`` hides other people's jobs, the hub's account must be a Slurm operator, or it would take hidden for gone.
+* Where ``PrivateData`` hides other people's jobs, the hub's account must be a Slurm operator; else nothing is ever called gone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ..core.sessions import JOB_OVER, JobState, JobStatus
 from ..errors import BackendAIError, SchedulerUnavailable
 from . import slurm_parse as parse
 from .commands import CommandResult
+from .slurm_privacy import Privacy
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class SlurmReader:
         self._begun = self._done = 0
         self._reading_s = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._privacy = Privacy(self._ask, slurm_bin, clock)
         self._wake = asyncio.Event()
         self._rests = False
         self._finished = asyncio.Condition()
@@ -324,10 +326,10 @@ class SlurmReader:
                 self._is_proven(watch, now, RUNAWAY_S if is_known else PROOF_S) and (self._jobs or not is_known) and denials < MOST_DENIALS
             ):
                 denials += 1
-                if await self._is_denied(watch):
+                if await self._is_denied(watch) and not await self._privacy.hides_jobs():
                     self._over[watch.session_id, watch.job_id] = JobStatus(watch.job_id, JobState.GONE, user=watch.user)
         for watch in absent:
-            if not watch.job_id and self._is_proven(watch, now, LOST_S):
+            if not watch.job_id and self._is_proven(watch, now, LOST_S) and not await self._privacy.hides_jobs():
                 self._lost.add(watch.session_id)
 
     async def _is_denied(self, watch: Watch) -> bool:

@@ -34,6 +34,8 @@ class FakeSlurm:
     controller_error: str = ""
     accounting_error: str = ""
     garble: Callable[[str, CommandResult], CommandResult] | None = None
+    config: str = "PrivateData             = none\n"
+    level: str = ""
     hangs: bool = False
     now: float = 1000.0
     commands: Counter[str] = field(default_factory=Counter)
@@ -54,6 +56,10 @@ class FakeSlurm:
             return self._sacct(arguments)
         if self.controller_error:
             return CommandResult(1, "", self.controller_error)
+        if program == "scontrol":
+            return CommandResult(0, self.config, "")
+        if program == "sacctmgr":
+            return CommandResult(0, self.level, "")
         if "PD" in arguments:
             waiting = [(job_id, job) for job_id, job in self.jobs.items() if job.state == "PENDING"]
             return CommandResult(0, "".join(f"{job_id}|{job.priority}|{job.partition}\n" for job_id, job in waiting), "")
