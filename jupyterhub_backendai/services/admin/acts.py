@@ -16,6 +16,7 @@ VERBS = {
     "remove": N_("taken away"),
     "sync": N_("followed its source"),
     "rescan": N_("read anew"),
+    "discover": N_("found at the engine"),
     "rotate": N_("renewed"),
     "reset-otp": N_("one-time password reset"),
     "end-idle": N_("ended because it was idle"),
