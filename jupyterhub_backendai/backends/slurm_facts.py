@@ -34,9 +34,16 @@ class SlurmFacts:
     """Everything about queues, from one cluster."""
 
     def __init__(
-        self, ask: Ask, slurm_bin: str, *, site_qos: str = "", clock: Clock = time.monotonic, first_wait_s: float = FIRST_WAIT_S
+        self,
+        ask: Ask,
+        slurm_bin: str,
+        *,
+        site_qos: str = "",
+        clock: Clock = time.monotonic,
+        first_wait_s: float = FIRST_WAIT_S,
+        find_group: Callable[[str], UnixGroup | None] | None = None,
     ) -> None:
-        self._ask, self._slurm_bin, self._clock = ask, slurm_bin, clock
+        self._ask, self._slurm_bin, self._clock, self._find_group = ask, slurm_bin, clock, find_group or find_unix_group
         self._partitions: list[figures.Partition] = []
         self._partitions_at: float | None = None
         self._groups: dict[str, tuple[float, UnixGroup | None]] = {}
@@ -77,7 +84,7 @@ class SlurmFacts:
             return own
         for name in own.allow_groups:
             if name not in self._groups or now - self._groups[name][0] > GROUPS_S:
-                self._groups[name] = (now, await asyncio.to_thread(_find_group, name))
+                self._groups[name] = (now, await asyncio.to_thread(self._find_group, name))
         known = [self._groups[name][1] for name in own.allow_groups]
         return replace(own, groups=None if None in known else tuple(group for group in known if group))
 
@@ -100,12 +107,16 @@ def _choose(facts: SchedulerFacts, partition: str, where: Mapping[str, Sequence[
     )
 
 
-def _find_group(name: str) -> UnixGroup | None:
+def find_unix_group(name: str) -> UnixGroup | None:
+    """A group with its members; None for one that this machine does not know, or whose members it does not tell.
+
+    A directory may be set to name none (``ignore_group_members``): an empty group would keep everybody out.
+    """
     try:
         found = grp.getgrnam(name)
     except (KeyError, OSError):
         return None
-    return UnixGroup(name, found.gr_gid, frozenset(found.gr_mem))
+    return UnixGroup(name, found.gr_gid, frozenset(found.gr_mem)) if found.gr_mem else None
 
 
 def find_site_qos(settings: BackendAI) -> str:

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 from traitlets.config import Config
 
-from jupyterhub_backendai.backends.slurm_facts import PARTITIONS_S, PEOPLE_S, RETRY_S, SlurmFacts, find_site_qos
+from jupyterhub_backendai.backends.slurm_facts import PARTITIONS_S, PEOPLE_S, RETRY_S, SlurmFacts, find_site_qos, find_unix_group
+from jupyterhub_backendai.core.partitions import UnixGroup
 from jupyterhub_backendai.errors import SchedulerUnavailable
 from tests.backends.test_slurm_figures import recorded
 
@@ -144,13 +145,21 @@ async def test_a_controller_that_is_away(facts, cluster):
         await facts.capacity()
 
 
-async def test_unix_groups_that_may_use_a_partition(facts, cluster):
+async def test_unix_groups_that_may_use_a_partition(cluster):
+    groups = {"staff": UnixGroup("staff", 50, frozenset({"kim01"}))}
+    facts = SlurmFacts(cluster.ask, "/usr/bin", clock=cluster.clock, find_group=groups.get)
     cluster.answers["partition"] = (
-        "PartitionName=jupyter AllowGroups=root State=UP\nPartitionName=bigmem AllowGroups=root,no-such-group State=UP"
+        "PartitionName=jupyter AllowGroups=staff State=UP\nPartitionName=bigmem AllowGroups=staff,secret State=UP\n"
     )
     rows = await facts.capacity()
-    assert [(group.name, group.gid) for group in rows["jupyter"].rules.groups] == [("root", 0)]
+    assert rows["jupyter"].rules.groups == (groups["staff"],)
     assert rows["bigmem"].rules.groups is None
+    await facts.close()
+
+
+def test_a_group_without_members_is_not_told():
+    assert find_unix_group("no-such-group") is None
+    assert all(found is None or found.members for found in map(find_unix_group, ("root", "shadow", "nogroup")))
 
 
 def test_the_sites_own_quality_of_service():
