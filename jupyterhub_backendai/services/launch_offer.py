@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .. import i18n
+from ..core.clusters import pick_figures
 from ..core.identity import Identity
 from ..core.queues import Queue, QueueFigures
 from ..core.scheduler_offers import Offer as SchedulerOffer
@@ -45,7 +46,7 @@ async def offer_for(handler: PageHandler, queue: Queue | None, values: Mapping[s
     """What the queue offers to who asks. With ``is_switched``, choices that another queue gave are forgotten."""
     if queue is None:
         return Offer(Quote("–"))
-    row, language = handler.figures.figures().queues.get(queue.name), handler.language
+    row, language = pick_figures(queue, handler.figures.figures().queues.get(queue.name), values.get("cluster", "")), handler.language
     posix, project = handler.identity.posix, values.get("project", "")
     scheduler: SchedulerOffer = find_offer(queue, row, posix, project)
     values = keep_offered(scheduler, queue, values) if is_switched else values
