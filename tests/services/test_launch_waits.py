@@ -83,10 +83,12 @@ async def test_in_a_browser_the_wait_follows_what_is_asked(site, past, chromium)
     await expect(page.locator("#sum-wait")).to_have_text("usually 2 min to 20 min (of 20 sessions)")
     await page.fill("#gpu", "1")
     await expect(page.locator("#sum-wait")).to_have_text("usually about 2 h (of 10 sessions)")
-    await page.locator("#wait-box summary").focus()
+    async with page.expect_response("**/launch/parts?**"):
+        await page.locator("#wait-box summary").focus()  # leaving the field asks once more
     await page.keyboard.press("Enter")
     await page.fill("#patience", "3d")
     await page.check("#mail")
+    await page.wait_for_function("!document.querySelector('[aria-busy]') && !document.getAnimations().length")
     await page.add_script_tag(path=AXE)
     assert await page.evaluate(RUN, []) == []
     await shoot(page, "launch-waits", "en")
