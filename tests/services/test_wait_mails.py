@@ -1,5 +1,6 @@
 """Mails to those whose session is ready or failed: once, in their language, and only when they have something to say."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,11 +8,13 @@ import pytest
 from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.core.sessions import SessionStatus
 from jupyterhub_backendai.core.waiting import GAVE_UP
+from jupyterhub_backendai.identity.mail import make_mailer
 from jupyterhub_backendai.services.wait_mails import STOPPED, WaitMails
 from jupyterhub_backendai.store import models
 from tests.databases import database, database_url, postgres_url, sqlite_template
 from tests.factories import add_user
 from tests.factories_waits import add_past_session
+from tests.smtp import mail_server, text_of
 
 __all__ = ["database", "database_url", "postgres_url", "sqlite_template"]
 
@@ -101,9 +104,26 @@ async def test_a_batch_session_is_told_of_when_it_is_over(database, mails, postb
 
 
 async def test_two_services_send_one_mail(database, mails, postbox):
-    import asyncio
-
     await database.run(lambda db: add(db, wait_s=900, **RUNNING))
     other = WaitMails(mails._settings, database, postbox)
     assert sum(await asyncio.gather(mails.look(), other.look(), mails.look())) == 1
     assert len(postbox.mails) == 1
+
+
+async def test_a_mail_goes_out_when_the_service_hears_of_it(database):
+    async with mail_server() as server:
+        fields = {"mail_server": server.address, "mail_tls": "none", "mail_from": "hub@example.org"}
+        settings = BackendAI(site_name="연구소", **fields)
+        mailer = make_mailer(settings)
+        mails = WaitMails(settings, database, mailer, interval_s=3600)
+        work = asyncio.create_task(mails.run())
+        await database.run(lambda db: add(db, name="훈련", wait_s=900, **RUNNING))
+        async with asyncio.timeout(10):
+            while not server.came:
+                mails.wake()
+                await asyncio.sleep(0.02)
+        work.cancel()
+        await mailer.close()
+    assert (server.came[0]["To"], server.came[0]["Subject"]) == ("kim01@example.org", "연구소: 훈련 is ready")
+    assert "훈련" in text_of(server.came[0])
+    assert "http" not in text_of(server.came[0]), "no address was given to make a link of"
