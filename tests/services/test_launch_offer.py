@@ -10,6 +10,7 @@ from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.prices import Billing
 from jupyterhub_backendai.store import ledger
 from tests.databases import sqlite_template
+from tests.services.admin.conftest import add_people
 from tests.services.offering import QUEUES, show_rows
 from tests.services.public import Browser, browser, close_site, nobody, open_site, settings, site
 from tests.services.test_summary import text
@@ -220,3 +221,25 @@ async def test_a_start_without_credit_is_refused_before_the_hub_is_asked(offerin
     response, _ = await kim01.post("launch", {**await kim01.form(), "queue": "mixed"})
     assert response.status == 303
     await kim01.http.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "sees_vip", "accounts"),
+    [("kim01", False, ["automatic: free", "free", "paid"]), ("lee01", True, []), ("park04", False, []), ("root", False, [])],
+    ids=["owner", "member of the other project", "domain administrator", "superadministrator"],
+)
+async def test_whoever_asks_is_told_of_the_own_queues_credit_and_choices_only(offering, name, sees_vip, accounts):
+    site = offering
+    site.settings.queues = [*QUEUES, {"name": "vip", "engine": "local", "capacity": {"cpu": 4}, "projects": ["vips"]}]
+    fresh = await open_site(site.settings, site.hub, site.engine, site.db)
+    await site.db.run(add_people)
+    await site.db.run_exclusive(give, "kim01", 2000)
+    browser = Browser(fresh)
+    await browser.log_in(fresh.hub.let_in(name))
+    _, page = await browser.get("launch/parts?queue=vip&project=vips")
+    assert (text(page.find(id="sum-price")) == "free") is sees_vip
+    _, page = await browser.get("launch/parts?queue=jupyter")
+    assert (page.find(id="sum-balance") is not None) is (name == "kim01")
+    assert (await options_of(browser, "launch/parts?queue=jupyter")).get("account", []) == accounts
+    await browser.http.close()
+    await close_site(fresh)
