@@ -85,8 +85,8 @@ class FiguresReader:
     async def run(self) -> None:
         """Read for ever; cancelled when the service stops."""
         while True:
-            self._wake.clear()
             await self.read()
+            self._wake.clear()  # who came while it was read has what they came for
             is_looked_at = time.monotonic() - self._looked_at < LOOKING_S
             pause_s = self._settings.figures_interval_s if is_looked_at else self._settings.figures_idle_interval_s
             with contextlib.suppress(TimeoutError):

@@ -13,8 +13,10 @@ NODES = int(os.environ.get("BENCH_NODES", "1000"))
 JOBS = int(os.environ.get("BENCH_JOBS", "10000"))
 ALLOCATED = JOBS // 10
 PARTITIONS = ("jupyter", "v100", "a100", "bigmem")
-# What jupyterhub-moss asks for each page, and what it costs to ask for it at all.
+# What jupyterhub-moss asks for each page: sums over the nodes, without the GPUs that are in use.
 SINFO = ("/usr/bin/sinfo", "-a", "--noheader", "-o", "%R %F %c %C %G %m %l")
+# What the table is made of: each node's state and the GPUs that are in use there.
+SINFO_NODES = ("/usr/bin/sinfo", "-a", "-h", "-N", "-O", "NodeList,PartitionName,StateLong,CPUsState,Memory,Gres:64,GresUsed:64")
 SUBMIT = """
 n=0
 while [ $n -lt "$1" ]; do
@@ -63,12 +65,12 @@ def _name(first: int, last: int) -> str:
     return f"n[{first:04}-{last:04}]"
 
 
-def measure_sinfo(cluster: SmallSlurm, runs: int = 20) -> tuple[float, ...]:
+def measure_sinfo(cluster: SmallSlurm, command: tuple[str, ...] = SINFO_NODES, runs: int = 20) -> tuple[float, ...]:
     """CPU seconds of one `sinfo` about the whole cluster, the floor under every page about it."""
     samples = []
     for _ in range(runs):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(SINFO, env=cluster.environment, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(command, env=cluster.environment, stdout=subprocess.DEVNULL, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         samples.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return tuple(samples)

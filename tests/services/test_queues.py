@@ -163,6 +163,31 @@ async def test_reading_goes_on_faster_while_somebody_looks(site, settings):
     loop.cancel()
 
 
+async def test_who_comes_while_it_is_read_is_no_reason_to_read_again(site, settings):
+    """A hundred people who look would else have everything read twice each time."""
+    settings.figures_interval_s = settings.figures_idle_interval_s = 3600
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow():
+        site.engine.reads += 1
+        begun.set()
+        await gate.wait()
+        return {}
+
+    site.engine.capacity = slow
+    reader = FiguresReader(settings, site.db, {"slurm": site.engine})
+    loop = asyncio.create_task(reader.run())
+    async with asyncio.timeout(10):
+        await begun.wait()
+        reader.touch()
+        gate.set()
+        await reader.read()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert site.engine.reads == 1
+    loop.cancel()
+
+
 def test_a_queue_of_no_capacity_is_never_full():
     from jupyterhub_backendai.services.queues import measure_local
 
