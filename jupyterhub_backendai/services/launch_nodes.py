@@ -81,7 +81,9 @@ def describe_whole_node(queue: Queue, row: QueueFigures | None, slots: ResourceS
         return ""
     billed = billed_slots(queue, row, slots, gpu_type)
     types = sorted({gpu.type for gpu in row.gpus if gpu_type in ("", gpu.type)}) if row else []
-    params = {"node": describe_node(billed, " / ".join(types) or queue.gpu_type, language)}
+    # memory that has no price is what was asked for, so that it is no news
+    shown = ResourceSlots({name: amount for name, amount in billed.items() if name != MEM or queue.prices.amount(MEM)})
+    params = {"node": describe_node(shown, " / ".join(types) or queue.gpu_type, language)}
     is_mixed = len({(shape.cpus, *sorted(shape.gpus.items())) for shape in row.shapes}) > 1 if row else False
     if is_mixed:
         return i18n.translate(language, LARGEST if queue.is_free else LARGEST_AND_PAID, params)
@@ -89,15 +91,15 @@ def describe_whole_node(queue: Queue, row: QueueFigures | None, slots: ResourceS
 
 
 def describe_node(slots: ResourceSlots, gpu_type: str, language: str) -> str:
-    """CPUs and GPUs of a node as people say them: ``64 CPUs, 8 GPUs (a100)``. Of its memory one gets what was asked for."""
+    """The size of a node as people say it: ``64 CPUs, 8 GPUs (a100), 1000 GiB of memory``."""
     parts = []
     if cpu := slots.amount(CPU):
         parts.append(i18n.translate(language, N_("%(n)s CPUs"), {"n": int(cpu)}))
     if gpu := slots.amount(CUDA_DEVICE):
         text = i18n.translate(language, N_("%(n)s GPUs"), {"n": int(gpu)})
         parts.append(f"{text} ({gpu_type})" if gpu_type else text)
-    if not parts and (mem := slots.amount(MEM)):
-        parts.append(format_bytes(int(mem)))
+    if mem := slots.amount(MEM):
+        parts.append(i18n.translate(language, N_("%(size)s of memory"), {"size": format_bytes(int(mem))}))
     return ", ".join(parts)
 
 

@@ -55,6 +55,8 @@ def test_a_whole_node_is_what_is_billed():
     assert describe_whole_node(queue, row, NONE, "", "en").endswith("You get, and pay for, the whole node: 64 CPUs, 8 GPUs (a100).")
     free = replace(queue, is_free=True, prices=NONE)
     assert describe_whole_node(free, row, NONE, "", "en").endswith("You get the whole node: 64 CPUs, 8 GPUs (a100).")
+    priced = replace(queue, prices=ResourceSlots({"cpu": 1, "mem": 2}))
+    assert describe_whole_node(priced, row, NONE, "", "en").endswith("64 CPUs, 8 GPUs (a100), 1000 GiB of memory.")
     mixed = replace(ROWS["mixed"], is_exclusive=True)
     assert "the largest has 64 CPUs, 8 GPUs" in describe_whole_node(queue, mixed, NONE, "", "en")
     assert describe_whole_node(queue, None, NONE, "", "en") == ""
