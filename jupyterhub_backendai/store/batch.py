@@ -11,6 +11,7 @@ from ..core.batch import NOT_SUBMITTED
 from ..core.queues import Queue
 from ..core.sessions import BATCH, OVER, Admission, SessionStatus
 from . import sessions
+from .admissions import describe_admission
 from .lines import is_waiting
 from .models import ComputeSession, User
 
@@ -46,7 +47,7 @@ def begin(db: Session, session_id: str, queue: Queue) -> Submission | None:
         return None
     row.waiting_for = _HANDED_OVER
     user = db.get_one(User, row.user_id)
-    return Submission(sessions.describe_admission(row, queue, user), user.name, row.command)
+    return Submission(describe_admission(row, queue, user), user.name, row.command)
 
 
 def take_back(db: Session, session_id: str) -> None:

@@ -28,6 +28,7 @@ from ..core.slots import CUDA_DEVICE
 from ..core.waiting import GAVE_UP, PENDING_TIMEOUT, Place, wait_from_json, wait_to_json
 from ..errors import BackendAIError, NotFound
 from . import circumstances, sessions
+from .admissions import describe_admission
 from .lines import WAITING, is_waiting
 from .models import ComputeSession, Domain, User, UserStatus, now
 from .standing import load_standing
@@ -123,7 +124,7 @@ def get_place(db: Session, session_id: str, find_queue: Callable[[str], Queue | 
     user = db.get(User, row.user_id)
     if queue is None or user is None:
         raise NotFound
-    return Place(admission=sessions.describe_admission(row, queue, user))
+    return Place(admission=describe_admission(row, queue, user))
 
 
 class QuotaGate(Gate):

@@ -11,19 +11,20 @@ from sqlalchemy import Select, Table, func, insert, select
 from sqlalchemy.orm import Session
 
 from ..core import policies
-from ..core.clusters import complete_choice, pick_figures
+from ..core.clusters import pick_figures
 from ..core.identity import PosixAccount
 from ..core.images import check_image
 from ..core.queues import Queue, QueueFigures
-from ..core.quota import Ask, check_quota, shorten
+from ..core.quota import Ask, Standing, check_quota, shorten
 from ..core.scheduler_choice import SchedulerChoice
 from ..core.scheduler_fit import find_gres
 from ..core.scheduling import Wait
 from ..core.sessions import BATCH, INTERACTIVE, OVER, Admission, LaunchRequest, SessionSpec, SessionStatus, check_request, time_limit_s
-from ..core.slots import CUDA_DEVICE, CUDA_SHARES, ResourceSlots
-from ..core.waiting import find_give_up, wait_from_json
+from ..core.slots import CUDA_DEVICE, ResourceSlots
+from ..core.waiting import wait_from_json
 from ..errors import N_, BackendUnavailable, Conflict, NoPosixAccount, NotFound, Violation
 from . import ledger, lines, resource_groups
+from .admissions import build_admission, build_row, waits_since
 from .circumstances import Circumstances, Owner, load_circumstances, lock_owner, lock_queue, lock_standing, read_posix
 from .models import ComputeSession, Project, ProjectMember, User, now
 
@@ -122,23 +123,21 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     is_waiting = _must_wait(db, request, queue, bool(depends_on), bool(lacking), bool(check_quota(ask, standing)))
     violations = policies.join_violations(violations, [] if is_waiting else lacking)
     violations += check_quota(replace(ask, is_waiting=True, is_pending=True) if is_waiting else ask, standing)
-    limit_s = time_limit_s(request, queue, figures, project, owner.posix)
-    limit_s = limit_s if request.time_s else shorten(limit_s, standing)
+    limit_s = _find_limit_s(request, queue, figures, project, owner, standing)
     payer = ledger.Payer(owner.id, owner.name, owner.domain, project, found.project_id)
     offer = ledger.prepare(db, payer, queue, figures, request.slots, request.gpu_type, limit_s)
     violations = policies.join_violations(violations, offer.violations if offer else ())
     if violations:
         raise policies.build_refusal(violations)
     devices = () if is_waiting else policies.choose_devices(queue, int(request.slots.amount(CUDA_DEVICE)), held)
-    row = _build_row(spec, queue, owner, project, devices, limit_s)
+    row = build_row(spec, queue, owner, project, devices, limit_s)
     row.access_key, row.gres = standing.access_key, find_gres(request, queue, figures)
     if is_waiting:
         lines.join(row, request, depends_on)
-    values = {name: value for name, value in vars(row).items() if name in _COLUMNS}
-    db.execute(_INSERT, values)  # a row at a time needs no unit of work
+    _insert(db, row)
     if offer:
         ledger.hold(db, row.id, payer, offer, queue.name, row.name, row.created_at)
-    return _admission(row, queue, owner.posix)
+    return build_admission(row, queue, owner.posix)
 
 
 def report(db: Session, session_id: str, status: SessionStatus, reason: str = "", job_id: str = "", node: str = "") -> None:
@@ -284,6 +283,19 @@ def _must_wait(db: Session, request: LaunchRequest, queue: Queue, is_dependent: 
     return policies.has_line(queue) and (is_later or is_lacking or is_over_quota or lines.is_anybody_waiting(db, queue.name))
 
 
+def _find_limit_s(
+    request: LaunchRequest, queue: Queue, figures: QueueFigures | None, project: str, owner: Owner, standing: Standing
+) -> int:
+    """How long it may run: what nobody asked for is shortened to what the policies still allow."""
+    limit_s = time_limit_s(request, queue, figures, project, owner.posix)
+    return limit_s if request.time_s else shorten(limit_s, standing)
+
+
+def _insert(db: Session, row: ComputeSession) -> None:
+    """A row at a time needs no unit of work."""
+    db.execute(_INSERT, {name: value for name, value in vars(row).items() if name in _COLUMNS})
+
+
 def _ask(request: LaunchRequest, queue: Queue) -> Ask:
     """What the quotas are asked. Where an engine schedules, every session begins by waiting."""
     return Ask(request.slots, request.time_s, is_pending=queue.engine not in policies.COUNTED_ENGINES)
@@ -316,74 +328,7 @@ def _admit_again(row: ComputeSession, owner: Owner, spec: SessionSpec, queue: Qu
         raise Conflict(N_("That session id belongs to another session."))
     if row.released_at is not None:
         raise Conflict(N_("This session is over already. Start a new one."))
-    return _admission(row, queue, owner.posix)
-
-
-def _build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devices: tuple[int, ...], limit_s: int) -> ComputeSession:
-    request: LaunchRequest = spec.request
-    return ComputeSession(
-        id=spec.session_id,
-        user_id=owner.id,
-        domain=owner.domain,
-        project=project,
-        name=request.name,
-        server_name=spec.server_name,
-        queue=queue.name,
-        engine=queue.engine,
-        environment=request.environment,
-        interface="" if request.session_type == BATCH else request.interface,
-        session_type=request.session_type,
-        command=request.command,
-        choice=complete_choice(request.choice, queue).to_options(),
-        patience_s=request.patience_s or None,
-        wants_mail=request.wants_mail,
-        told=dict(spec.told),
-        slots=request.slots,
-        gpu_type=(request.gpu_type or queue.gpu_type) if any(request.slots.amount(slot) for slot in (CUDA_DEVICE, CUDA_SHARES)) else "",
-        devices=list(devices),
-        time_limit_s=limit_s,
-        posix_name=owner.posix_name,
-        status=SessionStatus.PENDING,
-        created_at=now(),
-        scheduled_at=now(),
-    )
-
-
-def describe_admission(row: ComputeSession, queue: Queue, user: User) -> Admission:
-    """What the launcher of an admitted session needs."""
-    return _admission(row, queue, read_posix(user))
-
-
-def _admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) -> Admission:
-    since = _waits_since(row)
-    give_up_at, is_wish = find_give_up(queue, row.patience_s, since.timestamp())
-    return Admission(
-        session_id=row.id,
-        engine=row.engine,
-        queue=row.queue,
-        partition=queue.partition or queue.name,
-        account=row.choice.get("account") or queue.account(row.project),
-        project=row.project,
-        environment=row.environment,
-        interface=row.interface,
-        slots=row.slots,
-        gpu_type=row.gpu_type,
-        time_s=row.time_limit_s,
-        devices=tuple(row.devices),
-        posix=posix,
-        is_waiting=lines.is_waiting(row),
-        choice=SchedulerChoice.from_json(row.choice),
-        waits_since=since.timestamp(),
-        give_up_at=give_up_at,
-        gives_up_by_wish=is_wish,
-        wants_mail=row.wants_mail,
-        gres=row.gres,
-    )
-
-
-def _waits_since(row: ComputeSession) -> datetime:
-    """Not the time before its own start time, nor that in which it waited for other sessions."""
-    return (row.scheduled_at if row.depends_on else None) or max(row.created_at, row.starts_at or row.created_at)
+    return build_admission(row, queue, owner.posix)
 
 
 def _select() -> Select[ComputeSession, User]:
@@ -418,7 +363,7 @@ def _info(row: ComputeSession, user: User) -> SessionInfo:
         wait=wait_from_json(row.waiting_for) if lines.is_waiting(row) else None,
         session_type=row.session_type,
         exit_code=row.exit_code,
-        waits_since=_waits_since(row),
+        waits_since=waits_since(row),
         patience_s=row.patience_s,
         wants_mail=row.wants_mail,
         choice=SchedulerChoice.from_json(row.choice),
