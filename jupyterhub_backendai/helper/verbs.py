@@ -29,6 +29,8 @@ _UNREACHABLE = (
     "connection refused",
     "zero bytes were transmitted",
     "communication connection failure",
+    "slurm_msg_sendto",
+    "socket error",
     "slurm backup controller in standby mode",
     "resource temporarily unavailable",
     "can't be reached now",  # one of several clusters

@@ -107,8 +107,9 @@ class Judge:
             return ""
         own = [job for job in (*accounts.values(), *jobs.values()) if job.session_id == session.session_id]
         bad = [f"{job.job_id} {job.state}" for job in own if job.state in ALIVE]
-        # a submission that nobody heard the answer of is ended too, but never was a session
-        killed = session.job_id and (session.job_id, session.place[0]) in list_kills(self.cluster)
+        # a submission that nobody heard the answer of, and a start without a sign of life, are ended too, but never were a session
+        was_there = session.was_ready or session.lived_when_gone
+        killed = was_there and session.job_id and (session.job_id, session.place[0]) in list_kills(self.cluster)
         if not (bad or killed or (not own and session.lived_when_gone)):
             return ""
         kind = "ready" if session.was_ready else "starting"

@@ -10,7 +10,7 @@ from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.core.identity import PosixAccount
 from jupyterhub_backendai.core.sessions import Admission, JobState, JobStatus
 from jupyterhub_backendai.core.slots import ResourceSlots
-from jupyterhub_backendai.errors import SchedulerUnavailable
+from jupyterhub_backendai.errors import BackendAIError, SchedulerUnavailable
 from jupyterhub_backendai.spawner.launchers import base, slurm
 from jupyterhub_backendai.spawner.launchers.slurm import SlurmLauncher
 
@@ -48,6 +48,7 @@ def start(monkeypatch):
         return launcher
 
     monkeypatch.setattr(slurm, "OVER_FOR_S", 0.0)
+    monkeypatch.setattr(slurm, "CANCEL_AGAIN_S", 0.0)
     return start
 
 
@@ -126,3 +127,18 @@ def test_what_is_shown_of_a_scheduler_that_is_away_is_stale_and_says_its_age(sta
     assert "2 min old" in reasons[1]
     assert reasons[2] == ""
     assert reasons[3] == reasons[0]
+
+
+async def test_a_cancel_that_failed_for_whatever_reason_is_repeated(start):
+    backend = FakeBackend(cancels_needed=3)
+    cancel = backend.cancel
+
+    async def refuse_first(*arguments):
+        await cancel(*arguments)
+        if backend.cancels == 1:
+            raise BackendAIError("slurm_msg_sendto: address:port=10.0.0.1:6818: Unspecified error")
+
+    backend.cancel = refuse_first
+    await start(backend).stop()
+    await all_ended()
+    assert (backend.cancels, backend.state) == (3, JobState.FAILED)

@@ -18,11 +18,11 @@ from ...backends import connect
 from ...backends.base import Backend, JobRequest
 from ...core.reasons import PUT_BACK, Explanation, explain_alive, explain_end, explain_pending, is_foreseeable
 from ...core.sessions import JOB_OVER, JobState, JobStatus, SessionStatus
-from ...errors import N_, BackendUnavailable, NoPosixAccount, SchedulerUnavailable, Violation
+from ...errors import N_, BackendAIError, BackendUnavailable, NoPosixAccount, SchedulerUnavailable, Violation
 from .base import Ending, Launcher, Stage
 
 CANCEL_FOR_S, OVER_FOR_S, MOST_CANCELS = 120.0, 20.0, 20
-PUT_BACK_S = 5.0
+PUT_BACK_S = CANCEL_AGAIN_S = 5.0
 
 
 class SlurmLauncher(Launcher, SlurmSpawner):
@@ -86,9 +86,14 @@ class SlurmLauncher(Launcher, SlurmSpawner):
 
         A job that it does not call over by then is cancelled again in the background: that the command ended well is no proof.
         """
-        await self._tell_to_end()
-        if await self._is_over_soon():
-            return
+        if self._cancels:
+            await asyncio.sleep(CANCEL_AGAIN_S)
+        try:
+            await self._tell_to_end()
+            if await self._is_over_soon():
+                return
+        except BackendAIError as exc:  # whatever it says: a job that was to end must not live on with nobody to reach it
+            self.log.warning("The job %s of session %s is not ended yet: %s", self.job_id, self.admission.session_id, exc)
         self._cancels += 1
         if self._cancels < MOST_CANCELS:
             self._end_later(now)
