@@ -148,9 +148,10 @@ def settle(account: str, terms: Terms, held: Decimal, charged: Decimal, refunded
     charge = min(cost(hourly_rate(terms.prices, slots, used.gpu_type or terms.gpu_type), used.seconds, currency), terms.most)
     due = _ZERO if used.is_node_failure else charge
     entries = [Entry(RELEASE, held_id(account), account, held)] if held else []
-    if charge > charged:
-        entries.append(Entry(CHARGE, account, INCOME, charge - charged))
-        charged = charge
+    # what was given back before is charged again where it turns out to be due
+    if (more := charge - charged if used.is_node_failure else due - (charged - refunded)) > 0:
+        entries.append(Entry(CHARGE, account, INCOME, more))
+        charged += more
     if (back := charged - refunded - due) > 0:
         entries.append(Entry(REFUND, INCOME, account, back))
         refunded += back

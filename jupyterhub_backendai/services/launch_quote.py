@@ -146,6 +146,8 @@ async def find_credit(handler: PageHandler, queue: Queue, project: str) -> Credi
     if not is_priced(queue):
         return None
     billing = handler.config.make_billing()
+    if billing.payer == "project" and project not in handler.identity.projects:
+        return None  # its credit is its members' to know; the launch is refused anyway
     available = await handler.db.run(_read_available, handler.identity.name, project, billing)
     return None if available is None else Credit(billing, available)
 

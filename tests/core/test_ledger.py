@@ -48,7 +48,21 @@ def test_a_later_answer_corrects_what_was_charged():
     less = ledger.settle("a", terms, Decimal(0), Decimal(100), Decimal(0), Used(60), WON)
     assert [(entry.kind, entry.amount) for entry in less.entries] == [("refund", 40)]
     more = ledger.settle("a", terms, Decimal(0), Decimal(100), Decimal(40), Used(150), WON)
-    assert (more.charge, [(entry.kind, entry.amount) for entry in more.entries]) == (150, [("charge", 50)])
+    assert (more.charge - more.refund, [(entry.kind, entry.amount) for entry in more.entries]) == (150, [("charge", 90)])
+
+
+def test_whatever_was_settled_before_what_is_paid_in_the_end_is_what_is_due():
+    dice, terms = random.Random(11), make_terms()
+    for _ in range(200):
+        charged, refunded, balances = Decimal(0), Decimal(0), {}
+        for _ in range(4):  # a session that came back to life, an accounting that answers late
+            used = Used(dice.randint(0, 3600), is_node_failure=dice.random() < 0.3)
+            found = ledger.settle("a", terms, Decimal(0), charged, refunded, used, WON)
+            ledger.apply(balances, found.entries)
+            charged, refunded = found.charge, found.refund
+            due = 0 if used.is_node_failure else used.seconds
+            assert charged - refunded == due == -balances.get("a", 0)
+            assert ledger.settle("a", terms, Decimal(0), charged, refunded, used, WON).entries == ()
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,24 @@ async def test_who_pays_is_named(offering):
     await kim01.http.close()
 
 
+async def test_the_credit_of_a_project_is_told_to_its_members_only(offering):
+    offering.settings.bill_to, offering.settings.bill_limit = "project", "hold"
+    await offering.db.run(add_people)
+
+    def give_project(db):
+        account = ledger.find_account(db, "lee01", "vips", Billing(payer="project"))
+        ledger.give_credit(db, Actor("root", Role.SUPERADMIN), account, Decimal(7_654), "", datetime.now(UTC))
+
+    await offering.db.run_exclusive(give_project)
+    for name, sees in (("lee01", True), ("kim01", False)):
+        browser = Browser(offering)
+        await browser.log_in(offering.hub.let_in(name))
+        for path in ("launch/parts", "launch"):
+            _, page = await browser.get(f"{path}?queue=jupyter&project=vips&time=1h&mem=1g")
+            assert ("7,654" in page.text) is sees, (name, path)
+        await browser.http.close()
+
+
 async def test_prices_and_shares_stand_in_the_table(offering):
     kim01 = Browser(offering)
     await kim01.log_in(offering.hub.let_in("kim01"))
