@@ -63,7 +63,7 @@ async def test_an_exclusive_queue_and_its_price(chromium, offering, language):
     await page.locator("input[value=amd_a100nv_8]").check()
     await page.fill("#gpu", "1")
     note = page.locator("#sum-node")
-    await expect(note).to_contain_text("64 CPU")
+    await expect(note).to_contain_text({"en": "64 CPUs", "ko": "CPU 64개"}[language])
     await expect(note).to_contain_text("(a100)")
     await expect(page.locator("#shares-box")).to_be_hidden()
     price, most = page.locator("#sum-price"), page.locator("#sum-most")
