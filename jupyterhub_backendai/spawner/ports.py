@@ -16,9 +16,11 @@ from batchspawner import BatchSpawnerBase
 from batchspawner.api import BatchSpawnerAPIHandler
 from jupyterhub import apihandlers
 from jupyterhub.apihandlers.base import APIHandler
+from jupyterhub.app import JupyterHub
 from tornado import web
 
 PATH = r"/api/batchspawner"
+_CHECKED: set[int] = set()
 
 
 class Reportable(Protocol):
@@ -70,6 +72,15 @@ def install() -> None:
     ours = (PATH, PortHandler)
     apihandlers.default_handlers[:] = [h for h in apihandlers.default_handlers if h[1] not in {BatchSpawnerAPIHandler, PortHandler}]
     apihandlers.default_handlers.append(ours)
+
+
+def check_hub() -> None:
+    """Refuse to work on a hub that serves somebody else's port handler; looked at once for each hub of this process."""
+    if JupyterHub.initialized():
+        app = JupyterHub.instance()
+        if id(app) not in _CHECKED and getattr(app, "handlers", None):
+            check_routes(app.handlers)
+            _CHECKED.add(id(app))
 
 
 def check_routes(routes: Iterable[tuple[Any, ...]]) -> None:

@@ -13,10 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from html import escape
-from typing import Any, ClassVar
+from typing import Any
 
-from jupyterhub import orm
-from jupyterhub.app import JupyterHub
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future, url_path_join
 from traitlets import Dict, Integer, Unicode, observe, validate
@@ -27,7 +25,7 @@ from ..core.reasons import Explanation
 from ..core.sessions import Admission, SessionSpec, SessionStatus, parse_request
 from ..errors import N_, BackendAIError, StartFailed
 from ..i18n import DEFAULT_LANGUAGE, translate
-from . import failures, ports, ticket_routes
+from . import failures, ports, ticket_routes, tokens
 from .adoption import STARTING, Adoption
 from .launchers.base import Ending, Launcher
 from .launchers.choice import find_engine, load_launcher
@@ -71,22 +69,13 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
     ending: Ending | None = None
     _has_failed = _is_stopping = False
     _launcher: Launcher | None = None
-    _checked_apps: ClassVar[set[int]] = set()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.settings = BackendAI(parent=self)
         self.reports = Reports(self.log)
         self._late_hooks: list[Callable[[Launcher], Awaitable[None]]] = []
-        self._check_hub()
-
-    def _check_hub(self) -> None:
-        """Refuse to work on a hub that serves somebody else's port handler."""
-        if JupyterHub.initialized():
-            app = JupyterHub.instance()
-            if id(app) not in self._checked_apps and getattr(app, "handlers", None):
-                ports.check_routes(app.handlers)
-                self._checked_apps.add(id(app))
+        ports.check_hub()
 
     @validate("start_timeout")
     def _keep_start_timeout(self, _proposal: Any) -> int:
@@ -215,7 +204,7 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
         self.ending = None
         try:
             request = parse_request(user_options if isinstance(user_options, Mapping) else {})
-            self.session_id, self.token_id = uuid.uuid4().hex, self._find_token_id()
+            self.session_id, self.token_id = uuid.uuid4().hex, tokens.find_id(self.user, self.api_token)
             self.admission = await self._admit(SessionSpec(self.session_id, self.user.name, self.name, request))
         except BackendAIError as exc:
             if not exc.transient:
@@ -236,10 +225,6 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
         if not answered:
             self.save("admitting")
         return await asking
-
-    def _find_token_id(self) -> int | None:
-        token = orm.APIToken.find(self.user.db, self.api_token) if self.api_token else None
-        return token.id if token else None
 
     async def run_pre_spawn_hook(self) -> None:
         try:
@@ -364,19 +349,12 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
 
     async def run_post_stop_hook(self) -> None:
         """The one call that the hub makes on every way to an end: forget the token, tell the service why, give the slots back."""
-        self._delete_token()
+        tokens.delete(self.user, self.token_id)
         if self.session_id:
             await self._release()
         hook = self._launcher.run_post_stop_hook() if self._launcher else super().run_post_stop_hook()
         if inspect.isawaitable(hook):
             await hook
-
-    def _delete_token(self) -> None:
-        """By id: after a restart the hub no longer knows the token itself and would leave it valid."""
-        token = self.user.db.get(orm.APIToken, self.token_id) if self.token_id else None
-        if token and token.user is self.user.orm_user:
-            self.user.db.delete(token)
-            self.user.db.commit()
 
     async def _release(self) -> None:
         ending = self.ending or Ending(SessionStatus.ERROR, Explanation(N_("The session did not start.")))
