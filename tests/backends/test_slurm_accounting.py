@@ -13,12 +13,13 @@ from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.errors import SchedulerUnavailable
 from tests.factories import GIB
 
+TIMES = "2026-11-20T10:00:00|2026-11-20T10:20:00"
 RECORDED = Path(__file__).parent.parent / "assets/slurm/22.05/usage.txt"
 
 
 def test_usage_of_slurm_22_05():
     found = parse_usage(RECORDED.read_text())
-    assert sorted(found, key=int) == ["1", "8", "12", "120", "129", "138", "142", "798"]
+    assert sorted(found, key=int) == ["1", "8", "12", "120", "129", "138", "142", "798", "8646"]
     assert (found["1"].seconds, found["1"].gpu_type, found["1"].user) == (3, "v100", "kim01")
     assert found["1"].slots == {"cpu": 4, "mem": 16000 * 2**20, "cuda.device": 1}
     assert (found["8"].seconds, dict(found["8"].slots), found["8"].is_over) == (0, {}, True)
@@ -42,13 +43,41 @@ def test_usage_of_slurm_22_05():
     ],
 )
 def test_states(state, is_over, is_node_failure):
-    job = parse_usage(f"7|kim01|{state}|60|cpu=1,mem=1G,node=1\n")["7"]
+    job = parse_usage(f"7|kim01|{state}|60|cpu=1,mem=1G,node=1|{TIMES}\n")["7"]
     assert (job.is_over, job.is_node_failure) == (is_over, is_node_failure)
 
 
-@pytest.mark.parametrize("line", ["", "7|kim01|COMPLETED|60", "7|kim01|COMPLETED||cpu=1", "7.batch|kim01|COMPLETED|60|cpu=1", "\x00\xff|"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "7|kim01|COMPLETED|60",
+        "7|kim01|COMPLETED|60|cpu=1",
+        f"7|kim01|COMPLETED||cpu=1|{TIMES}",
+        f"7.batch|kim01|COMPLETED|60|cpu=1|{TIMES}",
+        "\x00\xff|",
+    ],
+)
 def test_a_line_that_was_cut_off_is_no_line(line):
     assert parse_usage(line) == {}
+
+
+def test_a_job_that_its_owner_puts_back_is_charged_for_every_run():
+    """Recorded: sbatch --no-requeue, then scontrol update Requeue=1 and scontrol requeue by the owner, and scancel."""
+    job = parse_usage(RECORDED.read_text())["8646"]
+    assert (job.seconds, job.is_over, dict(job.slots)) == (6, True, {"cpu": 1, "mem": 100 * 2**20})
+
+
+def test_runs_that_end_with_their_node_and_jobs_of_the_same_id_are_not_charged():
+    lines = [
+        "7|kim01|COMPLETED|5000|cpu=8,node=1|2026-11-01T10:00:00|2026-11-01T12:00:00",  # Slurm has begun to count anew since
+        "7|kim01|REQUEUED|100|cpu=2,node=1|2026-11-20T10:00:00|2026-11-20T10:02:00",
+        "7|kim01|NODE_FAIL|1000|cpu=2,node=1|2026-11-20T10:02:01|2026-11-20T10:20:00",
+        "7|kim01|COMPLETED|30|cpu=2,node=1|2026-11-20T10:20:00|2026-11-20T10:25:00",
+    ]
+    job = parse_usage("".join(f"{line}\n" for line in reversed(lines)))["7"]
+    assert (job.seconds, job.is_node_failure, dict(job.slots)) == (130, False, {"cpu": 2})
+    assert parse_usage(lines[1].replace("|kim01|", "|lee01|") + "\n" + lines[3].replace("10:20:00|", "10:02:00|") + "\n")["7"].seconds == 30
 
 
 def test_amounts_that_are_none():
@@ -88,4 +117,4 @@ async def test_an_accounting_that_does_not_answer_is_no_answer(answer):
 
 
 def test_the_command():
-    assert build_usage("/usr/bin", ["1", "2"])[:6] == ["/usr/bin/sacct", "-n", "-X", "-P", "-j", "1,2"]
+    assert build_usage("/usr/bin", ["1", "2"])[:7] == ["/usr/bin/sacct", "-n", "-X", "-P", "-D", "-j", "1,2"]
