@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 def main() -> int:
     """Answer one request. Exit status 0 says that there is an answer, good or bad; else standard error says what is set up wrongly."""
+    os.environ.clear()  # before anything reads it: what sudo let through is the caller's, and SLURM_CONF names plugins to load
     parser = argparse.ArgumentParser(prog="jupyterhub-backendai-once", description="Does one request as its user.")
     parser.add_argument("--options", type=Path, required=True, help="file with the options, which only root may change")
     parser.add_argument("--operate", action="store_true", help="do what needs Slurm's operator, and nothing else")
@@ -41,7 +42,6 @@ def main() -> int:
     except (OSError, ValueError) as exc:
         sys.stderr.write(f"jupyterhub-backendai-once: {exc}\n")
         return 1
-    os.environ.clear()
     os.chdir("/")
     os.umask(0o077)
     signal.alarm(LIMIT_S)  # nobody else can end this process: its caller is another account

@@ -25,10 +25,18 @@ def base():
         yield base
 
 
-def ask(base, user: str, line: bytes, *more: str, options: str = "options"):
+def ask(base, user: str, line: bytes, *more: str, options: str = "options", **environment: str):
     command = [sys.executable, "-I", "-m", "jupyterhub_backendai.helper.once", "--options", str(base / options), *more]
     return subprocess.run(
-        command, user=user, group=pwd.getpwnam(user).pw_gid, extra_groups=[], input=line, capture_output=True, cwd="/", check=False
+        command,
+        user=user,
+        group=pwd.getpwnam(user).pw_gid,
+        extra_groups=[],
+        input=line,
+        capture_output=True,
+        cwd="/",
+        env={**os.environ, **environment},
+        check=False,
     )
 
 
@@ -46,6 +54,19 @@ def test_it_acts_only_as_who_it_is(base):
     assert (base / "scratch/kim01/workspace").is_dir()
     assert code(ask(base, "kim02", request("mkdir"))) == "backendai_generic_forbidden"
     assert code(ask(base, "nobody", request("mkdir"))) == "backendai_generic_forbidden"
+
+
+def test_the_caller_does_not_choose_the_configuration_of_slurm(base):
+    """It names plugins, which are code: a site whose sudo keeps the variable (env_keep) would run the caller's as everybody."""
+    marker = base / "scratch" / "read"
+    tools = base / "tools"
+    tools.mkdir(exist_ok=True)
+    (tools / "scancel").write_text('#!/bin/sh\necho "conf=$SLURM_CONF" >&2\nexit 1\n')
+    (tools / "scancel").chmod(0o755)
+    (base / "tooled").write_text(f"--user-root {base}/scratch/{{user}} --slurm-bin {tools}\n")
+    (base / "tooled").chmod(0o644)
+    done = ask(base, "kim01", request("cancel", job_id="1"), options="tooled", SLURM_CONF=str(marker))
+    assert json.loads(done.stdout)["params"]["reason"] == "conf="
 
 
 def test_what_needs_an_operator_is_the_operators_and_nothing_else_is(base):
