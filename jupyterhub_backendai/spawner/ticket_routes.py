@@ -23,6 +23,7 @@ from ..errors import BackendAIError
 
 SESSION = r"/api/backendai/sessions/([0-9a-f]{32})"
 _MAX_TEXT = 256
+_MOST_BYTES = 8 * LOG_BYTES  # a character of a log takes six at most
 
 
 class _TicketBase(APIHandler):
@@ -35,6 +36,8 @@ class _TicketBase(APIHandler):
 
     def read_fields(self, *names: str, longest: int = _MAX_TEXT) -> list[str]:
         """The fields of the body, all of them text. Raises HTTPError."""
+        if len(self.request.body) > _MOST_BYTES:  # anybody may ask here: nothing large is read
+            raise web.HTTPError(413)
         body = self.get_json_body()
         values = [body.get(name) for name in names] if isinstance(body, dict) else []
         if not values or not all(isinstance(value, str) and len(value) <= longest for value in values):

@@ -40,5 +40,7 @@ async def test_who_may_fetch_a_session_and_hand_back_a_log():
         assert (await ask(hub, ids["own"], "ticket", {"ticket": issued["own"], "asker": "b"}))[0] == 409
         assert (await ask(hub, ids["own"], "log", {"key": issued["own"], "log": "x"}))[0] == 404
         assert (await ask(hub, ids["own"], "log", {"key": "x", "log": "x" * 70_000}))[0] == 400
+        assert (await ask(hub, ids["own"], "log", {"key": "x", "log": "", "more": "x" * 2_000_000}))[0] == 413
+        assert (await ask(hub, ids["own"], "ticket", {"ticket": "\ud800", "asker": "a"}))[0] == 404
         status, _ = await hub.call("GET", f"/backendai/sessions/{ids['own']}/ticket")
         assert status == 405
