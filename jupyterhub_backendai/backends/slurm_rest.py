@@ -26,6 +26,8 @@ from .slurm_ways import REST, OperatorUnavailable, Way
 from .tickets import Tickets
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+# Whoever has one of these names in a directory is not the account that Slurm knows by it; slurm is SlurmUser's usual name.
+SYSTEM_NAMES = frozenset({"root", "slurm"})
 _SESSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -71,7 +73,8 @@ class RestWay(Way):
         """Slurm believes a token's name; whether it may be run for, and is who we mean, is ours to see."""
         if posix is None:
             raise NoPosixAccount
-        if posix.uid == 0 or posix.uid < self._settings.slurm_rest_min_uid:
+        is_system = posix.name in SYSTEM_NAMES  # the name is all that Slurm reads of a token
+        if is_system or posix.uid == 0 or posix.uid < self._settings.slurm_rest_min_uid:
             raise Forbidden(N_("Jobs are not run for the system account %(name)s."), name=posix.name)
         try:
             known = pwd.getpwnam(posix.name).pw_uid

@@ -6,10 +6,11 @@ import jwt
 import pytest
 from aiohttp import web
 
-from jupyterhub_backendai.backends.slurm_rest import Rest
+from jupyterhub_backendai.backends.slurm_rest import Rest, RestWay
 from jupyterhub_backendai.backends.slurm_tokens import LIFETIME_S, Tokens
 from jupyterhub_backendai.config import BackendAI
-from jupyterhub_backendai.errors import Forbidden, SchedulerUnavailable
+from jupyterhub_backendai.core.identity import PosixAccount
+from jupyterhub_backendai.errors import BackendAIError, Forbidden, SchedulerUnavailable
 
 
 async def test_a_token_is_signed_as_slurm_signs(tmp_path):
@@ -28,6 +29,15 @@ async def test_a_token_is_signed_as_slurm_signs(tmp_path):
             await tokens.make(name)
     with pytest.raises(SchedulerUnavailable):
         await Tokens(str(tmp_path / "none"), "/nonexistent").make("kim01")
+
+
+@pytest.mark.parametrize(("name", "uid"), [("slurm", 6001), ("root", 6001), ("kim99", 999), ("kim99", 0)])
+async def test_nobody_is_an_account_of_the_system(tmp_path, name, uid):
+    """This machine need not know SlurmUser: somebody of that name in a directory would be Slurm's own administrator."""
+    way = RestWay(BackendAI(state_dir=str(tmp_path)))
+    with pytest.raises(BackendAIError):
+        await way.make_directories(PosixAccount(name, uid, uid, f"/home/{name}"))
+    await way.make_directories(PosixAccount("kim99", 6001, 6001, "/home/kim99"))
 
 
 @pytest.mark.parametrize(
