@@ -96,8 +96,10 @@ def _choose_words(due: Due) -> tuple[str, str]:
 def explain_end(due: Due, language: str) -> str:
     """Why it is over and what to do, as words with their values where it was kept so."""
     texts = [str(due.ending.get(name) or "") for name in ("message", "advice")] if due.ending else [due.reason]
-    params = due.ending.get("params") or {}
-    return " ".join(i18n.translate(language, text, params) for text in texts if text)
+    try:
+        return " ".join(i18n.translate(language, text, due.ending.get("params") or {}) for text in texts if text)
+    except (KeyError, TypeError, ValueError):  # of another version: its words and places do not fit; the mail is taken already
+        return due.reason
 
 
 def _find_link(due: Due, settings: BackendAI) -> str:

@@ -127,3 +127,17 @@ async def test_a_mail_goes_out_when_the_service_hears_of_it(database):
     assert (server.came[0]["To"], server.came[0]["Subject"]) == ("kim01@example.org", "연구소: 훈련 is ready")
     assert "훈련" in text_of(server.came[0])
     assert "http" not in text_of(server.came[0]), "no address was given to make a link of"
+
+
+@pytest.mark.parametrize("params", [{"other": 1}, {"n": "x"}])
+async def test_words_that_do_not_fit_their_values_stop_no_mail(database, mails, postbox, params):
+    """A hub of another version: one mail that cannot be written would be lost, and all that come after it would be late."""
+    over = {
+        "status": SessionStatus.ERROR,
+        "has_begun": False,
+        "status_reason": "It failed.",
+        "ending": {"message": "%(n)d left", "params": params},
+    }
+    await database.run(lambda db: add(db, wait_s=7300, **over))
+    assert await mails.look() == 1
+    assert "It failed." in postbox.mails[0].text
