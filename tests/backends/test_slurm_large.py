@@ -1,8 +1,7 @@
-"""Answers of a large centre, generated from recorded ones: 1,000 nodes and 10,000 jobs are read in a small part of a second."""
+"""Answers of a large centre, generated from recorded ones: 1,000 nodes and 10,000 jobs are read whole (how fast: script/bench poll)."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from jupyterhub_backendai.backends import slurm_facts, slurm_figures, slurm_nodes, slurm_parse
@@ -10,8 +9,6 @@ from jupyterhub_backendai.core.partitions import SchedulerFacts
 
 RECORDED = Path(__file__).parents[1] / "assets" / "slurm" / "22.05"
 NODES, JOBS, WAITING = 1000, 10_000, 9_000
-# a busy machine is allowed to take some times as long as a quiet one
-LIMIT_S = 3.0
 MARK = "0123456789abcdef"
 
 
@@ -33,27 +30,20 @@ def generate_jobs() -> str:
 def test_the_table_of_a_thousand_nodes_and_ten_thousand_jobs() -> None:
     partitions = slurm_figures.parse_partitions((RECORDED / "partition.txt").read_text())
     nodes, jobs = generate_nodes(), generate_counts()
-    began = time.process_time()
     row = slurm_facts.measure(partitions, nodes, jobs, SchedulerFacts())["jupyter"]
-    took = time.process_time() - began
     assert (row.nodes_total, row.waiting, row.running) == (NODES, WAITING, JOBS - WAITING)
     assert sum(gpu.total for gpu in row.gpus) == 2 * NODES
-    assert took < LIMIT_S
 
 
 def test_a_thousand_nodes_by_name() -> None:
-    began = time.process_time()
     nodes = slurm_nodes.parse_nodes(generate_nodes())
-    assert time.process_time() - began < LIMIT_S
     assert [nodes[0].name, nodes[-1].name, len(nodes)] == ["n0000", "n0999", NODES]
 
 
 def test_ten_thousand_jobs_of_ours_and_their_places() -> None:
     text = generate_jobs()
     waiting = "".join(f"{number}|{JOBS - number}|jupyter\n" for number in range(1, JOBS + 1))
-    began = time.process_time()
     jobs = slurm_parse.parse_jobs(text, MARK)
     places = slurm_parse.parse_positions(waiting)
-    assert time.process_time() - began < LIMIT_S
     assert (len(jobs), jobs[-1].session_id) == (JOBS, f"{JOBS:032x}")
     assert (places["1", "jupyter"], places[str(JOBS), "jupyter"]) == (1, JOBS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -98,18 +97,17 @@ def simulate(db, jobs, people):
 
 @pytest.mark.parametrize("seed", [1])
 async def test_the_statement_of_a_month_is_an_independent_sum_to_the_last_digit(database, seed):
-    count = 10_000 if database.engine.dialect.name == "sqlite" else 500
+    count = 4_000 if database.engine.dialect.name == "sqlite" else 500
     database.info["billing"] = Billing(EUR, "user", "none")
     people = [(name, await database.run(add_user, name)) for name in ("kim01", "lee01", "park04")]
     jobs = list(make_jobs(seed, count))
-    began = time.monotonic()
     for start in range(0, count, 1000):
         await database.run_long(simulate, jobs[start : start + 1000], people)
     for number, (name, _) in enumerate(people):
         cents = sum(price_of(job) for job in jobs if job["user"] == number and FIRST <= job["at"] < UNTIL)
         subject = await database.run(statements.find_subject, BOSS, "user", name)
         found = await database.run(statements.load_statement, subject, FIRST, UNTIL)
-        assert found.total == Decimal(cents) / 100, time.monotonic() - began
+        assert found.total == Decimal(cents) / 100
         assert found.total == sum(Decimal(row[-1]) for row in list_cells(found)[1:-1]) == Decimal(list_cells(found)[-1][-1])
         assert found.closing - found.opening == -found.total
         assert sum(total.amount for total in found.sum_by("queue")) == found.total

@@ -94,9 +94,9 @@ async def test_why_a_session_waits_and_until_when(site, engine):
     status, found = await rest(site, f"sessions/{session_id}/wait")
     assert (status, found["is_waiting"], found["position"], found["give_up_at"], found["mail"]) == (200, True, 4, None, False)
     assert found["reason"].startswith("Other jobs are ahead")
-    assert found["since"] == pytest.approx(time.time() - 120, abs=10)
+    assert found["since"] == pytest.approx(time.time() - 120, abs=60)
     # 2 of the 20 waited no longer than it did already
-    assert found["expected"]["at"] == pytest.approx(time.time() + 9 * 60, abs=15)
+    assert found["expected"]["at"] == pytest.approx(time.time() + 9 * 60, abs=60)
     assert (found["expected"]["past"], found["expected"]["by_scheduler"]) == (20, False)
     engine.answer = JobStatus("7", JobState.PENDING, reason="JobHeldUser")
     _, found = await rest(site, f"sessions/{session_id}/wait")
