@@ -207,18 +207,22 @@ def decide_usage(
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A session on somebody's credit that is not settled, with the seconds that it ran by now; ``is_live``: it goes on."""
+    """A session on somebody's credit that is not settled, with the seconds that it ran by now; ``is_live``: it goes on.
+
+    ``paid`` is what the balance lacks for it already: one that is settled anew.
+    """
 
     session_id: str
     rate: Decimal
     most: Decimal
     seconds: int
     is_live: bool = True
+    paid: Decimal = _ZERO
 
 
 def spend(sessions: Sequence[Running], currency: Currency) -> Decimal:
-    """What sessions that are not settled have used by now."""
-    return sum((min(cost(session.rate, session.seconds, currency), session.most) for session in sessions), _ZERO)
+    """What sessions that are not settled have used by now, and not paid."""
+    return sum((min(cost(session.rate, session.seconds, currency), session.most) - session.paid for session in sessions), _ZERO)
 
 
 def seconds_left(balance: Balance, sessions: Sequence[Running], currency: Currency) -> int | None:

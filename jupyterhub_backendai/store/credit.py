@@ -43,8 +43,9 @@ class Credit:
 def list_credits(db: Session, at: datetime) -> list[Credit]:
     """Every account that something runs on, or that something which is over is not settled on yet."""
     bill, row, account = SessionBill, ComputeSession, LedgerAccount
+    columns = (account.id, account.available, account.held, account.warned_s, bill.rate, bill.most, bill.charged, bill.refunded)
     query = (
-        select(account.id, account.available, account.held, account.warned_s, bill.rate, bill.most, row, User)
+        select(*columns, row, User)
         .join(bill, bill.account == account.id)
         .join(row, row.id == bill.session_id)
         .join(User, User.id == row.user_id)
@@ -52,14 +53,14 @@ def list_credits(db: Session, at: datetime) -> list[Credit]:
         .order_by(account.id, row.created_at, row.id)
     )
     found: dict[str, Credit] = {}
-    for account_id, available, held, warned_s, rate, most, session, user in db.execute(query):
+    for account_id, available, held, warned_s, rate, most, charged, refunded, session, user in map(tuple, db.execute(query)):
         credit = found.setdefault(account_id, Credit(account_id, Balance(available, held), warned_s))
         began, is_live = session.began_at or session.started_at, session.released_at is None
         if began is None:
             continue
         until = at if is_live else session.terminated_at or session.released_at or at
         seconds = max(0, int((until - began).total_seconds()))
-        credit.running.append(Running(session.id, rate, most, seconds, is_live))
+        credit.running.append(Running(session.id, rate, most, seconds, is_live, charged - refunded))
         if is_live:
             credit.consumers.append(_consumer(session, user))
     return list(found.values())

@@ -146,8 +146,10 @@ def adjust_hold(db: Session, session_id: str, time_limit_s: int) -> None:
     if more > 0 and (violations := ledger.check_credit(balance.available, more, billing)):
         raise QuotaExceeded(violations=[replace(violation, field="time") for violation in violations])
     held = ledger.held_id(row.account)
-    entry = Entry(ledger.HOLD, row.account, held, more) if more > 0 else Entry(ledger.RELEASE, held, row.account, -more)
-    _post(db, row.account, balance, [entry], now(), session_id)
+    more = max(more, -row.held)  # of one that lives again a part is paid, and not held any more
+    if more:
+        entry = Entry(ledger.HOLD, row.account, held, more) if more > 0 else Entry(ledger.RELEASE, held, row.account, -more)
+        _post(db, row.account, balance, [entry], now(), session_id)
     values = {"most": most, "held": row.held + more, "time_limit_s": time_limit_s}
     db.execute(update(_BILLS).where(_BILLS.c.session_id == session_id).values(values))
 
@@ -181,8 +183,18 @@ def settle(db: Session, session_id: str, used: Used, at: datetime) -> Settlement
 
 
 def reopen(db: Session, session_id: str) -> None:
-    """A session that was over lives again: it is settled anew when it is over, for all of its time."""
-    db.execute(update(_BILLS).where(_BILLS.c.session_id == session_id, _BILLS.c.settled_at.is_not(None)).values(settled_at=None))
+    """A session that was over lives again: it is settled anew when it is over, for all of its time; until then its rest is held."""
+    row = db.execute(_READ_BILL, {"session_id": session_id}).first()
+    if row is None or row.settled_at is None:
+        return
+    balance = lock_account(db, row.account)
+    row = db.execute(_LOCK_BILL, {"session_id": session_id}).one()
+    rest = row.most - (row.charged - row.refunded)
+    if row.settled_at is None:
+        return
+    if rest > 0:
+        _post(db, row.account, balance, [Entry(ledger.HOLD, row.account, ledger.held_id(row.account), rest)], now(), session_id)
+    db.execute(update(_BILLS).where(_BILLS.c.session_id == session_id).values(settled_at=None, held=max(rest, Decimal(0))))
 
 
 def reopen_records(db: Session) -> int:

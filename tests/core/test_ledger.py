@@ -143,3 +143,12 @@ def test_credit_that_does_not_cover_a_start(limit, available, most, is_refused):
     found = ledger.check_credit(Decimal(available), Decimal(most), Billing(WON, "user", limit))
     assert bool(found) == is_refused
     assert all(violation.rule == ledger.RULE for violation in found)
+
+
+def test_what_a_session_has_paid_before_it_is_settled_anew_is_not_spent_twice():
+    """Or all that runs on the account would be ended once old sessions are charged anew."""
+    rate = Decimal(3600)
+    again = Running("a", rate, Decimal(1000), 1000, is_live=False, paid=Decimal(1000))
+    live = Running("b", rate, Decimal(500), 100)
+    assert ledger.spend([again, live], WON) == 100
+    assert ledger.seconds_left(Balance(Decimal(300), Decimal(0)), [again, live], WON) == 200

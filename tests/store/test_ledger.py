@@ -104,6 +104,10 @@ async def test_a_session_that_lives_again_is_charged_for_all_of_its_time_once(pa
     await paid.run_exclusive(sessions.release, admission.session_id)
     await paid.run_exclusive(ledger.settle, admission.session_id, Used(1000), AT)
     assert await paid.run_exclusive(sessions.revive, admission.session_id)
+    assert await balance(paid) == Balance(Decimal(890), Decimal(110 - 31))  # the rest of it is nobody else's to spend
+    await paid.run_exclusive(ledger.adjust_hold, admission.session_id, 60)
+    assert await balance(paid) == Balance(Decimal(1000 - 31), Decimal(0))  # nothing of another session's hold
+    await paid.run_exclusive(ledger.adjust_hold, admission.session_id, 3600)
     await paid.run_exclusive(sessions.release, admission.session_id)
     await paid.run_exclusive(ledger.settle, admission.session_id, Used(2000), AT)
     assert (await balance(paid)) == Balance(Decimal(1000 - 61), Decimal(0))
