@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from .base import HubUserHandler, Parts
 NO_LOG = N_("The log cannot be read right now. Try again in a minute.")
 HOUR_S = 3600
 MAX_REASON = 4000  # as much of it as is kept
-LOG_AGE_S, MOST_LOGS = 2.0, 200
+LOG_AGE_S, MOST_LOGS, MOST_READINGS = 2.0, 200, 8
 # What is offered at once, as far as it is permitted; any other time can be typed by programs.
 STEPS_S = (1800, HOUR_S, 2 * HOUR_S, 4 * HOUR_S, 8 * HOUR_S, 24 * HOUR_S)
 
@@ -69,12 +70,26 @@ async def load_log(parts: Parts, session: SessionInfo) -> str:
 
 
 async def load_recent_log(parts: Parts, session: SessionInfo) -> str:
-    """The same for pages, at most two seconds old: on some engines each reading is a process of its own, and people leave pages open."""
-    logs: dict[str, tuple[float, str]] = parts.application.settings.setdefault("logs", {})
+    """The same, at most two seconds old: on some engines each reading is a process of its own, and people leave pages open.
+
+    However many ask, a log is read once at a time, and only a few of all logs.
+    """
+    settings = parts.application.settings
+    logs: dict[str, tuple[float, str]] = settings.setdefault("logs", {})
     read_at, log = logs.get(session.id, (0.0, ""))
     if read_at and time.monotonic() - read_at < LOG_AGE_S:
         return log
-    log = await load_log(parts, session)
+    readings: dict[str, asyncio.Task[str]] = settings.setdefault("log_readings", {})
+    reading = readings.get(session.id)
+    if reading is None:
+        reading = readings[session.id] = asyncio.ensure_future(_read_now(parts, session, logs))
+        reading.add_done_callback(lambda _: readings.pop(session.id, None))
+    return await asyncio.shield(reading)
+
+
+async def _read_now(parts: Parts, session: SessionInfo, logs: dict[str, tuple[float, str]]) -> str:
+    async with parts.application.settings.setdefault("log_turns", asyncio.Semaphore(MOST_READINGS)):
+        log = await load_log(parts, session)
     while len(logs) >= MOST_LOGS:
         del logs[next(iter(logs))]
     if log:  # a first line is shown at once

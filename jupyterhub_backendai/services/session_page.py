@@ -32,7 +32,6 @@ from .own_sessions import (
     keep_own,
     list_now,
     list_steps,
-    load_log,
     load_recent_log,
     measure_use,
     read_log,
@@ -126,7 +125,7 @@ class LogHandler(PageHandler):
     async def get(self, session_id: str) -> None:
         session = await find_own(self, session_id)
         is_wanted = bool(self.get_query_argument("download", ""))
-        log = await (load_log if is_wanted else load_recent_log)(self, session)
+        log = await load_recent_log(self, session)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.set_header("Content-Security-Policy", "default-src 'none'; sandbox")
         if is_wanted:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import isfinite
@@ -34,6 +36,7 @@ class WaitsReader:
         self._past: dict[str, tuple[float, list[PastWait]]] = {}
         self._histories: dict[tuple[str, str, int], tuple[float, History]] = {}
         self._accuracy: dict[str, tuple[float, Accuracy]] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def history(self, queue: str, size: str, since: float) -> History:
         """What the past says about a session of this size that began to wait then (Unix seconds)."""
@@ -63,18 +66,20 @@ class WaitsReader:
 
     async def accuracy(self, queue: str) -> Accuracy:
         """How good the expectations of this queue were."""
-        read_at, found = self._accuracy.get(queue, (0.0, Accuracy()))
-        if time.monotonic() - read_at > AGE_S:
-            found = await self._db.run(waits.load_accuracy, queue, datetime.now(UTC))
-            self._accuracy[queue] = time.monotonic(), found
-        return found
+        async with self._locks[queue]:
+            read_at, found = self._accuracy.get(queue, (0.0, Accuracy()))
+            if time.monotonic() - read_at > AGE_S:
+                found = await self._db.run(waits.load_accuracy, queue, datetime.now(UTC))
+                self._accuracy[queue] = time.monotonic(), found
+            return found
 
     async def _load(self, queue: str) -> list[PastWait]:
-        read_at, past = self._past.get(queue, (0.0, []))
-        if time.monotonic() - read_at > AGE_S:
-            past = await self._db.run(waits.load_past, queue, datetime.now(UTC))
-            self._past[queue] = time.monotonic(), past
-        return past
+        async with self._locks[queue]:  # a hundred people who look at once are one reading
+            read_at, past = self._past.get(queue, (0.0, []))
+            if time.monotonic() - read_at > AGE_S:
+                past = await self._db.run(waits.load_past, queue, datetime.now(UTC))
+                self._past[queue] = time.monotonic(), past
+            return past
 
 
 def describe_usual(language: str, expected: Expectation | None) -> str:

@@ -15,7 +15,7 @@ from .. import batch
 from ..auth import authenticated
 from ..base import ApiHandler
 from ..history import read_query
-from ..own_sessions import describe_own, describe_past, find_own, load_log
+from ..own_sessions import describe_own, describe_past, find_own, load_recent_log
 from .sessions import describe
 
 FIELDS = frozenset(
@@ -103,7 +103,7 @@ class LogHandler(ApiHandler):
 
     @authenticated
     async def get(self, session_id: str) -> None:
-        log = await load_log(self, await find_own(self, session_id))
+        log = await load_recent_log(self, await find_own(self, session_id))
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(log.encode("utf-8", "replace"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,16 +69,16 @@ class StatementHandler(ApiHandler):
     @authenticated
     async def get(self) -> None:
         asked = read_asked(read_arguments(self), self.identity.name, datetime.now(UTC).astimezone())
-        answer_statement(self, await load(self, asked))
+        await answer_statement(self, await load(self, asked))
 
 
-def answer_statement(handler: JSONHandler, statement: Statement) -> None:
-    """As JSON, or as the CSV file of the page."""
+async def answer_statement(handler: JSONHandler, statement: Statement) -> None:
+    """As JSON, or as the CSV file of the page; written beside the loop, for a domain's month may be long."""
     if handler.get_query_argument("format", "") == "csv":
         handler.set_header("Content-Type", "text/csv; charset=utf-8")
-        handler.finish(write_csv(statement))
+        handler.finish(await asyncio.to_thread(write_csv, statement))
         return
-    handler.answer(describe(statement))
+    handler.answer(await asyncio.to_thread(describe, statement))
 
 
 class AdminVerbs(JSONHandler):
@@ -136,7 +137,7 @@ class AdminStatementHandler(AdminVerbs):
         arguments = {name: self.get_query_argument(name) for name in self.request.query_arguments}
         asked: Asked = read_asked(arguments, "", datetime.now(UTC).astimezone())
         subject = await self.db.run(statements.find_subject, self.actor, asked.scope, asked.name)
-        answer_statement(self, await self.db.run(statements.load_statement, subject, *find_edges(asked.year, asked.month)))
+        await answer_statement(self, await self.db.run(statements.load_statement, subject, *find_edges(asked.year, asked.month)))
 
 
 class PublicAccountsHandler(AccountsHandler, AdminHandler):
