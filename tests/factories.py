@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from jupyterhub_backendai.core.identity import Role
 from jupyterhub_backendai.core.queues import Queue
 from jupyterhub_backendai.core.sessions import LaunchRequest, SessionSpec
 from jupyterhub_backendai.core.slots import CPU, CUDA_DEVICE, MEM, ResourceSlots
@@ -41,6 +42,14 @@ def add_user(db: Session, name: str = "kim01", *projects: str, posix: bool = Tru
     for project in projects or ("default",):
         add_member(db, user.id, project)
     return str(user.id)
+
+
+def add_others(db: Session) -> None:
+    """Those who look at what is kim01's: somebody in the same project, both kinds of administrators, and a stranger."""
+    add_user(db, "member")
+    add_user(db, "domain-admin", role=Role.ADMIN)
+    add_user(db, "superadmin", role=Role.SUPERADMIN)
+    add_user(db, "stranger", "elsewhere")
 
 
 def add_member(db: Session, user_id: str, name: str) -> None:

@@ -12,8 +12,21 @@ from jupyterhub_backendai.backends.base import Backend, JobRequest
 from jupyterhub_backendai.core.identity import PosixAccount
 from jupyterhub_backendai.core.queues import QueueFigures
 from jupyterhub_backendai.core.sessions import JobStatus
+from jupyterhub_backendai.identity.mail import Mail
 
 ACCESS = "access:services!service=backendai"
+
+
+class Postbox:
+    """A mailer that keeps what it is given."""
+
+    is_on = True
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+
+    def post(self, mail: Mail) -> None:
+        self.mails.append(mail)
 
 
 @dataclass

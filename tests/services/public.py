@@ -102,6 +102,14 @@ class Browser:
             return response, BeautifulSoup(await response.text(), "html.parser")
 
 
+async def rest(site: Site, method: str, path: str, body: Any = None, user: str = "kim01") -> tuple[int, Any]:
+    """(status, answer) of a call of our REST, as somebody or ``nobody``."""
+    headers = {"Authorization": f"token {site.hub.let_in(user)}"} if user != "nobody" else {}
+    async with Browser(site).http as http, http.request(method, f"{site.url}rest/v1/{path}", json=body, headers=headers) as answer:
+        is_json = "json" in answer.headers.get("Content-Type", "")
+        return answer.status, await answer.json(content_type=None) if is_json else await answer.text()
+
+
 def read_form(page: BeautifulSoup) -> dict[str, str]:
     form = page.find("form", id="launch")
     fields = {}

@@ -5,13 +5,12 @@ import uuid
 import pytest
 from bs4 import BeautifulSoup
 
-from jupyterhub_backendai.core.identity import Role
 from jupyterhub_backendai.core.sessions import JobState, SessionStatus
 from jupyterhub_backendai.store import models, sessions
 from tests.batch_engine import FakeBatchEngine
 from tests.databases import sqlite_template
-from tests.factories import add_user, make_queue, make_spec
-from tests.services.public import PREFIX, Browser, browser, nobody, settings, site
+from tests.factories import add_others, make_queue, make_spec
+from tests.services.public import PREFIX, Browser, browser, nobody, rest, settings, site
 
 __all__ = ["browser", "nobody", "settings", "site", "sqlite_template"]
 OTHERS = ["member", "domain-admin", "superadmin", "stranger", "nobody"]
@@ -28,17 +27,7 @@ def engine(site):
 @pytest.fixture(autouse=True)
 async def people(site, engine):
     """Somebody in kim01's project, and administrators."""
-    await site.db.run(add_user, "member")
-    await site.db.run(add_user, "domain-admin", role=Role.ADMIN)
-    await site.db.run(add_user, "superadmin", role=Role.SUPERADMIN)
-    await site.db.run(add_user, "stranger", "elsewhere")
-
-
-async def rest(site, method, path, body=None, user="kim01"):
-    headers = {"Authorization": f"token {site.hub.let_in(user)}"} if user != "nobody" else {}
-    async with Browser(site).http as http, http.request(method, f"{site.url}rest/v1/{path}", json=body, headers=headers) as answer:
-        is_json = "json" in answer.headers.get("Content-Type", "")
-        return answer.status, await answer.json(content_type=None) if is_json else await answer.text()
+    await site.db.run(add_others)
 
 
 async def start(site, **fields):

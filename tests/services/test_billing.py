@@ -20,7 +20,7 @@ from jupyterhub_backendai.services.billing import Biller
 from jupyterhub_backendai.store import batch, ends, ledger, models, sessions
 from tests.databases import database, database_url, postgres_url, sqlite_template
 from tests.factories import GIB, add_user, make_queue, make_spec
-from tests.fakes import FakeEngine
+from tests.fakes import FakeEngine, Postbox
 
 __all__ = ["database", "database_url", "postgres_url", "sqlite_template"]
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
@@ -52,16 +52,6 @@ class Hub:
         return self.status, None
 
 
-class Mailer:
-    is_on = True
-
-    def __init__(self):
-        self.sent = []
-
-    def post(self, mail):
-        self.sent.append(mail)
-
-
 class Runner:
     woken = 0
 
@@ -71,7 +61,7 @@ class Runner:
 
 class World:
     def __init__(self, database, tmp_path, **settings):
-        self.db, self.engine, self.hub, self.mail, self.runner = database, Engine(), Hub(), Mailer(), Runner()
+        self.db, self.engine, self.hub, self.mail, self.runner = database, Engine(), Hub(), Postbox(), Runner()
         self.settings = BackendAI(state_dir=str(tmp_path), **settings)
         database.info["billing"] = self.settings.make_billing()
         self.biller = Biller(self.settings, database, self.hub, {"slurm": self.engine}, self.runner, self.mail)
@@ -212,22 +202,22 @@ async def test_people_are_warned_once_at_each_mark_and_then_their_sessions_end(m
     world = await make_world(3600, bill_limit="zero", credit_warnings_s=[1800, 600])
     session_id = await world.start(began_s=1000, name="work", server_name="work")
     await world.look()
-    assert (world.mail.sent, world.hub.stopped) == ([], [])
+    assert (world.mail.mails, world.hub.stopped) == ([], [])
     await world.look(1000)
     await world.look(1060)
-    (mail,) = world.mail.sent
+    (mail,) = world.mail.mails
     assert (mail.to, "26 min" in mail.text, "work" in mail.text) == ("kim01@example.org", True, True)
     course = await world.db.run(ends.load_course, session_id)
     assert (course.policy_end, round((course.policy_ends_at - NOW).total_seconds())) == ("credit", 2600)
     await world.db.run_exclusive(ends.foresee, session_id, None, "")  # the idle checker sees nothing
     assert (await world.db.run(ends.load_course, session_id)).policy_end == "credit"
     await world.look(2100)
-    assert len(world.mail.sent) == 2
+    assert len(world.mail.mails) == 2
     await world.look(2600)
     assert world.hub.stopped == [("kim01", "work")]
     info = await world.db.run(sessions.get, session_id)
     assert (info.status, info.status_reason) == (SessionStatus.TERMINATING, CREDIT_USED_UP)
-    assert world.mail.sent[-1].subject.endswith("A session was ended: its credit is used up")
+    assert world.mail.mails[-1].subject.endswith("A session was ended: its credit is used up")
 
 
 async def test_more_credit_takes_the_warning_back(make_world):
@@ -241,7 +231,7 @@ async def test_more_credit_takes_the_warning_back(make_world):
     assert (await world.db.run(ends.load_course, session_id)).policy_end == ""
     await world.db.run_exclusive(ledger.give_credit, boss, world.account, Decimal(-100000), "", NOW)
     await world.look(1120)
-    assert len(world.mail.sent) == 2
+    assert len(world.mail.mails) == 2
 
 
 async def test_a_hub_that_does_not_end_it_is_asked_again(make_world):
@@ -268,7 +258,7 @@ async def test_nobody_is_ended_where_balances_may_go_below_zero(make_world):
     world = await make_world(1)
     await world.start(began_s=3000)
     await world.look()
-    assert (world.hub.stopped, world.mail.sent) == ([], [])
+    assert (world.hub.stopped, world.mail.mails) == ([], [])
 
 
 def test_the_settings_are_checked():

@@ -10,20 +10,9 @@ from jupyterhub_backendai.services.end_mails import EndMails
 from jupyterhub_backendai.store import ends, models, sessions
 from tests.databases import database, database_url, postgres_url, sqlite_template
 from tests.factories import add_user, make_queue, make_spec
+from tests.fakes import Postbox
 
 __all__ = ["database", "database_url", "postgres_url", "sqlite_template"]
-
-
-class Box:
-    """A mailer that keeps what it is given."""
-
-    is_on = True
-
-    def __init__(self):
-        self.mails = []
-
-    def post(self, mail):
-        self.mails.append(mail)
 
 
 @pytest.fixture
@@ -38,7 +27,7 @@ async def session_id(database):
 
 
 async def test_one_mail_for_each_end(database, session_id):
-    box = Box()
+    box = Postbox()
     mails = EndMails(BackendAI(site_name="Neuron", public_hub_url="https://hub.example.org/hub/"), database, box)
     info = await database.run(sessions.get, session_id)
     end = info.started_at.timestamp() + 7200

@@ -5,15 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jupyterhub_backendai.core.identity import Role
 from jupyterhub_backendai.core.sessions import SessionStatus
 from jupyterhub_backendai.core.slots import ResourceSlots
 from jupyterhub_backendai.errors import Conflict, SchedulerUnavailable
 from jupyterhub_backendai.store import ends, history, models, sessions
 from tests.batch_engine import FakeBatchEngine
 from tests.databases import sqlite_template
-from tests.factories import add_user, make_queue, make_spec
-from tests.services.public import PREFIX, Browser, browser, nobody, settings, site
+from tests.factories import add_others, make_queue, make_spec
+from tests.services.public import PREFIX, Browser, browser, nobody, rest, settings, site
 
 __all__ = ["browser", "nobody", "settings", "site", "sqlite_template"]
 HOUR = 3600
@@ -47,10 +46,7 @@ def engine(site):
 
 @pytest.fixture(autouse=True)
 async def people(permits, site, engine):
-    await site.db.run(add_user, "member")
-    await site.db.run(add_user, "domain-admin", role=Role.ADMIN)
-    await site.db.run(add_user, "superadmin", role=Role.SUPERADMIN)
-    await site.db.run(add_user, "stranger", "elsewhere")
+    await site.db.run(add_others)
 
 
 async def start(site, ago_s=HOUR, limit_s=2 * HOUR, **fields):
@@ -67,13 +63,6 @@ async def start(site, ago_s=HOUR, limit_s=2 * HOUR, **fields):
     await site.db.run(age)
     site.hub.servers["kim01"] = {spec.server_name: {"name": spec.server_name, "ready": True, "pending": None, "url": "/user/kim01/"}}
     return spec.session_id
-
-
-async def rest(site, method, path, body=None, user="kim01"):
-    headers = {"Authorization": f"token {site.hub.let_in(user)}"} if user != "nobody" else {}
-    async with Browser(site).http as http, http.request(method, f"{site.url}rest/v1/{path}", json=body, headers=headers) as answer:
-        is_json = "json" in answer.headers.get("Content-Type", "")
-        return answer.status, await answer.json(content_type=None) if is_json else await answer.text()
 
 
 async def look_as(site, user, path):

@@ -14,19 +14,10 @@ from jupyterhub_backendai.store import models
 from tests.databases import database, database_url, postgres_url, sqlite_template
 from tests.factories import add_user
 from tests.factories_waits import add_past_session
+from tests.fakes import Postbox
 from tests.smtp import mail_server, text_of
 
 __all__ = ["database", "database_url", "postgres_url", "sqlite_template"]
-
-
-class Postbox:
-    is_on = True
-
-    def __init__(self):
-        self.mails = []
-
-    def post(self, mail):
-        self.mails.append(mail)
 
 
 @pytest.fixture

@@ -5,24 +5,12 @@ from typing import Any
 import pytest
 
 from jupyterhub_backendai.core import recovery as codes
-from jupyterhub_backendai.identity.mail import Mail
 from jupyterhub_backendai.store import models, notes, otp, recovery
+from tests.fakes import Postbox
 from tests.services.rest.people import admin_site, settings, site, sqlite_template
 
 __all__ = ["admin_site", "settings", "site", "sqlite_template"]
 PATH = "admin/users/{}/reset-otp"
-
-
-class Letters:
-    """A mailer that keeps what it was given."""
-
-    is_on = True
-
-    def __init__(self) -> None:
-        self.sent: list[Mail] = []
-
-    def post(self, mail: Mail) -> None:
-        self.sent.append(mail)
 
 
 def give_token(db: Any, name: str) -> None:
@@ -32,7 +20,7 @@ def give_token(db: Any, name: str) -> None:
 
 @pytest.fixture
 def letters(admin_site):
-    admin_site.site.application.settings["mail"] = Letters()
+    admin_site.site.application.settings["mail"] = Postbox()
     return admin_site.site.application.settings["mail"]
 
 
@@ -45,11 +33,11 @@ async def test_it_is_taken_away_and_the_owner_is_told(admin_site, letters):
     assert await db.run(otp.get_token, "kim01") is None
     assert await db.run(recovery.count_codes, "kim01") == 0
     assert [note.message for note in await db.run(notes.list_notes, "kim01")] == [otp.RESET]
-    assert [(mail.to, "one-time password" in mail.subject) for mail in letters.sent] == [("kim01@example.com", True)]
+    assert [(mail.to, "one-time password" in mail.subject) for mail in letters.mails] == [("kim01@example.com", True)]
     acts = await db.run(lambda db: [(row.actor, row.object) for row in db.query(models.AuditEntry) if row.action == "user.reset-otp"])
     assert acts == [("choi01", "kim01")]
     assert (await admin_site.admin.ask("POST", PATH.format("kim01")))[1] == {"reset": False}
-    assert len(letters.sent) == 1
+    assert len(letters.mails) == 1
 
 
 async def test_only_administrators_of_the_own_people(admin_site, letters):
@@ -69,7 +57,7 @@ async def test_only_administrators_of_the_own_people(admin_site, letters):
     assert await db.run(otp.get_token, "root")
     assert (await admin_site.root.ask("POST", PATH.format("root")))[1] == {"reset": True}
     assert (await admin_site.root.ask("GET", PATH.format("root")))[0] == 405
-    assert letters.sent == []  # no address, no mail
+    assert letters.mails == []  # no address, no mail
 
 
 async def test_a_token_of_somebody_who_never_came_in(admin_site):

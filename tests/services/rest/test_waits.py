@@ -6,12 +6,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from jupyterhub_backendai.core.identity import Role
 from jupyterhub_backendai.core.sessions import JobState, JobStatus, SessionStatus
 from jupyterhub_backendai.core.waits import Expectation
 from jupyterhub_backendai.store import models, scheduling, sessions
 from tests.databases import sqlite_template
-from tests.factories import add_user, make_queue, make_spec
+from tests.factories import add_others, make_queue, make_spec
 from tests.factories_waits import add_past_session
 from tests.services.public import Browser, settings, site
 
@@ -30,10 +29,7 @@ class Engine:
 
 @pytest.fixture(autouse=True)
 async def engine(site):
-    await site.db.run(add_user, "member")
-    await site.db.run(add_user, "domain-admin", role=Role.ADMIN)
-    await site.db.run(add_user, "superadmin", role=Role.SUPERADMIN)
-    await site.db.run(add_user, "stranger", "elsewhere")
+    await site.db.run(add_others)
     engine = site.application.settings["backends"]["slurm"] = Engine()
     return engine
 
