@@ -76,24 +76,25 @@ async def load_recent_log(parts: Parts, session: SessionInfo) -> str:
     """
     settings = parts.application.settings
     logs: dict[str, tuple[float, str]] = settings.setdefault("logs", {})
-    read_at, log = logs.get(session.id, (0.0, ""))
+    key = f"{session.id} {session.is_live}"  # the log of a session that is over has its last lines
+    read_at, log = logs.get(key, (0.0, ""))
     if read_at and time.monotonic() - read_at < LOG_AGE_S:
         return log
     readings: dict[str, asyncio.Task[str]] = settings.setdefault("log_readings", {})
-    reading = readings.get(session.id)
+    reading = readings.get(key)
     if reading is None:
-        reading = readings[session.id] = asyncio.ensure_future(_read_now(parts, session, logs))
-        reading.add_done_callback(lambda _: readings.pop(session.id, None))
+        reading = readings[key] = asyncio.ensure_future(_read_now(parts, session, logs, key))
+        reading.add_done_callback(lambda _: readings.pop(key, None))
     return await asyncio.shield(reading)
 
 
-async def _read_now(parts: Parts, session: SessionInfo, logs: dict[str, tuple[float, str]]) -> str:
+async def _read_now(parts: Parts, session: SessionInfo, logs: dict[str, tuple[float, str]], key: str) -> str:
     async with parts.application.settings.setdefault("log_turns", asyncio.Semaphore(MOST_READINGS)):
         log = await load_log(parts, session)
     while len(logs) >= MOST_LOGS:
         del logs[next(iter(logs))]
     if log:  # a first line is shown at once
-        logs[session.id] = (time.monotonic(), log)
+        logs[key] = (time.monotonic(), log)
     return log
 
 

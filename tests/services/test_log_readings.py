@@ -34,8 +34,8 @@ def parts():
     return SimpleNamespace(application=SimpleNamespace(settings={}), backends={"slurm": Engine()})
 
 
-def session(number: int = 0):
-    return SimpleNamespace(id=f"{number:032x}", engine="slurm", job_id="7", is_batch=False, posix=None, user="kim01")
+def session(number: int = 0, *, is_live: bool = True):
+    return SimpleNamespace(id=f"{number:032x}", engine="slurm", job_id="7", is_batch=False, posix=None, user="kim01", is_live=is_live)
 
 
 @pytest.mark.parametrize("log", ["", "a line", None])
@@ -61,3 +61,14 @@ async def test_a_few_logs_are_read_at_once(parts):
     engine.go_on.set()
     await asyncio.gather(*asked)
     assert (engine.count, engine.most) == (50, MOST_READINGS)
+
+
+async def test_the_last_lines_of_a_session_that_is_over_are_there_at_once(parts):
+    """A program asks for the log as soon as it hears of the end, and then never again."""
+    engine = parts.backends["slurm"]
+    engine.go_on.set()
+    engine.log = "half"
+    assert [await load_recent_log(parts, session()) for _ in range(3)] == ["half"] * 3
+    engine.log = "half and the end"
+    assert await load_recent_log(parts, session(is_live=False)) == "half and the end"
+    assert engine.count == 2
