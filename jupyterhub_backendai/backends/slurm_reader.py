@@ -322,9 +322,7 @@ class SlurmReader:
             is_known = known is not None and known.user == watch.user
             if known and is_known and known.state in JOB_OVER:
                 self._over[watch.session_id, watch.job_id] = known
-            elif (
-                self._is_proven(watch, now, RUNAWAY_S if is_known else PROOF_S) and (self._jobs or not is_known) and denials < MOST_DENIALS
-            ):
+            elif self._is_proven(watch, now, RUNAWAY_S if is_known else PROOF_S) and denials < MOST_DENIALS:
                 denials += 1
                 if await self._is_denied(watch) and not await self._privacy.hides_jobs():
                     self._over[watch.session_id, watch.job_id] = JobStatus(watch.job_id, JobState.GONE, user=watch.user)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from jupyterhub_backendai.backends import slurm_reader
+from jupyterhub_backendai.backends import slurm_privacy, slurm_reader
 from jupyterhub_backendai.backends.commands import CommandResult
 from jupyterhub_backendai.backends.slurm_reader import SlurmReader
 from jupyterhub_backendai.core.sessions import JobState
@@ -301,8 +301,9 @@ async def test_a_job_that_got_the_id_of_a_lost_one_is_not_the_other_session(slur
     assert (await later(slurm, reader, 2, session=TWO)).state is JobState.FAILED
 
 
-async def test_a_job_that_the_controller_lost_and_accounting_keeps_for_ever_is_gone_in_the_end(slurm, reader):
-    slurm.jobs = {"7": FakeJob(comment=ONE), "8": FakeJob(comment=TWO, user="lee01")}
+@pytest.mark.parametrize("others", [{}, {"8": FakeJob(comment=TWO, user="lee01")}])
+async def test_a_job_that_the_controller_lost_and_accounting_keeps_for_ever_is_gone_in_the_end(slurm, reader, others):
+    slurm.jobs = {"7": FakeJob(comment=ONE), **others}
     slurm.accounts["7"] = "7|kim01|RUNNING|0:0|jnode01"
     await reader.status(ONE, "7", "kim01")
     del slurm.jobs["7"]
@@ -311,7 +312,9 @@ async def test_a_job_that_the_controller_lost_and_accounting_keeps_for_ever_is_g
     assert (await later(slurm, reader, 20)).state is JobState.GONE
 
 
-async def test_a_job_that_may_be_hidden_from_us_is_never_gone_while_accounting_has_it(slurm, reader):
+async def test_a_job_that_may_be_hidden_from_us_is_never_gone(slurm, reader, monkeypatch):
+    monkeypatch.setattr(slurm_privacy, "own_account", lambda: "hub")
+    slurm.config = "PrivateData             = jobs\n"
     slurm.accounts["7"] = "7|kim01|RUNNING|0:0|jnode01"
     for _ in range(5):
         assert (await later(slurm, reader, 600)).state is JobState.UNKNOWN
