@@ -6,7 +6,7 @@ is held for sessions (``held:user:<id>``); the site has one that credit comes fr
 
 A session is *held* for with its admission (the most that it can cost), and *settled* once it is over: the hold is released, what
 it used is charged, and all of that refunded where a node failed. What it used is what the engine's accounting says, where there is
-one, else what our own records say; it is never charged more than was held.
+one, else what our own records say; it is never charged more than was held, unless its owner or an operator gave it more at the engine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fractions import Fraction
 from ..errors import N_, Violation
 from .prices import HOUR_S, NODE, Billing, Currency, billed_slots, cost, hourly_rate, is_priced, list_nodes, most_cost
 from .queues import Queue, QueueFigures
-from .slots import CPU, CUDA_DEVICE, MEM, ResourceSlots
+from .slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, ResourceSlots
 
 INCOME, FUNDING = "site:income", "site:funding"
 HOLD, RELEASE, CHARGE, REFUND, CREDIT, DEBIT = KINDS = ("hold", "release", "charge", "refund", "credit", "debit")
@@ -28,6 +28,8 @@ ACCOUNTING, RECORDS = "accounting", "records"
 RULE = "credit"
 # How long an accounting that answers may know nothing of a job.
 LATE_S = 600.0
+# How long after its time limit an engine may let a session run that nobody has changed (Slurm's OverTimeLimit).
+GRACE_S = 3600
 CREDIT_USED_UP = N_("The credit that pays for it was used up, so it was ended.")
 _ZERO = Decimal(0)
 
@@ -145,7 +147,8 @@ def settle(account: str, terms: Terms, held: Decimal, charged: Decimal, refunded
     Settled again with the same usage there are no entries: settling is idempotent.
     """
     slots = measure(terms, used)
-    charge = min(cost(hourly_rate(terms.prices, slots, used.gpu_type or terms.gpu_type), used.seconds, currency), terms.most)
+    charge = cost(hourly_rate(terms.prices, slots, used.gpu_type or terms.gpu_type), used.seconds, currency)
+    charge = charge if is_changed(terms, used) else min(charge, terms.most)
     due = _ZERO if used.is_node_failure else charge
     entries = [Entry(RELEASE, held_id(account), account, held)] if held else []
     # what was given back before is charged again where it turns out to be due
@@ -156,6 +159,16 @@ def settle(account: str, terms: Terms, held: Decimal, charged: Decimal, refunded
         entries.append(Entry(REFUND, INCOME, account, back))
         refunded += back
     return Settlement(tuple(entries), charged, refunded, slots)
+
+
+def is_changed(terms: Terms, used: Used) -> bool:
+    """Whether a job got more at its engine than it was admitted with, far beyond what an engine takes to end it.
+
+    Slurm lets owners of jobs that wait change their time limit and their GPUs: what was held is no bound for that. More CPUs and memory
+    can be the engine's own rounding, and are not charged.
+    """
+    gpus = used.slots.amount(CUDA_DEVICE) > terms.slots.amount(CUDA_DEVICE) and not terms.slots.amount(CUDA_SHARES)
+    return used.source == ACCOUNTING and (gpus or used.seconds > terms.time_limit_s + GRACE_S)
 
 
 def measure(terms: Terms, used: Used) -> ResourceSlots:

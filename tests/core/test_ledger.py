@@ -152,3 +152,20 @@ def test_what_a_session_has_paid_before_it_is_settled_anew_is_not_spent_twice():
     live = Running("b", rate, Decimal(500), 100)
     assert ledger.spend([again, live], WON) == 100
     assert ledger.seconds_left(Balance(Decimal(300), Decimal(0)), [again, live], WON) == 200
+
+
+@pytest.mark.parametrize(
+    ("used", "charge"),
+    [
+        (Used(5000, ACCOUNTING), 3600),  # Slurm took its time
+        (Used(20_000, RECORDS), 3600),  # ours say when we heard of the end
+        (Used(20_000, ACCOUNTING), 20_000),
+        (Used(3600, ACCOUNTING, ResourceSlots({"cpu": 2})), 3600),  # a core has two threads
+        (Used(3600, ACCOUNTING, ResourceSlots({"cpu": 1, "cuda.device": 1})), 7200),
+    ],
+)
+def test_what_somebody_changed_at_the_engine_is_charged_beyond_the_hold(used, charge):
+    """Tried: the owner of a job that waits gives it another TimeLimit by scontrol, and Slurm takes that."""
+    queue = Queue("q", "slurm", is_free=False, prices=ResourceSlots({"cpu": "3600", "cuda.device": "3600"}))
+    terms = ledger.make_terms(queue, None, ResourceSlots({"cpu": 1}), "", 3600, WON)
+    assert ledger.settle("a", terms, terms.most, Decimal(0), Decimal(0), used, WON).charge == charge
