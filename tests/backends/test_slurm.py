@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import pwd
 import secrets
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +15,11 @@ from jupyterhub_backendai.backends.base import JobRequest
 from jupyterhub_backendai.backends.helper import HelperUnavailable
 from jupyterhub_backendai.backends.slurm import SlurmBackend
 from jupyterhub_backendai.config import BackendAI
-from jupyterhub_backendai.core.identity import PosixAccount
 from jupyterhub_backendai.core.reasons import explain_end, explain_pending
-from jupyterhub_backendai.core.sessions import JOB_OVER, Admission, JobState
+from jupyterhub_backendai.core.sessions import JOB_OVER, JobState
 from jupyterhub_backendai.errors import InvalidParameters, NoPosixAccount, NotFound, SchedulerUnavailable, SubmitRefused
-from tests.factories import make_slots
+from tests.backends import jobs
+from tests.backends.jobs import account, reach
 from tests.helperd import RunningHelper, running_helper
 
 pytestmark = pytest.mark.slurm
@@ -29,32 +27,9 @@ pytestmark = pytest.mark.slurm
 HUB_ID = f"test-{secrets.token_hex(4)}"
 
 
-def account(name: str) -> PosixAccount:
-    entry = pwd.getpwnam(name)
-    return PosixAccount(name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
-
-
-def make_job(settings: BackendAI, user: str = "kim01", *, options: tuple[str, ...] = (), **fields) -> JobRequest:
-    slots = make_slots(fields.pop("cpu", 1), fields.pop("mem", 100 * 2**20), fields.pop("gpu", 0))
-    environment = {"JUPYTERHUB_API_TOKEN": "secret", "SLEEP": fields.pop("sleep", "600"), "EXIT": fields.pop("exit_code", "0")}
-    admission = Admission(
-        **{
-            "session_id": secrets.token_hex(16),
-            "engine": "slurm",
-            "queue": "q",
-            "partition": "jupyter",
-            "account": "",
-            "project": "p",
-            "environment": "default",
-            "interface": "lab",
-            "slots": slots,
-            "gpu_type": "",
-            "time_s": 600,
-            "posix": account(user),
-            **fields,
-        }
-    )
-    return JobRequest(admission, environment, ["/usr/bin/python3"], settings.job_name, options)
+def make_job(settings: BackendAI, user: str = "kim01", *, sleep: str = "600", exit_code: str = "0", **fields) -> JobRequest:
+    environment = {"JUPYTERHUB_API_TOKEN": "secret", "SLEEP": sleep, "EXIT": exit_code}
+    return jobs.make_job(settings.job_name, user, environment=environment, **fields)
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +50,6 @@ async def backend(settings):
     backend = SlurmBackend(settings)
     yield backend
     await backend.close()
-
-
-async def reach(backend, job: JobRequest, job_id: str, *states: JobState, deadline_s: float = 30):
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        status = await backend.status(job.admission.session_id, job_id, job.admission.posix)
-        if status.state in states:
-            return status
-        await asyncio.sleep(0.1)
-    raise AssertionError(status)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pwd
 import secrets
 import subprocess
 import time
@@ -15,20 +14,15 @@ from jupyterhub_backendai.backends.base import JobRequest
 from jupyterhub_backendai.backends.slurm_clusters import SlurmClusters
 from jupyterhub_backendai.backends.slurm_parse import name_cluster
 from jupyterhub_backendai.config import BackendAI
-from jupyterhub_backendai.core.identity import PosixAccount
 from jupyterhub_backendai.core.scheduler_choice import SchedulerChoice
-from jupyterhub_backendai.core.sessions import JOB_OVER, Admission, JobState, JobStatus
+from jupyterhub_backendai.core.sessions import JOB_OVER, JobState
 from jupyterhub_backendai.errors import BackendUnavailable, InvalidParameters
-from tests.factories import make_slots
+from tests.backends import jobs
+from tests.backends.jobs import account, reach
 from tests.helperd import RunningHelper, running_helper
 from tests.small_slurm import pair_of_clusters
 
 pytestmark = pytest.mark.slurm
-
-
-def account(name: str = "kim01") -> PosixAccount:
-    entry = pwd.getpwnam(name)
-    return PosixAccount(name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
 @pytest.fixture(scope="module")
@@ -59,22 +53,9 @@ async def backend(clusters, helper: RunningHelper):
 
 
 def make_job(backend: SlurmClusters, cluster: str, partition: str = "gpu") -> JobRequest:
-    admission = Admission(
-        session_id=secrets.token_hex(16), engine="slurm", queue="gpu", partition=partition, account="", project="p", environment="default",
-        interface="lab", slots=make_slots(1, 100 * 2**20, 0), gpu_type="", time_s=600, posix=account(),
-        choice=SchedulerChoice(cluster=cluster),
-    )  # fmt: skip
-    return JobRequest(admission, {"SLEEP": "300", "GREETING": f"on {cluster}"}, ["/usr/bin/python3"], backend.job_name)
-
-
-async def until(backend: SlurmClusters, job: JobRequest, job_id: str, *states: JobState) -> JobStatus:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        status = await backend.status(job.admission.session_id, job_id, account())
-        if status.state in states:
-            return status
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"still {status}")
+    environment = {"SLEEP": "300", "GREETING": f"on {cluster}"}
+    choice = SchedulerChoice(cluster=cluster)
+    return jobs.make_job(backend.job_name, environment=environment, queue="gpu", partition=partition, choice=choice)
 
 
 async def test_two_jobs_of_one_number_are_two_jobs(backend, clusters) -> None:
@@ -84,26 +65,26 @@ async def test_two_jobs_of_one_number_are_two_jobs(backend, clusters) -> None:
     east_id, west_id = await backend.submit(on_east), await backend.submit(on_west)
     assert west_id == f"{east_id};{west.name}"
 
-    assert (await until(backend, on_east, east_id, JobState.RUNNING)).node == "n01"
-    there = await until(backend, on_west, west_id, JobState.RUNNING)
+    assert (await reach(backend, on_east, east_id, JobState.RUNNING)).node == "n01"
+    there = await reach(backend, on_west, west_id, JobState.RUNNING)
     assert (there.node, there.job_id) == (f"n01@{west.name}", west_id)
     found = await backend.statuses()
     assert {found[job.admission.session_id].job_id for job in (on_east, on_west)} == {east_id, west_id}
     # whoever never learnt the number finds each by its session
-    assert (await until(backend, on_west, "", JobState.RUNNING)).job_id == west_id
-    assert (await until(backend, on_east, "", JobState.RUNNING)).job_id == east_id
+    assert (await reach(backend, on_west, "", JobState.RUNNING)).job_id == west_id
+    assert (await reach(backend, on_east, "", JobState.RUNNING)).job_id == east_id
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while f"on {west.name}" not in (log := await backend.read_log(west_id, account())) and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
     assert f"on {west.name}" in log
     assert f"on {east.name}" in await backend.read_log(east_id, account())
 
     await backend.cancel(west_id, account())
-    await until(backend, on_west, west_id, *JOB_OVER)
+    await reach(backend, on_west, west_id, *JOB_OVER)
     assert (await backend.status(on_east.admission.session_id, east_id, account())).state is JobState.RUNNING
     await backend.cancel(east_id, account())
-    await until(backend, on_east, east_id, *JOB_OVER)
+    await reach(backend, on_east, east_id, *JOB_OVER)
 
 
 async def test_nodes_and_partitions_carry_their_cluster(backend, clusters) -> None:
@@ -135,13 +116,13 @@ async def test_a_cluster_that_is_away_takes_no_truth_of_the_other(backend, clust
     east, west = clusters
     on_east, on_west = make_job(backend, east.name), make_job(backend, west.name)
     east_id, west_id = await backend.submit(on_east), await backend.submit(on_west)
-    await until(backend, on_east, east_id, JobState.RUNNING)
-    await until(backend, on_west, west_id, JobState.RUNNING)
+    await reach(backend, on_east, east_id, JobState.RUNNING)
+    await reach(backend, on_west, west_id, JobState.RUNNING)
     await backend.statuses()
     await backend.capacity()
 
     west.stop_controller()
-    assert (await until(backend, on_west, west_id, JobState.UNKNOWN)).job_id == west_id
+    assert (await reach(backend, on_west, west_id, JobState.UNKNOWN)).job_id == west_id
     found = await backend.statuses()
     assert found[on_east.admission.session_id].state is JobState.RUNNING
     assert found[on_west.admission.session_id].state is JobState.UNKNOWN
@@ -155,10 +136,10 @@ async def test_a_cluster_that_is_away_takes_no_truth_of_the_other(backend, clust
     assert (await backend.status(secrets.token_hex(16), "", account())).state is JobState.UNKNOWN
 
     west.start_controller()
-    assert (await until(backend, on_west, west_id, JobState.RUNNING)).job_id == west_id
+    assert (await reach(backend, on_west, west_id, JobState.RUNNING)).job_id == west_id
     for job, job_id in ((on_east, east_id), (on_west, west_id)):
         await backend.cancel(job_id, account())
-        await until(backend, job, job_id, *JOB_OVER)
+        await reach(backend, job, job_id, *JOB_OVER)
 
 
 async def test_in_a_federation_a_session_stays_where_it_was_sent(backend, clusters) -> None:
@@ -174,11 +155,11 @@ async def test_in_a_federation_a_session_stays_where_it_was_sent(backend, cluste
         for cluster in (west, east):
             job = make_job(backend, cluster.name)
             job_id = await backend.submit(job)
-            status = await until(backend, job, job_id, JobState.RUNNING)
+            status = await reach(backend, job, job_id, JobState.RUNNING)
             assert status.node == ("n01" if cluster is east else f"n01@{west.name}")
             assert int(job_id.partition(";")[0]) > 2**26
             await backend.cancel(job_id, account())
-            await until(backend, job, job_id, *JOB_OVER)
+            await reach(backend, job, job_id, *JOB_OVER)
             own = {"" if cluster is east else west.name}
             assert {id_.partition(";")[2] for id_ in [status.job_id]} == own
     finally:

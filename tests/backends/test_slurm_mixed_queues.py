@@ -15,7 +15,7 @@ from jupyterhub_backendai.core.scheduler_offers import find_offer
 from jupyterhub_backendai.core.sessions import check_request, parse_request
 from jupyterhub_backendai.core.slots import CPU, CUDA_DEVICE
 from jupyterhub_backendai.services.discovery import choose
-from tests.backends.test_slurm import account
+from tests.backends.jobs import account
 from tests.small_slurm import NodeLine, SmallSlurm, running
 
 pytestmark = pytest.mark.slurm

@@ -16,7 +16,8 @@ from jupyterhub_backendai.core.scheduler_fit import find_gres
 from jupyterhub_backendai.core.scheduler_offers import find_offer
 from jupyterhub_backendai.core.sessions import JobState, check_request, parse_request
 from jupyterhub_backendai.core.slots import CUDA_DEVICE
-from tests.backends.test_slurm import account, backend, helper, make_job, reach, settings
+from tests.backends.jobs import account, reach
+from tests.backends.test_slurm import backend, helper, make_job, settings
 
 __all__ = ["backend", "helper", "settings"]
 pytestmark = pytest.mark.slurm

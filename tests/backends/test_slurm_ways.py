@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import pwd
 import re
 import secrets
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from jupyterhub_backendai.backends.slurm import SlurmBackend
 from jupyterhub_backendai.backends.slurm_verbs import VerbWay
 from jupyterhub_backendai.backends.slurm_ways import OperatorUnavailable
 from jupyterhub_backendai.core.identity import PosixAccount
-from jupyterhub_backendai.core.sessions import JOB_OVER, Admission, JobState
+from jupyterhub_backendai.core.sessions import JOB_OVER, JobState
 from jupyterhub_backendai.errors import (
     BackendAIError,
     BackendUnavailable,
@@ -32,16 +30,13 @@ from jupyterhub_backendai.errors import (
 )
 from tests.factories import make_slots
 
+from . import jobs
+from .jobs import account, reach
 from .slurm_worlds import PEOPLE, WORLDS, AsCaller, World, slurmrestd
 
 pytestmark = pytest.mark.slurm
 
 HUB_ID = f"ways-{secrets.token_hex(4)}"
-
-
-def account(name: str) -> PosixAccount:
-    entry = pwd.getpwnam(name)
-    return PosixAccount(name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
 @pytest.fixture(scope="module", params=WORLDS)
@@ -70,34 +65,7 @@ async def backend(world: World):
 
 def make_job(world: World, user: str = "kim01", *, sleep: str = "600", exit_code: str = "0", greeting: str = "", **fields) -> JobRequest:
     environment = {"JUPYTERHUB_API_TOKEN": "s3cret-token", "SLEEP": sleep, "EXIT": exit_code, "GREETING": greeting}
-    admission = Admission(
-        **{
-            "session_id": secrets.token_hex(16),
-            "engine": "slurm",
-            "queue": "q",
-            "partition": "jupyter",
-            "account": "",
-            "project": "p",
-            "environment": "default",
-            "interface": "lab",
-            "slots": make_slots(1, 100 * 2**20, 0),
-            "gpu_type": "",
-            "time_s": 600,
-            "posix": account(user),
-            **fields,
-        }
-    )
-    return JobRequest(admission, environment, ["/usr/bin/python3"], world.settings.job_name)
-
-
-async def reach(backend, job: JobRequest, job_id: str, *states: JobState, deadline_s: float = 30):
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        status = await backend.status(job.admission.session_id, job_id, job.admission.posix)
-        if status.state in states:
-            return status
-        await asyncio.sleep(0.1)
-    raise AssertionError(status)
+    return jobs.make_job(world.settings.job_name, user, environment=environment, **fields)
 
 
 async def read_until(backend, job: JobRequest, job_id: str, words: str) -> str:
