@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -132,19 +133,26 @@ def parse_qos(text: str) -> dict[str, Qos]:
     """The answer of :func:`build_qos`."""
     found = {}
     for fields in _split(text, _QOS):
-        limits = Limits(
-            max_wall_s=parse_wall(fields["MaxWall"]),
-            per_job=parse_tres(fields["MaxTRES"]),
-            per_node=parse_tres(fields["MaxTRESPerNode"]),
+        limits = replace(
+            _parse_limits(fields, "MaxJobsPU", "MaxSubmitJobsPU"),
             per_user=parse_tres(fields["MaxTRESPU"]),
             per_account=parse_tres(fields["MaxTRESPA"]),
-            together=parse_tres(fields["GrpTRES"]),
             at_least=parse_tres(fields["MinTRES"]),
-            max_jobs=parse_number(fields["MaxJobsPU"]),
-            max_submitted=parse_number(fields["MaxSubmitJobsPU"]),
         )
         found[fields["Name"]] = Qos(fields["Name"], limits, frozenset(parse_list(fields["Flags"])))
     return found
+
+
+def _parse_limits(fields: Mapping[str, str], max_jobs: str, max_submitted: str) -> Limits:
+    """What a quality of service and an association have alike."""
+    return Limits(
+        max_wall_s=parse_wall(fields["MaxWall"]),
+        per_job=parse_tres(fields["MaxTRES"]),
+        per_node=parse_tres(fields["MaxTRESPerNode"]),
+        together=parse_tres(fields["GrpTRES"]),
+        max_jobs=parse_number(fields[max_jobs]),
+        max_submitted=parse_number(fields[max_submitted]),
+    )
 
 
 def parse_wall(text: str) -> int | None:
@@ -160,14 +168,7 @@ def parse_associations(text: str, defaults: Mapping[str, str]) -> tuple[dict[str
     people: dict[str, list[Association]] = {}
     own: dict[str, tuple[str, Limits]] = {}
     for fields in _split(text, _ASSOCIATION):
-        limits = Limits(
-            max_wall_s=parse_wall(fields["MaxWall"]),
-            per_job=parse_tres(fields["MaxTRES"]),
-            per_node=parse_tres(fields["MaxTRESPerNode"]),
-            together=parse_tres(fields["GrpTRES"]),
-            max_jobs=parse_number(fields["MaxJobs"]),
-            max_submitted=parse_number(fields["MaxSubmitJobs"]),
-        )
+        limits = _parse_limits(fields, "MaxJobs", "MaxSubmitJobs")
         user, account = fields["User"], fields["Account"]
         if not user:
             own[account] = (fields["ParentName"], limits)

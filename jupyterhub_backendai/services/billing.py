@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -46,15 +45,7 @@ class Biller:
 
     async def run(self) -> None:
         """Bill for ever; cancelled when the service stops."""
-        try:
-            while True:
-                try:
-                    await self.look()
-                except BackendAIError as exc:
-                    log.info("Nothing was billed: %s", exc)
-                await asyncio.sleep(self._settings.bill_interval_s)
-        finally:
-            await self._lease.give_back()
+        await self._lease.repeat(self.look, self._settings.bill_interval_s, "Nothing was billed")
 
     async def look(self, at: float | None = None) -> int:
         """Settle what is over, then see to credit that runs out; how many sessions were settled."""

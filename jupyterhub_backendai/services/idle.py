@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -34,15 +33,7 @@ class IdleChecker:
 
     async def run(self) -> None:
         """Check for ever; cancelled when the service stops."""
-        try:
-            while True:
-                try:
-                    await self.check()
-                except BackendAIError as exc:
-                    log.info("No session was looked at: %s", exc)
-                await asyncio.sleep(self._interval_s)
-        finally:
-            await self._lease.give_back()
+        await self._lease.repeat(self.check, self._interval_s, "No session was looked at")
 
     async def check(self, at: float | None = None) -> list[str]:
         """One look at all running sessions; the ids of those that the hub was asked to end."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
 import socket
 import time
+from collections.abc import Awaitable, Callable
 
 from ..errors import BackendAIError
 from ..store import leases
@@ -39,6 +41,18 @@ class Lease:
         if self._until - time.monotonic() < self._ttl_s * 2 / 3:
             await self.take()
         return self.is_held
+
+    async def repeat(self, look: Callable[[], Awaitable[object]], interval_s: float, complaint: str) -> None:
+        """Look for ever, and give the lease back when cancelled; ``look`` takes it itself. A part that is away is asked again."""
+        try:
+            while True:
+                try:
+                    await look()
+                except BackendAIError as exc:
+                    log.info("%s: %s", complaint, exc)
+                await asyncio.sleep(interval_s)
+        finally:
+            await self.give_back()
 
     async def give_back(self) -> None:
         """Another service need not wait until it runs out. Never raises for a database that is away."""

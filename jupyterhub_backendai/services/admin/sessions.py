@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...errors import BackendAIError, Conflict, InvalidParameters, NotFound, QuotaExceeded, Violation
 from ...store import sessions
+from ...store.records import Records
 from .. import extensions
 from ..auth import administrative
 from ..own_sessions import parse_more
@@ -11,14 +12,23 @@ from ..termination import end_session
 from .forms import RecordHandler, check_typed_name
 
 
-class TerminateHandler(RecordHandler):
+class SessionHandler(RecordHandler):
+    """An act on somebody's session, for those who may end it."""
+
+    def find_sessions(self) -> Records:
+        """Raises NotFound for everybody else."""
+        records = self.find_records("sessions")
+        if not records.noun.may(self.actor, "terminate"):
+            raise NotFound
+        return records
+
+
+class TerminateHandler(SessionHandler):
     """Asks the hub to stop the server; what follows an end follows."""
 
     @administrative
     async def post(self, key: str) -> None:
-        records = self.find_records("sessions")
-        if not records.noun.may(self.actor, "terminate"):
-            raise NotFound
+        records = self.find_sessions()
         record, context = await self.load(records, key)
         try:
             check_typed_name(self.get_body_argument("typed_name", ""), str(record.values["user"]), "terminate")
@@ -33,14 +43,12 @@ class TerminateHandler(RecordHandler):
         self.redirect(self.url_of("sessions", key, notice=notice), status=303)
 
 
-class ExtendHandler(RecordHandler):
+class ExtendHandler(SessionHandler):
     """Gives a running session more time, as far as its resource group permits administrators to."""
 
     @administrative
     async def post(self, key: str) -> None:
-        records = self.find_records("sessions")
-        if not records.noun.may(self.actor, "terminate"):
-            raise NotFound
+        records = self.find_sessions()
         record, context = await self.load(records, key)
         session = await self.db.run(sessions.get, key)
         if session is None:
