@@ -28,3 +28,13 @@ async def test_a_group_that_was_closed_stays_closed(database):
     await database.run_exclusive(close)
     assert await database.run_exclusive(discovery.add_missing, FOUND) == ()
     assert "v100" not in await database.run(resource_groups.list_queues)
+
+
+async def test_a_group_that_was_removed_does_not_come_back_open_to_everybody(database):
+    def remove(db):
+        db.delete(db.get_one(ResourceGroup, "v100"))
+
+    await database.run_exclusive(discovery.add_missing, FOUND)
+    await database.run_exclusive(remove)
+    more = [*FOUND, Queue("new", "slurm")]
+    assert await database.run_exclusive(discovery.add_missing, more) == ("new",)
