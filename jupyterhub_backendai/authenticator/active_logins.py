@@ -152,7 +152,13 @@ class LogoutPage(LogoutHandler):
         return bool(self.settings.get("shutdown_on_logout") or self.authenticator.settings.stop_on_logout)
 
     async def _shutdown_servers(self, user: Any) -> None:
-        """Those that run; the reason is kept with each. What still waits or starts goes on: its owner may close the page, too."""
+        """Those that run; the reason is kept with each. What still waits or starts goes on: its owner may close the page, too.
+
+        The hub logs out by GET, so a link on any page in the world may lead here: that ends a login, and nobody's work.
+        """
+        if self.request.headers.get("Sec-Fetch-Site") == "cross-site":
+            self.log.warning("The servers of %s are not ended: another site led to the logout", user.name)
+            return
         for spawner in user.spawners.values():
             if spawner.active and not spawner.pending:
                 spawner.end_reason = LOGGED_OUT

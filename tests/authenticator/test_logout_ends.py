@@ -15,13 +15,14 @@ def make_spawner(active=True, pending=None):
 class Page(LogoutPage):
     """The page without its request: who is asked to stop is kept."""
 
-    authenticator = log = settings = None
+    authenticator = log = settings = request = None
 
-    def __init__(self, hubs, ours):
+    def __init__(self, hubs, ours, **headers):
+        self.request = SimpleNamespace(headers=headers)
         self.stopped = []
         self.authenticator = SimpleNamespace(settings=SimpleNamespace(stop_on_logout=ours))
         self.settings = {"shutdown_on_logout": hubs}
-        self.log = SimpleNamespace(info=lambda *_: None)
+        self.log = SimpleNamespace(info=lambda *_: None, warning=lambda *_: None)
 
     async def stop_single_user(self, user, name):
         self.stopped.append(name)
@@ -44,3 +45,10 @@ async def test_running_servers_end_with_the_reason():
         "starts": "",
         "over": "",
     }
+
+
+@pytest.mark.parametrize(("site", "stopped"), [("cross-site", []), ("same-site", [""]), ("same-origin", [""]), ("none", [""])])
+async def test_a_link_of_another_site_ends_nobodys_work(site, stopped):
+    page = Page(hubs=False, ours=True, **{"Sec-Fetch-Site": site})
+    await page._shutdown_servers(SimpleNamespace(name="kim01", spawners={"": make_spawner()}))
+    assert page.stopped == stopped
