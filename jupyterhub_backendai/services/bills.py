@@ -10,13 +10,13 @@ from decimal import Decimal
 from urllib.parse import urlencode
 
 from .. import i18n
-from ..core.identity import Actor
+from ..core.identity import Actor, Identity, Role
 from ..core.ledger import RECORDS, Balance
 from ..core.prices import NODE, Currency
 from ..core.slots import KNOWN_SLOTS
 from ..core.statements import SCOPES, Line, Statement, Subject, list_cells, parse_month, step_month
-from ..errors import N_, InvalidParameters
-from ..store import statements
+from ..errors import N_, InvalidParameters, NotFound
+from ..store import statements, users
 from .admin.show import show_slots
 from .auth import authenticated
 from .base import HubUserHandler, PageHandler
@@ -64,15 +64,19 @@ def find_edges(year: int, month: int) -> tuple[datetime, datetime]:
     return begin, end
 
 
-def make_viewer(handler: HubUserHandler) -> Actor:
-    """Who reads."""
-    identity = handler.identity
+async def find_viewer(handler: HubUserHandler) -> Actor:
+    """Who reads. An administrator's role is read anew: one that was taken away is gone at once."""
+    identity: Identity | None = handler.identity
+    if identity and identity.role is not Role.USER:
+        identity = await handler.db.run(users.get_identity, identity.name)
+    if identity is None or not identity.is_active:
+        raise NotFound
     return Actor(identity.name, identity.role, identity.domain, handler.request.remote_ip or "")
 
 
 async def load(handler: HubUserHandler, asked: Asked) -> Statement:
     """A statement, if the caller may read it. Raises NotFound."""
-    subject = await handler.db.run(statements.find_subject, make_viewer(handler), asked.scope, asked.name)
+    subject = await handler.db.run(statements.find_subject, await find_viewer(handler), asked.scope, asked.name)
     return await handler.db.run(statements.load_statement, subject, *find_edges(asked.year, asked.month))
 
 

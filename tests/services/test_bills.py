@@ -118,6 +118,19 @@ async def test_administrators_see_people_projects_and_the_domain(billed, admin, 
     assert bool(page.find("form", action=lambda value: value and value.endswith("/credit"))) == (who == "root")
 
 
+async def test_an_administrator_who_is_none_any_more_reads_no_more(billed, admin):
+    """The pages of one's own believe what was read a moment ago; other people's statements do not."""
+    assert (await admin.get(OTHERS[0]))[0].status == 200
+
+    def demote(db):
+        db.query(models.User).filter_by(role=Role.ADMIN).update({"role": Role.USER})
+
+    await billed.db.run_exclusive(demote)
+    for path in (*OTHERS, "bills.csv?scope=user&name=kim01", "rest/v1/bills/statement?scope=domain&name=default"):
+        assert (await admin.get(path))[0].status == 404, path
+    assert (await admin.get(OWN))[0].status == 200
+
+
 async def give(browser, **fields):
     _, page = await browser.get("admin/bills")
     form = page.find("form", action=lambda value: value and value.endswith("admin/bills/credit"))
