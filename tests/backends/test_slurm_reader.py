@@ -210,12 +210,12 @@ async def test_it_reads_by_itself_often_while_something_starts_and_rests_when_no
     reader.starting(ONE)
     await reader.status(ONE, "7", "kim01")
     slurm.jobs["7"].state = "RUNNING"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await reader.status(ONE, "7", "kim01")).state is not JobState.RUNNING:
             await asyncio.sleep(0)
     reader.starting(TWO)
     before = slurm.commands["squeue"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while slurm.commands["squeue"] < before + 5:
             await asyncio.sleep(0.001)
     slurm.now += 301  # nobody asked for five minutes, and nothing can be starting that long unseen
@@ -328,7 +328,7 @@ async def test_a_session_that_was_read_before_anybody_asked_is_read_again(slurm)
     await asyncio.sleep(2 * slurm_reader.MIN_GAP_S)
     assert (await reader.status(ONE, "7", "kim01")).state is JobState.PENDING
     slurm.jobs["7"].state = "RUNNING"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await reader.status(ONE, "7", "kim01")).state is not JobState.RUNNING:
             await asyncio.sleep(0.01)
     await reader.close()

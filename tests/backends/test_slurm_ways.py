@@ -70,7 +70,7 @@ def make_job(world: World, user: str = "kim01", *, sleep: str = "600", exit_code
 
 async def read_until(backend, job: JobRequest, job_id: str, words: str) -> str:
     log = ""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while words not in log:
             await asyncio.sleep(0.1)
             log = await backend.read_log(job_id, job.admission.posix, job.admission.session_id)

@@ -16,6 +16,7 @@ from tests.lab import CHROMIUM
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 SLOW_MS = 90_000
+expect.set_options(timeout=30_000)  # a busy machine takes its time
 CELL = "import getpass, os; print('CELL', getpass.getuser(), os.getcwd(), os.environ.get('SLURM_JOB_PARTITION', '-'), 6 * 7)"
 
 
@@ -37,7 +38,7 @@ class Visitor:
     def __init__(self, stack: Stack, page: Page, language: str) -> None:
         self.stack, self.page, self.language = stack, page, language
         self.complaints: list[str] = []
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: self._complain(str(error)))
         page.on("console", lambda message: self._complain(message.text) if "Security Policy" in message.text else None)
 

@@ -95,9 +95,8 @@ async def test_posted_mail_is_tried_again():
     async with mail_server() as server, mailing(server.address) as mailer:
         mailer.retries_s = (0.01, 0.01)
         server.refuse_next = 2
-        began = time.monotonic()
         mailer.post(MAIL)
-        assert time.monotonic() - began < 0.1
+        assert not server.came  # nobody waits for it
         assert len(await server.mails(1)) == 1
 
 

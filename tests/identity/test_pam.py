@@ -84,7 +84,7 @@ async def test_a_module_that_hangs_is_ended(make_pam: Make) -> None:
         await asyncio.sleep(0.01)
         turns += 1
     assert all(isinstance(task.exception(), FactorUnavailable) for task in waiting)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 30
     assert turns > 10  # the loop went on
     assert not conversations()
 

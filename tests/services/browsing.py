@@ -4,12 +4,13 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest_asyncio
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 from jupyterhub_backendai import templating
 from tests.lab import CHROMIUM
 
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+expect.set_options(timeout=30_000)  # a busy machine takes its time
 SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 RUN = """async (rules) => (await axe.run(document, rules.length ? {runOnly: {type: "rule", values: rules}, resultTypes: ["violations"]} : {resultTypes: ["violations"]})).violations

@@ -64,7 +64,7 @@ async def test_a_job_is_charged_for_what_accounting_says(database, tmp_path):
         await wait_for(backend, admission, job_id, JOB_OVER)
         await database.run_exclusive(sessions.release, spec.session_id, "stopped")
         biller = Biller(settings, database, Hub(), {"slurm": backend}, Runner(), Mailer())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await biller.look():
                 await asyncio.sleep(0.2)
         await backend.close()

@@ -43,7 +43,7 @@ async def test_a_session_is_given_more_time(engine, chromium, site):
     await page.goto(f"{site.url}sessions/{session_id}")
     await expect(page.locator("#warning")).to_be_visible()
     await expect(page.locator("#log")).to_contain_text("epoch 79")
-    assert await page.evaluate(
+    await page.wait_for_function(
         "() => { const log = document.getElementById('log'); return log.scrollTop + log.clientHeight >= log.scrollHeight - 4 }"
     )
     assert await page.evaluate(RUN, []) == []
@@ -55,7 +55,7 @@ async def test_a_session_is_given_more_time(engine, chromium, site):
     assert engine.extended == {session_id: 4 * HOUR}
     # the log goes on, unless it is not followed
     engine.logs[session_id] += "\nepoch 80: 손실 0.01"
-    await expect(page.locator("#log")).to_contain_text("epoch 80", timeout=10_000)
+    await expect(page.locator("#log")).to_contain_text("epoch 80", timeout=60_000)
     await page.locator("#follow").uncheck()
     engine.refusal = Conflict("Slurm said no.")
     await page.locator("#extend button").click()

@@ -154,7 +154,7 @@ async def test_reading_goes_on_faster_while_somebody_looks(site, settings):
     settings.figures_interval_s, settings.figures_idle_interval_s = 0.01, 3600
     reader = FiguresReader(settings, site.db, {"slurm": site.engine})
     loop = asyncio.create_task(reader.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while site.engine.reads < 1:
             await asyncio.sleep(0)
         reader.touch()
@@ -177,7 +177,7 @@ async def test_who_comes_while_it_is_read_is_no_reason_to_read_again(site, setti
     site.engine.capacity = slow
     reader = FiguresReader(settings, site.db, {"slurm": site.engine})
     loop = asyncio.create_task(reader.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await begun.wait()
         reader.touch()
         gate.set()

@@ -109,7 +109,7 @@ async def test_a_mail_goes_out_when_the_service_hears_of_it(database):
         mails = WaitMails(settings, database, mailer, interval_s=3600)
         work = asyncio.create_task(mails.run())
         await database.run(lambda db: add(db, name="훈련", wait_s=900, **RUNNING))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not server.came:
                 mails.wake()
                 await asyncio.sleep(0.02)

@@ -270,7 +270,7 @@ async def test_the_time_limit_holds(restart):
         if restart:
             hub.kill()
             await hub.start()
-        await hub.until_stopped("kim01", timeout=20)
+        await hub.until_stopped("kim01")
         assert not Process.of(int(model["state"]["child"]["job_id"])).is_alive()
         await until(lambda: hub.service.of("release"))
         assert hub.service.statuses()[-1] == "TERMINATED"
@@ -285,7 +285,7 @@ async def test_a_session_that_was_given_more_time_goes_on_over_a_restart():
         await hub.launch("kim01")
         model = await hub.until_ready("kim01")
         first = model["state"]["child"]["deadline"]
-        await until(lambda: hub.service.of("limit"), timeout=15)
+        await until(lambda: hub.service.of("limit"))
 
         async def limit():
             state = (await hub.model("kim01"))["state"]
@@ -294,7 +294,7 @@ async def test_a_session_that_was_given_more_time_goes_on_over_a_restart():
         await until(limit)
         hub.kill()
         await hub.start()
-        await hub.until_stopped("kim01", timeout=20)
+        await hub.until_stopped("kim01")
         assert len(hub.service.of("limit")) >= 2  # asked again by the next hub
         await until(lambda: hub.service.of("release"))
         assert "time limit" in hub.service.of("report")[-1]["reason"]
@@ -310,7 +310,7 @@ async def test_a_session_that_does_not_answer_lives_through_a_restart_of_the_hub
         try:
             hub.kill()
             await hub.start()
-            await until(lambda: "still running" in hub.log.read_text(), 15)
+            await until(lambda: "still running" in hub.log.read_text())
             assert "does not appear to be running" not in hub.log.read_text()
             assert (await hub.until_ready("kim01"))["state"]["session_id"] == model["state"]["session_id"]
         finally:

@@ -56,7 +56,7 @@ async def chromium(hub, **options):
         await context.add_init_script(SPY)
         await context.grant_permissions(["notifications"])
         page = await context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         complaints = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(message.text) if "Security Policy" in message.text else None)
