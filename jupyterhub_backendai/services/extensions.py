@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from dataclasses import replace
 
+from ..core.clusters import pick_figures
 from ..core.policies import COUNTED_ENGINES
 from ..core.queues import Queue
-from ..core.sessions import max_time_s
+from ..core.scheduler_limits import longest_s
+from ..core.sessions import LaunchRequest, max_time_s
 from ..errors import N_, BackendAIError, Conflict, NotFound
 from ..store import extensions
 from ..store.sessions import SessionInfo
@@ -25,11 +28,11 @@ async def extend(parts: Parts, session: SessionInfo, add_s: int, actor: str, *, 
     One after the other for a session: the engine is told the whole limit, and an older one must not arrive last.
     """
     queue = find_queue_of(parts, session)
-    longest_s = find_longest_s(parts, queue)
+    most_s = find_longest_s(parts, queue, session)
     _tidy()
     async with _locks[session.id]:
         wanted = await parts.db.run_exclusive(
-            extensions.extend, session.id, add_s, queue, longest_s, is_admin=is_admin, actor=actor, source=source
+            extensions.extend, session.id, add_s, queue, most_s, is_admin=is_admin, actor=actor, source=source
         )
         try:
             await _ask_engine(parts, session, wanted.time_limit_s)
@@ -46,7 +49,7 @@ async def offer_s(parts: Parts, session: SessionInfo, *, is_admin: bool = False)
         queue = find_queue_of(parts, session)
     except NotFound:
         return 0
-    return await parts.db.run(extensions.offer_s, session.id, queue, find_longest_s(parts, queue), is_admin=is_admin)
+    return await parts.db.run(extensions.offer_s, session.id, queue, find_longest_s(parts, queue, session), is_admin=is_admin)
 
 
 def find_queue_of(parts: Parts, session: SessionInfo) -> Queue:
@@ -57,9 +60,16 @@ def find_queue_of(parts: Parts, session: SessionInfo) -> Queue:
     return queue
 
 
-def find_longest_s(parts: Parts, queue: Queue) -> int | None:
-    """The longest time of a session there, by the site and by the engine; None when nobody set one."""
-    return max_time_s(queue, parts.figures.figures().queues.get(queue.name))
+def find_longest_s(parts: Parts, queue: Queue, session: SessionInfo) -> int | None:
+    """The longest time of such a session there, by the site, by the engine and by what the engine lets its owner have; None without one.
+
+    An engine holds its operator, who gives the time, to no limit of anybody's: here it is seen to.
+    """
+    row = pick_figures(queue, parts.figures.figures().queues.get(queue.name), session.choice.cluster)
+    choice = replace(session.choice, reservation="")  # its end is a moment, and no length
+    request = LaunchRequest(queue=queue.name, project=session.project, slots=session.slots, gpu_type=session.gpu_type, choice=choice)
+    own = longest_s(request, queue, row, session.project, session.posix)
+    return min((time_s for time_s in (max_time_s(queue, row), own[1] if own else None) if time_s is not None), default=None)
 
 
 async def _ask_engine(parts: Parts, session: SessionInfo, time_s: int) -> None:
