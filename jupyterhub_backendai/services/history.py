@@ -71,16 +71,16 @@ def read_query(read: Callable[[str], str]) -> HistoryQuery:
             return standard
         return int(text[:9])
 
-    def day(name: str) -> datetime | None:
+    def day(name: str, later: int = 0) -> datetime | None:
         text = read(name)
         try:
-            return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC) if text else None
+            return datetime.combine(date.fromisoformat(text) + timedelta(days=later), datetime.min.time(), UTC) if text else None
         except (ValueError, OverflowError):
             violations.append(Violation(N_("Give a day, such as 2026-11-21."), {}, name, "invalid"))
             return None
 
     state, session_type = choose("state", STATES), choose("session_type", SESSION_TYPES)
-    since, last = day("from"), day("to")
+    since, until = day("from"), day("to", 1)
     query = HistoryQuery(
         state=state,
         queue=read("queue")[:MAX_TEXT],
@@ -88,7 +88,7 @@ def read_query(read: Callable[[str], str]) -> HistoryQuery:
         session_type=session_type,
         text=read("q")[:MAX_TEXT].replace("\0", ""),
         since=since,
-        until=last + timedelta(days=1) if last else None,
+        until=until,
         page=number("page", 1),
         size=number("size", PAGE_SIZE),
     )
