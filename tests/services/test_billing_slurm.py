@@ -21,8 +21,9 @@ from jupyterhub_backendai.store import batch, ledger, models, sessions
 from jupyterhub_backendai.store.database import Database
 from tests.databases import sqlite_template
 from tests.factories import GIB, add_user, make_queue, make_spec
+from tests.fakes import Postbox
 from tests.helperd import running_helper
-from tests.services.test_billing import Hub, Mailer, Runner
+from tests.services.test_billing import Hub, Runner
 
 __all__ = ["sqlite_template"]
 pytestmark = pytest.mark.slurm
@@ -63,7 +64,7 @@ async def test_a_job_is_charged_for_what_accounting_says(database, tmp_path):
         await backend.cancel(job_id, admission.posix)
         await wait_for(backend, admission, job_id, JOB_OVER)
         await database.run_exclusive(sessions.release, spec.session_id, "stopped")
-        biller = Biller(settings, database, Hub(), {"slurm": backend}, Runner(), Mailer())
+        biller = Biller(settings, database, Hub(), {"slurm": backend}, Runner(), Postbox())
         async with asyncio.timeout(60):
             while not await biller.look():
                 await asyncio.sleep(0.2)
