@@ -47,9 +47,9 @@ def read_credit(data: Mapping[str, Any]) -> Credit:
         amount = Decimal(0)
     if not amount:
         found.append(Violation(N_("Give an amount, such as 10000; with - in front it is taken away."), {}, "amount", "invalid"))
-    if len(texts["note"]) > MAX_NOTE or any(ord(char) < 32 for char in texts["note"]):
+    if len(texts["note"]) > MAX_NOTE or not texts["note"].isprintable():
         found.append(Violation(N_("At most %(most)s characters."), {"most": MAX_NOTE}, "note", "invalid"))
-    if not _REFERENCE.fullmatch(texts["reference"]) or len(texts["name"]) > 256 or "\0" in texts["name"]:
+    if not _REFERENCE.fullmatch(texts["reference"]) or len(texts["name"]) > 256 or not texts["name"].isprintable():
         raise InvalidParameters(N_("The request could not be read."))
     if found:
         raise InvalidParameters(violations=found)
