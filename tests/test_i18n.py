@@ -108,5 +108,4 @@ def test_things_are_called_as_in_their_tables():
 
 def test_the_help_of_every_setting_is_marked_for_translation():
     marked = list_messages()
-    settings = {name: trait for name, trait in BackendAI.class_traits(config=True).items() if trait.this_class is BackendAI}
-    assert [name for name, trait in settings.items() if trait.help and trait.help not in marked] == []
+    assert [name for name, trait in BackendAI.class_traits(config=True).items() if trait.help and trait.help not in marked] == []

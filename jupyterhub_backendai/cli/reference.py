@@ -17,7 +17,7 @@ _ROLES = {"write": "change those of their domain", "read": "see those of their d
 def format_reference() -> str:
     """Every setting of ``c.BackendAI`` as a Markdown table."""
     rows = []
-    for name, trait in BackendAI.class_own_traits(config=True).items():
+    for name, trait in BackendAI.class_traits(config=True).items():
         default = trait.default_value_repr() if name not in _COMPUTED else "…"
         rows.append((f"`{name}`", type(trait).__name__, f"`{default}`", (trait.help or "").replace("\n", " ")))
     head = ["# Settings", "", "`c.BackendAI.<name>` in `jupyterhub_config.py`.", ""]
