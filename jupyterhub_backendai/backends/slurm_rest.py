@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import pwd
 import re
@@ -25,6 +26,7 @@ from .slurm_verbs import build_submit
 from .slurm_ways import REST, OperatorUnavailable, Way
 from .tickets import Tickets
 
+log = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).resolve().parent.parent
 # Whoever has one of these names in a directory is not the account that Slurm knows by it; slurm is SlurmUser's usual name.
 SYSTEM_NAMES = frozenset({"root", "slurm"})
@@ -218,6 +220,13 @@ class Rest:
 
     async def call(self, user: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The answer to one request in a user's name. Raises RestRefused, or SchedulerUnavailable."""
+        try:
+            return await self._call(user, method, path, body)
+        except SchedulerUnavailable as exc:
+            log.warning("slurmrestd at %s, %s %s: %s", self.url, method, path, exc.__cause__ or exc)
+            raise
+
+    async def _call(self, user: str, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         version = await self.find_version(user)
         status, text = await self._exchange(user, method, f"/slurm/v0.0.{version}/{path}", body)
         if status == 404:

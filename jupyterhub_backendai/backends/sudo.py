@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 import shutil
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from ..errors import N_, BackendAIError, Forbidden, InvalidParameters, from_prob
 from .commands import CommandFailed, CommandResult, run
 from .slurm_verbs import CallerUnavailable
 
+log = logging.getLogger(__name__)
 PATH = "/usr/local/bin:/usr/bin:/bin"
 TIMEOUT_S = 35.0  # a little more than the program gives itself
 OPERATIONS = frozenset({"drain", "extend", "resume"})
@@ -45,7 +47,11 @@ class Sudo:
         else:
             arguments = self._build(self._user.replace("{user}", str(fields.get("user", ""))))
         request = json.dumps({"verb": verb, **fields}).encode() + b"\n"
-        return _read(await self._run(arguments, request))
+        try:
+            return _read(await self._run(arguments, request))
+        except SudoUnavailable as exc:  # people are told that it does not work, administrators why
+            log.warning("sudo does not let us %s: %s", verb, exc.__cause__)
+            raise
 
     def _build(self, account: str, *more: str) -> list[str]:
         if not _USER.fullmatch(account):  # sudo would take #0 for a uid
