@@ -33,6 +33,7 @@ slurm_up() {
     return 1
   fi
   add_unix_people || return 1
+  name_is_loopback || say "slurm: $SLURM_HOST is not 127.0.0.1 in /etc/hosts: Slurm's daemons listen on every address, and ask for munge's key or a token"
   # daemons that were started with another configuration
   [ ! -e $SLURM_ETC/slurm.conf ] || slurm_conf | cmp -s - $SLURM_ETC/slurm.conf || slurm_down
   slurm_directories && slurm_write && munge_up && database_up && accounting_up && controller_up && accounts_up && nodes_up && rest_up
@@ -168,6 +169,7 @@ node() {
 }
 
 # The daemons can be told to listen at the address of this machine's name instead of all: where that is what they are asked at.
+# Debian's 127.0.1.1 is no help: slurmdbd sends what it has for slurmctld to the address it was called from, and that is 127.0.0.1.
 name_is_loopback() { [ "$(getent ahostsv4 "$SLURM_HOST" | awk 'NR == 1 { print $1 }')" = 127.0.0.1 ]; }
 
 slurm_conf() {
