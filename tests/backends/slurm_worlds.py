@@ -11,16 +11,15 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
+import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
-
+from jupyterhub_backendai import errors
 from jupyterhub_backendai.backends.slurm_rest import find_tickets
 from jupyterhub_backendai.backends.slurm_verbs import VerbWay
 from jupyterhub_backendai.backends.slurm_ways import Way, make_way
@@ -28,8 +27,6 @@ from jupyterhub_backendai.backends.sudo import Sudo
 from jupyterhub_backendai.backends.tickets import Tickets
 from jupyterhub_backendai.config import BackendAI
 from jupyterhub_backendai.errors import BackendAIError
-from jupyterhub_backendai.helper import once
-from jupyterhub_backendai.helper.options import check_trusted
 from jupyterhub_backendai.spawner import remote
 from tests import lab
 from tests.helperd import WRAPPER, running_helper, wait_until
@@ -93,19 +90,18 @@ def scratch_of_people() -> Iterator[Path]:
         shutil.rmtree(base)
 
 
-def why_once_refuses() -> str:
-    """Why the program that sudo runs would not work from this checkout, "" when it does: the code must be root's alone."""
-    try:
-        check_trusted(Path(once.__file__))
-    except ValueError as exc:
-        return f"the checkout is not root's alone: {exc}"
-    return ""
+def install_once(base: Path) -> list[str]:
+    """The command that sudo runs, installed where only root can change it; a checkout may stand anywhere."""
+    shutil.copytree(Path(errors.__file__).parent, base / "lib" / "jupyterhub_backendai", ignore=shutil.ignore_patterns("__pycache__"))
+    venv.create(base / "venv", symlinks=True)
+    packages = next((base / "venv").glob("lib/python*/site-packages"))
+    (packages / "backendai.pth").write_text(f"{base}/lib\n")
+    subprocess.run(["/bin/chmod", "-R", "u=rwX,go=rX", str(base / "lib"), str(base / "venv")], check=True)
+    return [str(base / "venv/bin/python"), "-I", "-m", "jupyterhub_backendai.helper.once"]
 
 
 @contextlib.contextmanager
 def sudo_world(hub_id: str) -> Iterator[World]:
-    if why := why_once_refuses():
-        pytest.skip(why)
     with scratch_of_people() as base:
         options, away = base / "submit.options", base / "away.options"
         words = f"--user-root {base}/scratch/{{user}} # where people work\n--python /usr/bin/python3 --wrapper {base}/wrapper.py\n"
@@ -114,7 +110,7 @@ def sudo_world(hub_id: str) -> Iterator[World]:
         away.write_text(words + f"--slurm-conf {base}/away/slurm.conf\n")
         for path in (options, away):
             path.chmod(0o644)
-        command = [sys.executable, "-I", "-m", "jupyterhub_backendai.helper.once", "--options", str(options)]
+        command = [*install_once(base), "--options", str(options)]
         rule = Path("/etc/sudoers.d", f"backendai-test-{secrets.token_hex(4)}")
         words = " ".join(command)
         rule.write_text(

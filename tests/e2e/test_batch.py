@@ -85,12 +85,12 @@ async def is_waiting_in_vain(user, session_id: str) -> bool:
 
 async def test_ended_while_it_runs_with_all_that_it_started(people):
     user = await people("user1")
-    session_id = await start(user, "(setsid sleep 301 &); sleep 302 & echo begun; wait", queue="compute")
+    session_id = await start(user, "(setsid sleep 604801 &); sleep 604802 & echo begun; wait", queue="compute")
     await until(lambda: find(user, session_id, "RUNNING"), 30, "its start")
     assert (await ask(user, "DELETE", f"sessions/{session_id}"))[0] == 202
     session = await until_over(user, session_id)
     assert (session["status"], session["reason"]) == ("CANCELLED", "You ended it.")
-    assert not any(b"sleep\x0030" in line for line in processes())
+    assert not any(b"sleep\x0060480" in line for line in processes())
 
 
 def processes():

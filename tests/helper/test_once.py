@@ -6,27 +6,25 @@ import json
 import os
 import pwd
 import subprocess
-import sys
 
 import pytest
 
-from tests.backends.slurm_worlds import scratch_of_people, why_once_refuses
+from tests.backends.slurm_worlds import install_once, scratch_of_people
 
 pytestmark = [pytest.mark.slurm, pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
 
 @pytest.fixture(scope="module")
 def base():
-    if why := why_once_refuses():
-        pytest.skip(why)
     with scratch_of_people() as base:
+        install_once(base)
         (base / "options").write_text(f"--user-root {base}/scratch/{{user}} --allow-drain\n")
         (base / "options").chmod(0o644)
         yield base
 
 
 def ask(base, user: str, line: bytes, *more: str, options: str = "options", **environment: str):
-    command = [sys.executable, "-I", "-m", "jupyterhub_backendai.helper.once", "--options", str(base / options), *more]
+    command = [str(base / "venv/bin/python"), "-I", "-m", "jupyterhub_backendai.helper.once", "--options", str(base / options), *more]
     return subprocess.run(
         command,
         user=user,
