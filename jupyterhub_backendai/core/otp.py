@@ -57,15 +57,17 @@ def step_of(now_s: float) -> int:
 def find_step(secret: bytes, typed: str, now_s: float, *, drift: int = 0, window: int = WINDOW) -> int | None:
     """The step for which a typed code is right, or None.
 
-    ``drift`` is how many steps the token's clock was ahead when it was last used. Every step of the window is compared, so that
-    the time taken says nothing.
+    ``drift`` is how many steps the token's clock was ahead when it was last used. Steps around our own time count besides: a code
+    that was typed late looks like a clock that is behind, and the next one comes in time. Every step of both windows is compared, so
+    that the time taken says nothing.
     """
     code = "".join(typed.split(" "))
     if not _CODE.match(code):
         code = ""
     found = None
-    current = step_of(now_s) + drift
-    for step in range(max(current - window, 0), current + window + 1):
+    current = step_of(now_s)
+    near = {centre + offset for centre in (current, current + drift) for offset in range(-window, window + 1)}
+    for step in sorted(step for step in near if step >= 0):
         if hmac.compare_digest(code_at(secret, step).encode("ascii"), code.encode("ascii")):
             found = step
     return found

@@ -80,3 +80,18 @@ def test_uri() -> None:
     assert uri.path.count(":") == 1
     query = {name: values[0] for name, values in parse_qs(uri.query).items()}
     assert query == {"secret": otp.format_secret(SECRET), "issuer": "KISTI  한국 & co", "algorithm": "SHA1", "digits": "6", "period": "30"}
+
+
+@pytest.mark.parametrize("drift", [-1, 0, 1])
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_a_code_that_was_typed_late_once_makes_no_clock_wrong(drift: int, offset: int) -> None:
+    """Over the end of its step it looks like a token that is behind; the next one may be of a clock that is a second ahead."""
+    now = 1_700_000_010.0
+    step = otp.step_of(now) + offset
+    assert otp.find_step(SECRET, otp.code_at(SECRET, step), now, drift=drift) == step
+
+
+def test_a_token_that_drifted_far_opens_nothing_between() -> None:
+    now = 1_700_000_010.0
+    assert otp.find_step(SECRET, otp.code_at(SECRET, otp.step_of(now) + 3), now, drift=5) is None
+    assert otp.find_step(SECRET, otp.code_at(SECRET, otp.step_of(now) - 2), now, drift=5) is None
