@@ -164,6 +164,21 @@ class DirectoryRefused(Conflict):
     default_message = N_("Your directory %(path)s cannot be used: %(reason)s. Ask your centre's help desk.")
 
 
+class StorageFull(BackendAIError):
+    """A quota or a disk is full, or would be; ``params`` has the numbers where they are known."""
+
+    status = 507
+    code = "backendai_vfolder_storage-full"
+    default_message = N_("There is no room left for this. Delete something, or ask your administrator for more.")
+
+
+class StorageUnavailable(BackendUnavailable):
+    """A storage host does not answer in time; everything else goes on."""
+
+    code = "backendai_vfolder_storage-unavailable"
+    default_message = N_("The storage host %(host)s does not answer right now. Your files are not lost; try again in a minute.")
+
+
 class DirectoryUnavailable(BackendUnavailable):
     code = "backendai_login_directory-unavailable"
     default_message = N_("Logging in is not possible right now. Try again in a minute.")

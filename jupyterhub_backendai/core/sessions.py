@@ -18,6 +18,7 @@ from .scheduler_check import check_scheduler
 from .scheduler_choice import SchedulerChoice, read_choice
 from .scheduler_limits import longest_s
 from .slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, ResourceSlots, format_bytes
+from .vfolder_mounts import Mount
 
 INTERFACES = ("lab", "notebook")
 YES, NO = "yes", "no"
@@ -186,9 +187,11 @@ class Admission:
     gives_up_by_wish: bool = False
     wants_mail: bool = False
     gres: str = ""
+    mounts: tuple[Mount, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "slots": self.slots.to_json(), "devices": list(self.devices)}
+        mounts = [mount.to_json() for mount in self.mounts]
+        return {**asdict(self), "slots": self.slots.to_json(), "devices": list(self.devices), "mounts": mounts}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Admission:
@@ -200,6 +203,7 @@ class Admission:
                 "devices": tuple(data["devices"]),
                 "posix": PosixAccount(**posix) if posix else None,
                 "choice": SchedulerChoice.from_json(data.get("choice") or {}),
+                "mounts": tuple(Mount.from_json(mount) for mount in data.get("mounts") or ()),
             }
         )
 

@@ -24,6 +24,7 @@ from .resources import (
 )
 from .sessions import ComputeSession
 from .used_codes import UsedCode
+from .vfolders import FolderTask, QuotaScope, SessionMount, Upload, VFolder, VFolderInvitation, VFolderPermission
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -38,6 +39,7 @@ __all__ = [
     "ComputeSession",
     "ContainerRegistry",
     "Domain",
+    "FolderTask",
     "Image",
     "Keypair",
     "KeypairResourcePolicy",
@@ -53,6 +55,7 @@ __all__ = [
     "Project",
     "ProjectMember",
     "ProjectResourcePolicy",
+    "QuotaScope",
     "RecoveryCode",
     "ResourceGroup",
     "ResourceGroupDomain",
@@ -62,15 +65,20 @@ __all__ = [
     "ResourceSlotType",
     "Role",
     "SessionBill",
+    "SessionMount",
     "Setting",
     "SignUpInvitation",
     "SlotsText",
     "StorageHost",
     "UTCDateTime",
+    "Upload",
     "UsedCode",
     "User",
     "UserResourcePolicy",
     "UserStatus",
+    "VFolder",
+    "VFolderInvitation",
+    "VFolderPermission",
     "new_id",
     "now",
 ]

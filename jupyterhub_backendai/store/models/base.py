@@ -16,6 +16,7 @@ from sqlalchemy.types import TypeDecorator
 from ...core.identity import Role, UserStatus
 from ...core.sessions import SessionStatus
 from ...core.slots import ResourceSlots
+from ...core.vfolders import FolderStatus, InvitationState, OwnershipType, Permission, UsageMode
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -90,6 +91,11 @@ class Base(DeclarativeBase):
         SessionStatus: _by_value(SessionStatus),
         Role: _by_value(Role),
         UserStatus: _by_value(UserStatus, 24),
+        FolderStatus: _by_value(FolderStatus, 24),
+        InvitationState: _by_value(InvitationState),
+        OwnershipType: _by_value(OwnershipType),
+        Permission: _by_value(Permission),
+        UsageMode: _by_value(UsageMode),
         list[str]: JSON(),
         list[int]: JSON(),
         dict[str, str]: JSON(),

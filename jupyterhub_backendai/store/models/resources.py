@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, String, Text
+from sqlalchemy import BigInteger, ForeignKey, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ...core.slots import ResourceSlots
@@ -142,12 +142,18 @@ class ContainerRegistry(Base):
 
 
 class StorageHost(Base):
-    """A place for virtual folders, as the policies name it: ``<proxy>:<volume>``."""
+    """A place for virtual folders, as the policies name it: ``<proxy>:<volume>``.
+
+    Where ``is_configured``, ``c.BackendAI.storage_hosts`` owns it. ``quota_driver`` is ``auto`` or the name of one.
+    """
 
     __tablename__ = "storage_hosts"
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     description: Mapped[str] = mapped_column(String(512), default="")
     path: Mapped[str] = mapped_column(String(1024), default="")
+    quota_driver: Mapped[str] = mapped_column(String(16), default="auto", server_default="auto")
+    is_configured: Mapped[bool] = mapped_column(default=False, server_default=false())
+    position: Mapped[int] = mapped_column(default=0, server_default="0")
     is_active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
