@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import enum
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+from ..errors import N_, Violation
 
 
 class Permission(enum.Enum):
@@ -135,6 +140,16 @@ class Access:
         return self.source == "owner"
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One Unix account that may use a folder's files now. Whoever owns the files is ``is_owner``; a project's are the platform's own."""
+
+    uid: int
+    permission: Permission
+    gid: int = -1
+    is_owner: bool = False
+
+
 def is_automount(name: str) -> bool:
     """Whether a folder of this name is mounted in every session of whoever may use it."""
     return name.startswith(".")
@@ -153,3 +168,36 @@ def folder_directory(quota_scope_id: str, folder_id: str) -> str:
 DATA_DIRECTORY = "data"
 # what is being uploaded or copied, in the same file system as the files and never among them
 WORK_DIRECTORY = "work"
+
+# -- names
+MAX_NAME, MAX_MODEL_NAME = 64, 128
+_NAME = re.compile(r"\.?[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
+RESERVED = frozenset({".terminfo", ".jupyter", ".tmux.conf", ".ssh"})
+_RESERVED = re.compile(r"\.[a-z0-9]+(?:rc|_profile)", re.ASCII)
+# the one dot folder that a project may have: each member gets a part of it
+PROJECT_AUTOMOUNT = ".local"
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a folder of this name would hide a file that a session or a login needs."""
+    return name in RESERVED or bool(_RESERVED.fullmatch(name))
+
+
+def check_name(name: str, usage_mode: UsageMode = UsageMode.GENERAL, ownership_type: OwnershipType = OwnershipType.USER) -> list[Violation]:
+    """What is wrong with a folder's name; the most telling thing only."""
+    longest = MAX_MODEL_NAME if usage_mode is UsageMode.MODEL else MAX_NAME
+    params: Mapping[str, Any] = {"name": name[: MAX_MODEL_NAME + 1]}
+    if not name:
+        return [Violation(N_("Give the folder a name."), {}, "name", "required")]
+    if len(name) > longest:
+        return [Violation(N_("The name of a folder has at most %(most)s characters."), {"most": longest}, "name", "too-long")]
+    if not _NAME.fullmatch(name):
+        message = N_("The name of a folder has only letters a-z, digits and the characters - _ . and begins with a letter, a digit or _")
+        return [Violation(message, params, "name", "invalid")]
+    if is_reserved(name):
+        message = N_("The name %(name)s is reserved: a folder of that name would hide a file that sessions need.")
+        return [Violation(message, params, "name", "reserved")]
+    if is_automount(name) and ownership_type is OwnershipType.PROJECT and name != PROJECT_AUTOMOUNT:
+        message = N_("A folder of a project cannot have a name that begins with a dot, except .local")
+        return [Violation(message, params, "name", "automount-project")]
+    return []
