@@ -63,6 +63,7 @@ MODULES = (
     "announcements",
     "auth",
     "bills",
+    "data",
     "health",
     "history",
     "language",

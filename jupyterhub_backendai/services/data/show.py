@@ -1,0 +1,128 @@
+"""A folder in words: what a line of the list and a folder's own page say of it, and what may be done with it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ... import i18n
+from ...core.identity import Identity, Role
+from ...core.vfolders import IN_TRASH, UPDATABLE, Access, Folder, FolderStatus, OwnershipType, Permission, UsageMode, is_automount
+from ...errors import N_
+from ...store.vfolder_pages import Marks
+
+PERMISSIONS = {
+    Permission.READ_ONLY: N_("Read only"),
+    Permission.READ_WRITE: N_("Read and write"),
+    Permission.READ_WRITE_DELETE: N_("Read, write and delete"),
+}
+USAGE_MODES = {UsageMode.GENERAL: N_("General"), UsageMode.MODEL: N_("Model"), UsageMode.DATA: N_("Data")}
+AUTOMOUNT = N_("Automount")
+# Words, class and mark of a state that is worth telling (backendai.css); one that can be used says nothing.
+STATES = {
+    FolderStatus.PERFORMING: ("wait", "wait", N_("being changed")),
+    FolderStatus.CLONING: ("wait", "wait", N_("being copied")),
+    FolderStatus.MOUNTED: ("run", "idle", N_("in use")),
+    FolderStatus.ERROR: ("down", "down", N_("in trouble")),
+    FolderStatus.DELETE_PENDING: ("wait", "wait", N_("in the trash")),
+    FolderStatus.DELETE_ONGOING: ("down", "down", N_("being deleted")),
+    FolderStatus.DELETE_ERROR: ("down", "down", N_("could not be deleted")),
+}
+SHARE, RENAME, OPTIONS, CLONE, THROW, LEAVE, RESTORE, PURGE = ACTS = (
+    "share",
+    "rename",
+    "options",
+    "clone",
+    "trash",
+    "leave",
+    "restore",
+    "purge",
+)
+ACT_WORDS = {
+    SHARE: N_("Share"),
+    RENAME: N_("Rename"),
+    OPTIONS: N_("Options"),
+    CLONE: N_("Copy"),
+    THROW: N_("Move to the trash"),
+    LEAVE: N_("Leave"),
+    RESTORE: N_("Restore"),
+    PURGE: N_("Delete for good"),
+}
+# Letters of the hub's own icon font.
+ICONS = {
+    SHARE: "fa-user-plus",
+    RENAME: "fa-pen",
+    OPTIONS: "fa-gear",
+    CLONE: "fa-copy",
+    THROW: "fa-trash-can",
+    LEAVE: "fa-right-from-bracket",
+    RESTORE: "fa-rotate-left",
+    PURGE: "fa-xmark",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One folder as a page shows it, in the reader's language."""
+
+    access: Access
+    permission: str
+    usage_mode: str
+    whose: str
+    state: tuple[str, str, str] | None
+    acts: tuple[str, ...]
+    marks: Marks
+
+    @property
+    def folder(self) -> Folder:
+        return self.access.folder
+
+
+def describe(access: Access, identity: Identity, language: str, marks: Marks | None = None) -> Line:
+    """A folder for somebody who may use it, or administers it."""
+    folder = access.folder
+    return Line(
+        access=access,
+        permission=i18n.translate(language, PERMISSIONS[access.permission]),
+        usage_mode=i18n.translate(language, AUTOMOUNT if is_automount(folder.name) else USAGE_MODES[folder.usage_mode]),
+        whose=say_whose(access, language),
+        state=STATES.get(folder.status),
+        acts=list_acts(access, identity),
+        marks=marks or Marks(),
+    )
+
+
+def say_whose(access: Access, language: str) -> str:
+    """Whose folder it is."""
+    if access.folder.ownership_type is OwnershipType.PROJECT:
+        return i18n.translate(language, N_("Project %(name)s"), {"name": access.folder.project})
+    if access.is_owner:
+        return i18n.translate(language, N_("Mine"))
+    return access.folder.user
+
+
+def manages(folder: Folder, identity: Identity) -> bool:
+    """Whether somebody administers a folder: everything, or what is of a project of the own domain."""
+    if identity.role is Role.SUPERADMIN:
+        return True
+    is_near = identity.role is Role.ADMIN and folder.domain == identity.domain
+    return is_near and folder.ownership_type is OwnershipType.PROJECT
+
+
+def list_acts(access: Access, identity: Identity) -> tuple[str, ...]:
+    """What the page offers; whether it is done, the act itself decides."""
+    folder = access.folder
+    is_in_charge = access.is_owner or (folder.ownership_type is OwnershipType.PROJECT and manages(folder, identity))
+    found: list[str] = []
+    if folder.status in IN_TRASH:
+        return (RESTORE, PURGE) if is_in_charge else ()
+    if is_in_charge and folder.status in UPDATABLE:
+        if not is_automount(folder.name) or folder.ownership_type is OwnershipType.PROJECT:
+            found.append(SHARE)
+        found += [RENAME, OPTIONS]
+    if folder.status in UPDATABLE and folder.cloneable:
+        found.append(CLONE)
+    if is_in_charge and folder.status in (FolderStatus.READY, FolderStatus.MOUNTED, FolderStatus.ERROR):
+        found.append(THROW)
+    if access.source == "invitation":
+        found.append(LEAVE)
+    return tuple(found)
