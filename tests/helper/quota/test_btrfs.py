@@ -1,0 +1,141 @@
+"""Qgroups of a real btrfs: the kernel stops who writes too much, whoever it is, and what is full can still be emptied."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jupyterhub_backendai.errors import Conflict
+from jupyterhub_backendai.helper.quota import AUTO, Driver, find_driver
+from tests.filesystems import MIB, mounted_btrfs
+
+pytestmark = pytest.mark.root
+UID = 54321
+
+
+@pytest.fixture
+def mounted() -> Iterator[Path]:
+    with mounted_btrfs() as path:
+        yield path
+
+
+@pytest.fixture
+def host(mounted: Path) -> Iterator[int]:
+    descriptor = os.open(mounted, os.O_RDONLY | os.O_DIRECTORY)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def driver(host: int) -> Driver:
+    return find_driver(host)
+
+
+def fill(path: Path, uid: int, size: int) -> int:
+    """Write as somebody until the size or an error is reached; the error's number, 0 for none."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        number = 0
+        try:
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            with path.open("wb") as file:
+                for _ in range(size // MIB):
+                    file.write(os.urandom(MIB))
+                    file.flush()
+                os.fsync(file.fileno())
+        except OSError as exc:
+            number = exc.errno or 255
+        os.write(writer, bytes([number]))
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with os.fdopen(reader, "rb") as file:
+        return file.read()[0]
+
+
+def make_scope(driver: Driver, host: int, mounted: Path, name: str, limit: int) -> Path:
+    driver.prepare(host, name)
+    driver.set_limit(host, name, limit)
+    inside = mounted / name / "folder"
+    inside.mkdir()
+    os.chown(inside, UID, UID)
+    return inside
+
+
+def test_it_is_found(driver: Driver) -> None:
+    assert driver.name == "btrfs"
+
+
+@pytest.mark.parametrize("uid", [UID, 0])
+def test_the_kernel_stops_at_the_limit(driver: Driver, host: int, mounted: Path, uid: int) -> None:
+    inside = make_scope(driver, host, mounted, f"user-{uid}", 20 * MIB)
+    assert fill(inside / "small", uid, 4 * MIB) == 0
+    assert fill(inside / "large", uid, 40 * MIB) == errno.EDQUOT
+    reading = driver.read(host, f"user-{uid}", sync=True)
+    assert reading.used is not None
+    assert 4 * MIB <= reading.used <= 20 * MIB
+    assert reading.limit == 20 * MIB
+
+
+def test_what_is_full_can_be_emptied_and_widened(driver: Driver, host: int, mounted: Path) -> None:
+    inside = make_scope(driver, host, mounted, "user-full", 8 * MIB)
+    assert fill(inside / "large", UID, 12 * MIB) == errno.EDQUOT
+    driver.set_limit(host, "user-full", 4 * MIB)  # less than there is: nothing is lost, nothing more comes
+    assert fill(inside / "more", UID, MIB) == errno.EDQUOT
+    (inside / "large").unlink()
+    assert driver.read(host, "user-full", sync=True).used < 2 * MIB
+    driver.set_limit(host, "user-full", 0)
+    assert driver.read(host, "user-full").limit == 0
+    assert fill(inside / "large", UID, 12 * MIB) == 0
+
+
+def test_scopes_do_not_share(driver: Driver, host: int, mounted: Path) -> None:
+    first = make_scope(driver, host, mounted, "user-one", 8 * MIB)
+    second = make_scope(driver, host, mounted, "user-two", 8 * MIB)
+    assert fill(first / "large", UID, 12 * MIB) == errno.EDQUOT
+    assert fill(second / "fits", UID, 4 * MIB) == 0
+
+
+def test_preparing_twice_keeps_what_is_there(driver: Driver, host: int, mounted: Path) -> None:
+    inside = make_scope(driver, host, mounted, "user-twice", 8 * MIB)
+    (inside / "kept").write_text("here")
+    driver.prepare(host, "user-twice")
+    assert (inside / "kept").read_text() == "here"
+    assert (mounted / "user-twice").stat().st_mode & 0o777 == 0o711
+
+
+def test_what_is_not_ours_is_left_alone(driver: Driver, host: int, mounted: Path) -> None:
+    """A directory without a subvolume, a link, one of somebody else's, none at all."""
+    (mounted / "plain").mkdir(exist_ok=True)
+    with pytest.raises(Conflict, match="plain directory"):
+        driver.prepare(host, "plain")
+    (mounted / "link").symlink_to("user-one")
+    (mounted / "theirs").mkdir()
+    os.chown(mounted / "theirs", UID, UID)
+    for name in ("link", "theirs", "nothing"):
+        with pytest.raises(Conflict):
+            driver.set_limit(host, name, MIB)
+
+
+def test_a_named_driver_that_does_not_serve_is_said(host: int) -> None:
+    with pytest.raises(Conflict, match=r"xfs.*the file system is not xfs"):
+        find_driver(host, "xfs")
+
+
+def test_without_quotas_the_platform_counts(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        driver = find_driver(descriptor, AUTO)
+        driver.prepare(descriptor, "user-a")
+        driver.prepare(descriptor, "user-a")
+        driver.set_limit(descriptor, "user-a", 5)
+        assert (driver.name, driver.read(descriptor, "user-a").used) == ("accounting", None)
+        assert (tmp_path / "user-a").stat().st_mode & 0o777 == 0o711
+    finally:
+        os.close(descriptor)
