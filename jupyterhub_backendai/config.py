@@ -20,6 +20,7 @@ from .core.names import fold_name
 from .core.prices import Billing, Currency, check_prices
 from .core.queues import Queue, check_queue, queue_from_json
 from .core.slots import ResourceSlots
+from .core.storage_hosts import ConfiguredHost, read_hosts
 from .errors import N_, InvalidParameters
 
 
@@ -217,6 +218,17 @@ class BackendAI(SlurmSettings):
     log_dir = Unicode("log", config=True, help=N_("Job logs, beneath user_root: <log_dir>/<job id>.log."))
     workspace_dir = Unicode("workspace", config=True, help=N_("Working directory of sessions, beneath user_root."))
 
+    # -- virtual folders
+    storage_hosts = List(
+        Dict(),
+        config=True,
+        help=N_(
+            "Where folders are, in order: name (such as local:folders), path (the same on this machine and on all nodes), description, "
+            "quota_driver (`auto`, `accounting`, `xfs`, `ext4`, `btrfs`, `lustre` or `cephfs`), is_granted (False: nobody may use it until "
+            "an administrator says who). Default: `local:folders` in state_dir/folders."
+        ),
+    )
+
     # -- the ends of sessions
     warn_before_s = Integer(
         900, config=True, help=N_("Seconds before a session is ended for its time, its idleness or its age at which pages begin to warn.")
@@ -328,6 +340,14 @@ class BackendAI(SlurmSettings):
                 raise InvalidParameters("c.BackendAI.queues: %(entry)s: %(reason)s", entry=str(entry), reason=str(exc)) from exc
             queues[queue.name] = queue
         return queues
+
+    def list_storage_hosts(self) -> dict[str, ConfiguredHost]:
+        """The configured storage hosts by name, in their order. Raises InvalidParameters for an entry that cannot be read."""
+        entries = self.storage_hosts or [{"name": "local:folders", "path": str(Path(self.state_dir, "folders"))}]
+        try:
+            return read_hosts(entries)
+        except ValueError as exc:
+            raise InvalidParameters("c.BackendAI.storage_hosts: %(reason)s", reason=str(exc)) from exc
 
     def list_environments(self) -> dict[str, dict[str, Any]]:
         """The configured environments by name; without any, the hub's own Python is the one named ``default``.

@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from ..store.database import Database
     from .batch_runner import BatchRunner
     from .bulk_imports import BulkImporter
+    from .folder_access import FolderAccess
+    from .folder_tasks import FolderTasks
     from .groups import ResourceGroups
     from .hub import HubClient
     from .nodes import NodesReader
     from .queues import FiguresReader
     from .rescan import Rescanner
     from .schedule import Scheduler
+    from .storage_hosts import StorageHosts
     from .wait_mails import WaitMails
     from .waits import WaitsReader
 
@@ -136,12 +139,28 @@ class Parts:
         return cast("BulkImporter", self.application.settings["importer"])
 
     @property
+    def folder_access(self) -> FolderAccess:
+        return cast("FolderAccess", self.application.settings["folder_access"])
+
+    @property
     def nodes(self) -> NodesReader:
         return cast("NodesReader", self.application.settings["nodes"])
 
     @property
     def backends(self) -> Mapping[str, Backend]:
         return cast("Mapping[str, Backend]", self.application.settings["backends"])
+
+    @property
+    def storage(self) -> Any:
+        return self.application.settings["storage"]
+
+    @property
+    def storage_hosts(self) -> StorageHosts:
+        return cast("StorageHosts", self.application.settings["storage_hosts"])
+
+    @property
+    def folder_tasks(self) -> FolderTasks:
+        return cast("FolderTasks", self.application.settings["folder_tasks"])
 
     @property
     def people(self) -> Any:

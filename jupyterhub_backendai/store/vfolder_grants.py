@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from ..core.vfolders import GONE, IN_TRASH, Grant, OwnershipType, Permission
@@ -37,9 +37,9 @@ def _make_grant(folder: VFolder, user_id: str, uid: int, gid: int | None, own: P
     return Grant(uid, own or folder.permission, -1 if gid is None else gid)
 
 
-def _select_people(folder: VFolder) -> Select[Any]:
+def _select_people(folder: VFolder) -> Any:
     """(id, uid, gid, the permission of their own if any) of everybody who may use it."""
-    query = (
+    query: Any = (
         select(User.id, User.posix_uid, User.posix_gid, VFolderPermission.permission)
         .join(Domain, Domain.name == User.domain)
         .outerjoin(VFolderPermission, and_(VFolderPermission.user_id == User.id, VFolderPermission.vfolder_id == folder.id))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from ..core.identity import Role
 from ..core.quota import merge_host_permissions
+from ..core.storage_hosts import ConfiguredHost
 from ..core.vfolders import HostPermission
 from ..errors import N_, Forbidden, NotFound
+from . import audit
 from .models import DEFAULT_POLICY, Domain, Keypair, KeypairResourcePolicy, Project, ProjectMember, StorageHost, User
 
+SYSTEM = "system"
 ALL = frozenset(HostPermission)
 _WORDS = {
     HostPermission.CREATE: N_("You may not make folders on the storage host %(host)s (%(permission)s)."),
@@ -78,6 +82,41 @@ def check_host(db: Session, user: str, host: str, permission: HostPermission, pr
     """Raises Forbidden, naming permission and host, where :func:`allowed_hosts` does not have it."""
     if permission not in allowed_hosts(db, user, project or None).get(host, frozenset()):
         raise Forbidden(_WORDS[permission], host=host, permission=permission.value)
+
+
+def sync(db: Session, hosts: Mapping[str, ConfiguredHost]) -> None:
+    """Make the configured hosts as the file says (use it exclusively); twice changes nothing.
+
+    A host that the file no longer has becomes inactive and is then the administrators'; one of theirs that the file names becomes
+    the file's. What people may do on a new one is given to the default keypair policy once, and is then the administrators' to change.
+    """
+    if db.get_bind().dialect.name == "postgresql":
+        # Two services that start at once make each row once.
+        db.execute(text("SELECT pg_advisory_xact_lock(hashtext('backendai-storage-hosts'))"))
+    rows = {row.name: row for row in db.scalars(select(StorageHost))}
+    for position, host in enumerate(hosts.values()):
+        row = rows.get(host.name)
+        if row is None:
+            row = StorageHost(name=host.name)
+            db.add(row)
+            if host.is_granted:
+                _grant_all(db, host.name)
+        elif not row.is_configured:
+            row.is_active = True
+        row.path, row.description, row.quota_driver = host.path, host.description, host.quota_driver
+        row.position, row.is_configured = position, True
+    for name in set(rows) - set(hosts):
+        if rows[name].is_configured:
+            rows[name].is_configured = rows[name].is_active = False
+            audit.record(db, actor=SYSTEM, action="storage_host.close", object=name)
+    db.flush()
+
+
+def _grant_all(db: Session, host: str) -> None:
+    policy = db.get(KeypairResourcePolicy, DEFAULT_POLICY, with_for_update=True)
+    if policy is not None and host not in policy.allowed_vfolder_hosts:
+        policy.allowed_vfolder_hosts = {**policy.allowed_vfolder_hosts, host: [item.value for item in HostPermission]}
+        audit.record(db, actor=SYSTEM, action="storage_host.grant", object=host, details={"policy": DEFAULT_POLICY})
 
 
 def _list_granted(db: Session, person: User, project: str | None) -> list[dict[str, list[str]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import and_, or_, select
@@ -28,6 +28,14 @@ def list_access(db: Session, user: str, statuses: Iterable[FolderStatus] = READA
     return _list(db, user, None, statuses)
 
 
+def list_mountable(db: Session, user: str, named: Collection[str]) -> list[Access]:
+    """What a session of somebody's may need to know: the folders of these names or ids, and those that mount by themselves."""
+    condition = VFolder.name.startswith(".", autoescape=True)
+    if named:
+        condition = or_(condition, VFolder.name.in_(named), VFolder.id.in_(named))
+    return _list(db, user, condition, READABLE)
+
+
 def _list(db: Session, user: str, condition: Any, statuses: Iterable[FolderStatus]) -> list[Access]:
     me = db.scalar(select(User).where(User.name == user))
     if me is None:
@@ -35,7 +43,7 @@ def _list(db: Session, user: str, condition: Any, statuses: Iterable[FolderStatu
     query = _select(me.id).where(VFolder.status.in_(list(statuses)))
     if condition is not None:
         query = query.where(condition)
-    return [_access(row, owner, project, own, me) for row, owner, project, own in db.execute(query.order_by(VFolder.name, VFolder.id))]
+    return [build_access(row, owner, project, own, me) for row, owner, project, own in db.execute(query.order_by(VFolder.name, VFolder.id))]
 
 
 def _select(user_id: str) -> Any:
@@ -51,7 +59,8 @@ def _select(user_id: str) -> Any:
     )
 
 
-def _access(row: VFolder, owner: User | None, project: Project | None, own: VFolderPermission | None, me: User) -> Access:
+def build_access(row: VFolder, owner: User | None, project: Project | None, own: VFolderPermission | None, me: User) -> Access:
+    """A row as somebody meets it who may use it; ``own`` is what they were given."""
     folder = read_folder(row, owner, project)
     if row.user_id == me.id:
         return Access(folder, Permission.READ_WRITE_DELETE, "owner")

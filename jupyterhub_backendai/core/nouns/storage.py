@@ -10,6 +10,8 @@ from .values import Field, Kind
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?::[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
+QUOTA_DRIVERS = ("auto", "accounting", "xfs", "ext4", "btrfs", "lustre", "cephfs")
+
 STORAGE_HOSTS = Noun(
     name="storage_hosts",
     singular="storage_host",
