@@ -18,7 +18,7 @@ from .scheduler_check import check_scheduler
 from .scheduler_choice import SchedulerChoice, read_choice
 from .scheduler_limits import longest_s
 from .slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, ResourceSlots, format_bytes
-from .vfolder_mounts import Mount
+from .vfolder_mounts import Mount, MountRequest, format_mounts, read_mounts
 
 INTERFACES = ("lab", "notebook")
 YES, NO = "yes", "no"
@@ -86,7 +86,7 @@ class LaunchRequest:
     ``starts_at`` is an ISO time in UTC or, as ``+7200``, seconds from admission on (:func:`start_moment`); ``depends_on`` are ids or
     names of sessions of one's own that must have ended well before. ``command`` is what a batch session's shell runs, "" otherwise.
     After ``patience_s`` in the queue it is given up (0: as long as the queue lets it wait); with ``wants_mail`` its owner is written to
-    once it is ready, or never will be.
+    once it is ready, or never will be. ``mounts`` are the folders that were asked for; those that mount by themselves are no part of it.
     """
 
     queue: str
@@ -104,6 +104,7 @@ class LaunchRequest:
     choice: SchedulerChoice = field(default_factory=SchedulerChoice)
     patience_s: int = 0
     wants_mail: bool = False
+    mounts: tuple[MountRequest, ...] = ()
 
     def to_options(self) -> dict[str, str]:
         """The request as ``user_options``; :func:`parse_request` is the inverse."""
@@ -113,6 +114,7 @@ class LaunchRequest:
         if self.slots.amount(CUDA_SHARES):
             later["shares"] = format(self.slots.amount(CUDA_SHARES), "f")
         later |= {"patience": str(self.patience_s) if self.patience_s else "", "mail": YES if self.wants_mail else ""}
+        later["mounts"] = format_mounts(self.mounts)
         return {
             "queue": self.queue,
             "environment": self.environment,
@@ -164,7 +166,8 @@ class Admission:
     engine's words. With ``is_waiting`` it has only a place in
     the line of its queue: the launcher waits for another admission without. Its wait counts from ``waits_since``; if
     its job still waits at ``give_up_at`` (Unix seconds), it is cancelled: by the owner's wish, or because the queue lets nobody wait
-    longer.
+    longer. ``mounts`` are all of its folders; ``neighbours`` the other live sessions of its owner that have some, as of now, on an
+    engine whose sessions share a home directory. It was admitted at ``admitted_at`` (Unix seconds).
     """
 
     session_id: str
@@ -188,6 +191,8 @@ class Admission:
     wants_mail: bool = False
     gres: str = ""
     mounts: tuple[Mount, ...] = ()
+    neighbours: tuple[str, ...] = ()
+    admitted_at: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         mounts = [mount.to_json() for mount in self.mounts]
@@ -204,6 +209,7 @@ class Admission:
                 "posix": PosixAccount(**posix) if posix else None,
                 "choice": SchedulerChoice.from_json(data.get("choice") or {}),
                 "mounts": tuple(Mount.from_json(mount) for mount in data.get("mounts") or ()),
+                "neighbours": tuple(data.get("neighbours") or ()),
             }
         )
 
@@ -231,6 +237,7 @@ def parse_request(options: Mapping[str, Any]) -> LaunchRequest:
         choice=read_choice(fields),
         patience_s=fields.time("patience"),
         wants_mail=fields.one_of("mail", (YES, NO), NO) == YES,
+        mounts=read_mounts(fields),
     )
     if fields.violations:
         raise InvalidParameters(violations=fields.violations)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy.orm import Session
+
 from ..core.clusters import complete_choice
 from ..core.identity import PosixAccount
 from ..core.queues import Queue
@@ -11,9 +13,10 @@ from ..core.scheduler_choice import SchedulerChoice
 from ..core.sessions import BATCH, Admission, LaunchRequest, SessionSpec, SessionStatus
 from ..core.slots import CUDA_DEVICE, CUDA_SHARES
 from ..core.waiting import find_give_up
-from . import lines
+from . import lines, session_mounts
 from .circumstances import Owner, read_posix
 from .models import ComputeSession, User, now
+from .session_mounts import NO_FOLDERS, Folders
 
 
 def build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devices: tuple[int, ...], limit_s: int) -> ComputeSession:
@@ -47,7 +50,7 @@ def build_row(spec: SessionSpec, queue: Queue, owner: Owner, project: str, devic
     )
 
 
-def build_admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None) -> Admission:
+def build_admission(row: ComputeSession, queue: Queue, posix: PosixAccount | None, folders: Folders = NO_FOLDERS) -> Admission:
     """What the launcher of an admitted session needs."""
     since = waits_since(row)
     give_up_at, is_wish = find_give_up(queue, row.patience_s, since.timestamp())
@@ -72,12 +75,15 @@ def build_admission(row: ComputeSession, queue: Queue, posix: PosixAccount | Non
         gives_up_by_wish=is_wish,
         wants_mail=row.wants_mail,
         gres=row.gres,
+        mounts=folders.mounts,
+        neighbours=folders.neighbours,
+        admitted_at=row.created_at.timestamp(),
     )
 
 
-def describe_admission(row: ComputeSession, queue: Queue, user: User) -> Admission:
-    """The same, of a session that is in the database already."""
-    return build_admission(row, queue, read_posix(user))
+def describe_admission(db: Session, row: ComputeSession, queue: Queue, user: User) -> Admission:
+    """The same, of a session that is in the database already, with its folders as its owner may have them now."""
+    return build_admission(row, queue, read_posix(user), session_mounts.load_current(db, row, user.name))
 
 
 def waits_since(row: ComputeSession) -> datetime:

@@ -47,7 +47,7 @@ def begin(db: Session, session_id: str, queue: Queue) -> Submission | None:
         return None
     row.waiting_for = _HANDED_OVER
     user = db.get_one(User, row.user_id)
-    return Submission(describe_admission(row, queue, user), user.name, row.command)
+    return Submission(describe_admission(db, row, queue, user), user.name, row.command)
 
 
 def take_back(db: Session, session_id: str) -> None:

@@ -124,7 +124,7 @@ def get_place(db: Session, session_id: str, find_queue: Callable[[str], Queue | 
     user = db.get(User, row.user_id)
     if queue is None or user is None:
         raise NotFound
-    return Place(admission=describe_admission(row, queue, user))
+    return Place(admission=describe_admission(db, row, queue, user))
 
 
 class QuotaGate(Gate):

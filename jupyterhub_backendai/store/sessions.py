@@ -23,7 +23,7 @@ from ..core.sessions import BATCH, INTERACTIVE, OVER, Admission, LaunchRequest, 
 from ..core.slots import CUDA_DEVICE, ResourceSlots
 from ..core.waiting import wait_from_json
 from ..errors import N_, BackendUnavailable, Conflict, NoPosixAccount, NotFound, Violation
-from . import ledger, lines, resource_groups
+from . import ledger, lines, resource_groups, session_mounts
 from .admissions import build_admission, build_row, waits_since
 from .circumstances import Circumstances, Owner, load_circumstances, lock_owner, lock_queue, lock_standing, read_posix
 from .models import ComputeSession, Project, ProjectMember, User, now
@@ -104,7 +104,7 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     project = spec.request.project or next(iter(projects), "")
     found = load_circumstances(db, owner, project, queue.name, spec)
     if found.is_known:
-        return _admit_again(db.get_one(ComputeSession, spec.session_id), owner, spec, queue)
+        return _admit_again(db, owner, spec, queue)
     if found.is_frozen:
         raise BackendUnavailable(FROZEN)
     if queue.engine in POSIX_ENGINES and owner.posix is None:
@@ -116,6 +116,8 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
         _release_older(db, owner, spec.server_name)
     depends_on, unknown = lines.find_dependencies(db, owner.id, request.depends_on)
     violations += unknown
+    plan = session_mounts.plan(db, owner, found.project_id, project, queue.engine, request.mounts)
+    violations += plan.violations
     standing = lock_standing(db, owner, project, found)
     ask = _ask(request, queue)
     held = lock_queue(db, queue) if policies.is_counted(queue) else []
@@ -137,7 +139,7 @@ def admit(db: Session, spec: SessionSpec, queue: Queue, figures: QueueFigures | 
     _insert(db, row)
     if offer:
         ledger.hold(db, row.id, payer, offer, queue.name, row.name, row.created_at)
-    return build_admission(row, queue, owner.posix)
+    return build_admission(row, queue, owner.posix, session_mounts.keep(db, row, plan))
 
 
 def report(db: Session, session_id: str, status: SessionStatus, reason: str = "", job_id: str = "", node: str = "") -> None:
@@ -323,12 +325,13 @@ def _release(row: ComputeSession, reason: str) -> None:
         row.status_reason = reason or row.status_reason
 
 
-def _admit_again(row: ComputeSession, owner: Owner, spec: SessionSpec, queue: Queue) -> Admission:
+def _admit_again(db: Session, owner: Owner, spec: SessionSpec, queue: Queue) -> Admission:
+    row = db.get_one(ComputeSession, spec.session_id)
     if row.user_id != owner.id or row.server_name != spec.server_name or row.queue != queue.name:
         raise Conflict(N_("That session id belongs to another session."))
     if row.released_at is not None:
         raise Conflict(N_("This session is over already. Start a new one."))
-    return build_admission(row, queue, owner.posix)
+    return build_admission(row, queue, owner.posix, session_mounts.load_current(db, row, owner.name))
 
 
 def _select() -> Select[ComputeSession, User]:
