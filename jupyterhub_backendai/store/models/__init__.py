@@ -24,7 +24,7 @@ from .resources import (
 )
 from .sessions import ComputeSession
 from .used_codes import UsedCode
-from .vfolders import FolderTask, QuotaScope, SessionMount, Upload, VFolder, VFolderInvitation, VFolderPermission
+from .vfolders import FolderGate, FolderTask, QuotaScope, SessionMount, Upload, VFolder, VFolderInvitation, VFolderPermission
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -39,6 +39,7 @@ __all__ = [
     "ComputeSession",
     "ContainerRegistry",
     "Domain",
+    "FolderGate",
     "FolderTask",
     "Image",
     "Keypair",

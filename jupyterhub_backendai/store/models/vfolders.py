@@ -61,6 +61,16 @@ class VFolderPermission(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
+class FolderGate(Base):
+    """Whom a folder's gate on disk lets in, as it was applied last: uids (texts) with permissions. No row: nothing was ever applied."""
+
+    __tablename__ = "folder_gates"
+
+    vfolder_id: Mapped[str] = mapped_column(String(32), ForeignKey("vfolders.id", ondelete="CASCADE"), primary_key=True)
+    applied: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    applied_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class VFolderInvitation(Base):
     """Somebody was asked to share a folder."""
 

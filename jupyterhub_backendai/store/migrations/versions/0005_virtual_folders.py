@@ -115,6 +115,14 @@ def _upgrade_sharing() -> None:
     )
     op.create_index("ix_vfolder_permissions_user_id", "vfolder_permissions", ["user_id"], unique=False)
     op.create_table(
+        "folder_gates",
+        sa.Column("vfolder_id", sa.String(length=32), nullable=False),
+        sa.Column("applied", sa.JSON(), nullable=False),
+        sa.Column("applied_at", moment, nullable=False),
+        sa.ForeignKeyConstraint(["vfolder_id"], ["vfolders.id"], name="fk_folder_gates_vfolder_id_vfolders", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("vfolder_id", name="pk_folder_gates"),
+    )
+    op.create_table(
         "vfolder_invitations",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("vfolder_id", sa.String(length=32), nullable=False),
