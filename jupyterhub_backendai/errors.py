@@ -172,6 +172,35 @@ class StorageFull(BackendAIError):
     default_message = N_("There is no room left for this. Delete something, or ask your administrator for more.")
 
 
+class UploadLocked(Conflict):
+    """Somebody writes to this upload right now, or did until a moment ago."""
+
+    status = 423
+    code = "backendai_upload_locked"
+    transient = True
+    default_message = N_("Another transfer of this file is under way. Try again in a few seconds.")
+
+
+class ChecksumMismatch(InvalidParameters):
+    """What arrived is not what was sent; nothing of it is kept. The status is that of TUS."""
+
+    status = 460
+    code = "backendai_upload_checksum-mismatch"
+    default_message = N_("What arrived differs from what was sent. It is sent again.")
+
+
+class TooLarge(InvalidParameters):
+    status = 413
+    code = "backendai_generic_too-large"
+    default_message = N_("This is larger than it may be.")
+
+
+class RangeNotSatisfiable(InvalidParameters):
+    status = 416
+    code = "backendai_generic_range-not-satisfiable"
+    default_message = N_("The file has no such part.")
+
+
 class StorageUnavailable(BackendUnavailable):
     """A storage host does not answer in time; everything else goes on."""
 

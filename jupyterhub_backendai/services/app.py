@@ -36,6 +36,8 @@ from .billing import Biller
 from .bulk_imports import BulkImporter
 from .end_mails import EndMails
 from .factors import connect_factor
+from .folder_access import FolderAccess
+from .folder_tasks import FolderTasks
 from .groups import ResourceGroups
 from .health import Health
 from .hub import HubClient
@@ -48,6 +50,9 @@ from .reconcile import Reconciler
 from .rescan import Rescanner
 from .schedule import Scheduler
 from .slot_types import SlotLearner
+from .storage.pools import Pools
+from .storage.uploads import Uploads
+from .storage_hosts import StorageHosts
 from .wait_mails import WaitMails
 from .waits import WaitsReader
 
@@ -87,14 +92,21 @@ MODULES = (
     "rest.admin",
     "rest.announcements",
     "rest.configuration",
+    "explorer",
+    "explorer_acts",
+    "explorer_views",
+    "rest.folder_files",
     "rest.check_presets",
     "rest.recalculate",
     "rest.rescan",
     "rest.resource_presets",
     "rest.settings",
     "rest.standing",
+    "rest.vfolder_sharing",
     "rest.statistics",
+    "rest.vfolders",
     "rest.waits",
+    "storage.tus",
 )
 
 
@@ -173,9 +185,13 @@ def _add_missing(parts: dict[str, Any], settings: BackendAI, db: Database) -> No
     db.info["billing"] = settings.make_billing()
     parts.setdefault("groups", ResourceGroups(settings, db))
     parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
+    parts.setdefault("storage_hosts", StorageHosts(settings, db))
+    parts.setdefault("folder_tasks", FolderTasks(db))
     parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
     parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
     parts.setdefault("rescanner", Rescanner(settings, db))
+    parts.setdefault("folder_access", FolderAccess(db, parts.get("storage"), parts.get("folder_tasks")))
+    parts.setdefault("uploads", Uploads(db, Pools(), parts.get("storage")))
     parts.setdefault("waits", WaitsReader(db))
     parts.setdefault("wait_mails", WaitMails(settings, db, parts.get("mail") or NoMailer()))
 

@@ -1,0 +1,342 @@
+"""Uploads: begun, written by one at a time, put in their place when all has arrived, swept when nobody goes on with them.
+
+What has arrived is the size of a file in the folder's work directory, so a service that is killed forgets nothing. The one exception
+is a piece with a checksum: it counts when the checksum was right, and until then its row says where it began.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from ...core.files import EntryKind, join_path, split_path
+from ...core.vfolders import FolderStatus
+from ...errors import N_, AlreadyExists, BackendAIError, Conflict, NotFound, TooLarge, UploadLocked
+from ...store import uploads, users, vfolders
+from ...store.database import Database
+from ...store.models import now
+from ...store.uploads import NewUpload, UploadInfo
+from ..lease import Lease
+from .files import FolderFiles
+from .pools import Pools
+from .writing import Checksum, Writer
+
+if TYPE_CHECKING:
+    from ..folder_files import OpenFolder
+
+log = logging.getLogger("backendai")
+LOCK_S = 15.0  # whoever sends nothing for so long may be overtaken
+RENEW_S = 5.0
+LIFE_S = 7 * 24 * 3600.0
+SWEEP_S = 3600.0
+MAX_NAMES, RENAMES = 1000, 5
+WRITABLE = frozenset({FolderStatus.READY, FolderStatus.PERFORMING, FolderStatus.MOUNTED})
+CONFLICTS = ("fail", "replace", "rename")
+EXISTS = N_("“%(name)s” is there already.")
+BUSY_FOLDER = N_("Nothing can be uploaded into the folder %(name)s right now: it is being copied or deleted.")
+
+
+class Uploads:
+    """All uploads of this service."""
+
+    def __init__(self, db: Database, pools: Pools, storage: Any, life_s: float = LIFE_S) -> None:
+        self.db, self.pools, self.life_s = db, pools, life_s
+        self._storage = storage
+        self._process = f"{socket.gethostname()}:{os.getpid()}"
+        self._lease = Lease(db, "upload-sweep", SWEEP_S / 2)
+
+    async def begin(
+        self, folder: OpenFolder, user: str, path: bytes, size: int, *, on_conflict: str = "fail", metadata: str = ""
+    ) -> UploadInfo:
+        """A new upload to a path in a folder; its room is held from now on.
+
+        Raises AlreadyExists where something is there and may not be replaced, StorageFull with numbers.
+        """
+        check_open(folder)
+        if on_conflict != "rename":
+            await choose_target(folder.files, path, on_conflict)
+        new = NewUpload(
+            id=uuid.uuid4().hex,
+            folder_id=folder.access.folder.id,
+            user=user,
+            path=path,
+            size=size,
+            on_conflict=on_conflict,
+            metadata=metadata,
+        )
+        info = await self.db.run_exclusive(uploads.add, new, self.life_s)
+        try:
+            descriptor = await folder.files.begin_upload(info.id)
+        except BackendAIError:
+            await self.db.run(uploads.remove, info.id)
+            raise
+        self.pools.of(folder.access.folder.host).close(descriptor)
+        return info
+
+    async def find(self, folder: OpenFolder, user: str, upload_id: str) -> UploadInfo:
+        """Somebody's own upload. Raises NotFound."""
+        return await self.db.run(uploads.find, user, folder.access.folder.id, upload_id)
+
+    async def find_offset(self, folder: OpenFolder, info: UploadInfo) -> int:
+        """How many bytes of it are there. One that only needs to be put in its place is, now."""
+        if info.is_finished:
+            return info.size
+        writer = await self._open(folder, info)
+        try:
+            offset = await writer.size()
+        finally:
+            writer.close()
+        if info.checked_bytes is not None:
+            return min(offset, info.checked_bytes)
+        if offset == info.size:
+            incoming = await self.enter(folder, info.user, info.id)
+            await incoming.end()
+        return offset
+
+    async def enter(self, folder: OpenFolder, user: str, upload_id: str, checksum: Checksum | None = None, source: str = "") -> Incoming:
+        """Go on with an upload, alone. Raises UploadLocked while another one writes, NotFound when it is gone."""
+        check_open(folder)
+        info = await self.find(folder, user, upload_id)
+        holder = f"{self._process}:{secrets.token_hex(6)}"
+        info = await self.db.run_exclusive(uploads.lock, info.id, holder, LOCK_S)
+        incoming = Incoming(self, folder, info, holder, source)
+        try:
+            if not info.is_finished:
+                await incoming.open(checksum)
+        except BaseException:
+            await incoming.abort()
+            raise
+        return incoming
+
+    async def drop(self, folder: OpenFolder, info: UploadInfo) -> None:
+        """Cancel an upload: its bytes are gone, its room is free."""
+        await self.db.run(uploads.remove, info.id)
+        if not info.is_finished:
+            await folder.files.drop_upload(info.id)
+
+    async def run(self) -> None:
+        """Sweep for ever; one service at a time does."""
+        await self._lease.repeat(self.sweep_in_turn, SWEEP_S, "Old uploads stay for now")
+
+    async def sweep_in_turn(self) -> None:
+        """Sweep, if no other service does."""
+        if await self._lease.keep():
+            await self.sweep()
+
+    async def sweep(self) -> int:
+        """Remove uploads that are too old, with their bytes; how many there were. Bytes of people who may no longer write there go
+        with the folder's other left-overs.
+        """
+        found = await self.db.run(uploads.list_expired, now())
+        for info in found:
+            try:
+                if not info.is_finished:
+                    await self._drop_bytes(info)
+            except BackendAIError as exc:
+                log.info("The bytes of an old upload of %s stay for now: %s", info.user, exc)
+                if exc.transient:
+                    continue
+            await self.db.run(uploads.remove, info.id)
+        return len(found)
+
+    async def _drop_bytes(self, info: UploadInfo) -> None:
+        identity = await self.db.run(users.get_identity, info.user)
+        if identity is not None:
+            access = await self.db.run(vfolders.find_access, info.user, info.folder_id)
+            await self._storage.files(access, identity.posix).drop_upload(info.id)
+
+    async def _open(self, folder: OpenFolder, info: UploadInfo, checksum: Checksum | None = None) -> Writer:
+        """The bytes of an upload, which may be in their place already: killed before that was written down."""
+        pool = self.pools.of(folder.access.folder.host)
+        try:
+            descriptor = await folder.files.open_upload(info.id)
+        except NotFound:
+            entry = await folder.files.stat(info.path)
+            if info.received == info.size == entry.size:
+                await self.settle(info, info.size)
+                raise UploadLocked from None  # ask again: it is finished
+            raise
+        return Writer(descriptor, 0, pool, checksum)
+
+    async def settle(self, info: UploadInfo, size: int, replaced: int | None = None, source: str = "") -> None:
+        """Write down that an upload is in its place."""
+        added = size - (replaced or 0)
+        await self.db.run_exclusive(
+            uploads.finish, info.id, size=size, added_bytes=added, added_files=0 if replaced is not None else 1, source=source
+        )
+
+
+class Incoming:
+    """One upload while one request writes to it."""
+
+    def __init__(self, owner: Uploads, folder: OpenFolder, info: UploadInfo, holder: str, source: str) -> None:
+        self.info, self.offset = info, info.size if info.is_finished else 0
+        self._owner, self._folder, self._holder, self._source = owner, folder, holder, source
+        self._writer: Writer | None = None
+        self._begin = 0
+        self._is_over = False
+        self._renew_at = time.monotonic() + RENEW_S
+
+    async def open(self, checksum: Checksum | None) -> None:
+        """Find out where it goes on; what was never compared with its checksum is forgotten."""
+        self._writer = await self._owner._open(self._folder, self.info, checksum)  # noqa: SLF001 - two halves of one thing
+        self.offset = await self._writer.size()
+        keep = self.info.size if self.info.checked_bytes is None else self.info.checked_bytes
+        if self.offset > keep:
+            await self._writer.truncate(keep)
+            self.offset = keep
+        self._writer.offset = self._begin = self.offset
+        if checksum is not None:
+            await self._owner.db.run_exclusive(uploads.lock, self.info.id, self._holder, LOCK_S, checked_bytes=self.offset)
+
+    @property
+    def missing(self) -> int:
+        """How many bytes are still to come."""
+        return self.info.size - self.offset
+
+    async def write(self, data: bytes) -> None:
+        """Some more bytes. Raises TooLarge, StorageFull, StorageUnavailable, UploadLocked."""
+        if self._writer is None or len(data) > self.missing:
+            raise TooLarge
+        await self._keep_lock()
+        self.offset += len(data)
+        await self._writer.write(data)
+
+    async def flush(self) -> None:
+        """Until all that has come is written, and in the checksum."""
+        if self._writer is not None:
+            await self._writer.flush()
+
+    async def end(self, *, is_right: bool = True, on_conflict: str = "") -> int:
+        """Everything that this request brought has come: the offset now. A file that is complete is put in its place.
+
+        Not ``is_right``: the checksum says otherwise, and what came is forgotten. Raises Conflict when another file took its place.
+        """
+        if self._writer is None:
+            return self.offset
+        try:
+            await self._writer.flush()
+            if not is_right:
+                await self._keep_lock(always=True)
+                await self._writer.truncate(self._begin)
+                self.offset = self._begin
+            elif not self.missing:
+                await self._complete(on_conflict)
+        finally:
+            await self.abort()
+        return self.offset
+
+    async def abort(self) -> None:
+        """The request ends, as it may: what has come is kept, others may write."""
+        if self._is_over:
+            return
+        self._is_over = True
+        writer, self._writer = self._writer, None
+        received = await self._let_go(writer) if writer is not None else 0
+        try:
+            await self._owner.db.run_exclusive(uploads.unlock, self.info.id, self._holder, received, self._owner.life_s)
+        except BackendAIError as exc:
+            log.info("The lock of an upload runs out by itself: %s", exc)
+
+    async def _let_go(self, writer: Writer) -> int:
+        """Write what is gathered, as far as the disk takes it; how much is there now."""
+        try:
+            await writer.flush()
+        except BackendAIError as exc:
+            log.info("An upload of %s is interrupted: %s", self.info.user, exc)
+        try:
+            return await writer.size()
+        except BackendAIError:
+            return 0
+        finally:
+            writer.close()
+
+    async def _keep_lock(self, *, always: bool = False) -> None:
+        if time.monotonic() < self._renew_at and not always:
+            return
+        if not await self._owner.db.run_exclusive(uploads.renew, self.info.id, self._holder, LOCK_S):
+            raise UploadLocked
+        self._renew_at = time.monotonic() + RENEW_S
+
+    async def _complete(self, on_conflict: str) -> None:
+        assert self._writer is not None  # noqa: S101 - said to the type checker
+        await self._writer.sync()
+        if not await self._owner.db.run_exclusive(uploads.mark_complete, self.info.id, self._holder, LOCK_S):
+            raise UploadLocked
+        files, info, how = self._folder.files, self.info, on_conflict or self.info.on_conflict
+        for _ in range(RENAMES):
+            path = await choose_target(files, info.path, how) if how == "rename" else info.path
+            if path != info.path:
+                await self._owner.db.run_exclusive(uploads.retarget, info.id, path)
+            replaced = await find_size(files, path) if how == "replace" else None
+            try:
+                await files.finish_upload(info.id, path, is_replacing=how == "replace")
+            except (AlreadyExists, Conflict):
+                if how == "rename":
+                    continue  # somebody took the name in between
+                raise
+            await self._owner.settle(info, info.size, replaced, self._source)
+            return
+        raise AlreadyExists(EXISTS, name=split_path(info.path)[1].decode(errors="replace"))
+
+
+def check_open(folder: OpenFolder) -> None:
+    """Raises Forbidden for somebody who may only read, Conflict for a folder that takes nothing now."""
+    folder.require_writing()
+    if folder.access.folder.status not in WRITABLE:
+        raise Conflict(BUSY_FOLDER, name=folder.access.folder.name)
+
+
+async def find_size(files: FolderFiles, path: bytes) -> int | None:
+    """The size of a file, None where there is nothing."""
+    try:
+        return (await files.stat(path)).size
+    except NotFound:
+        return None
+
+
+async def choose_target(files: FolderFiles, path: bytes, on_conflict: str) -> bytes:
+    """Where a file goes.
+
+    ``fail``: AlreadyExists where something is. ``replace``: only files give way. ``rename``: the next free name of ``name (2).txt`` …
+    """
+    try:
+        entry = await files.stat(path)
+    except NotFound:
+        return path
+    name = split_path(path)[1].decode(errors="replace")
+    if on_conflict == "replace" and entry.kind is EntryKind.FILE:
+        return path
+    if on_conflict != "rename":
+        raise AlreadyExists(EXISTS, name=name)
+    for number in range(2, MAX_NAMES):
+        other = number_name(path, number)
+        try:
+            await files.stat(other)
+        except NotFound:
+            return other
+    raise AlreadyExists(EXISTS, name=name)
+
+
+def number_name(path: bytes, number: int) -> bytes:
+    """``a/name (2).tar.gz`` for ``a/name.tar.gz``, within the 255 bytes of a name; cut between letters."""
+    parent, name = split_path(path)
+    stem, dot, suffix = name.partition(b".") if name[:1] != b"." else (name, b"", b"")
+    tail = f" ({number})".encode() + dot + suffix
+    if len(tail) > 200:  # a suffix like that is none
+        stem, tail = name, f" ({number})".encode()
+    stem = stem[: 255 - len(tail)]
+    while stem:
+        try:
+            stem.decode()
+            break
+        except UnicodeDecodeError as exc:
+            if exc.end < len(stem):
+                break  # never was text
+            stem = stem[:-1]
+    return join_path(parent, stem + tail)
