@@ -22,8 +22,8 @@ def run(*arguments: str | Path) -> str:
 @contextlib.contextmanager
 def mounted_btrfs(size: int = 256 * MIB, *, with_quota: bool = True) -> Iterator[Path]:
     """An empty btrfs, with qgroups unless told otherwise; everybody can get to it. Gone at the end, whatever still uses it."""
-    directory = Path(tempfile.mkdtemp(prefix="btrfs-"))
-    directory.chmod(0o711)  # pytest's own directories are root's alone
+    directory = Path(tempfile.mkdtemp(prefix="btrfs-", dir="/run"))
+    directory.chmod(0o711)  # and nobody but root can change it, as a helper demands
     image, target = directory / "btrfs.img", directory / "btrfs"
     target.mkdir()
     with image.open("wb") as file:

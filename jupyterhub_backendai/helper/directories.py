@@ -20,7 +20,7 @@ def make_root(path: Path, account: Account) -> None:
     Does nothing when it is there, or when its parent is not root's alone: then the user makes it, with the user's rights. The new
     directory is handed over by descriptor, so nothing can be put in its place on the way.
     """
-    parent = _open_trusted(Path(os.path.realpath(path.parent)))
+    parent = open_trusted(Path(os.path.realpath(path.parent)))
     if parent < 0:
         return
     try:
@@ -43,7 +43,7 @@ def is_trusted(status: os.stat_result) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _open_trusted(path: Path) -> int:
+def open_trusted(path: Path) -> int:
     """A descriptor of a directory that, with all above it, only root can change; -1 when it is not so."""
     current = os.open("/", os.O_PATH | os.O_DIRECTORY)
     for part in path.parts[1:]:

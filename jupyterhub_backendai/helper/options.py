@@ -7,6 +7,7 @@ import os
 import shlex
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from .directories import is_trusted
@@ -30,6 +31,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sbatch-option", action="append", default=[], help="one more option for every sbatch; may be repeated")
     parser.add_argument("--allow-drain", action="store_true", help="let administrators of the platform drain and resume Slurm's nodes")
     parser.add_argument("--allow-extend", action="store_true", help="let running sessions be given more time, as Slurm's operator")
+    parser.add_argument(
+        "--storage",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a storage host of virtual folders, and its directory; may be repeated",
+    )
 
 
 def read_options(arguments: argparse.Namespace) -> Options:
@@ -49,7 +57,19 @@ def read_options(arguments: argparse.Namespace) -> Options:
         allow_drain=arguments.allow_drain,
         allow_extend=arguments.allow_extend,
         slurm_conf=arguments.slurm_conf,
+        storage=read_storage(arguments.storage),
     )
+
+
+def read_storage(entries: Sequence[str]) -> dict[str, str]:
+    """Storage hosts by name. Raises ValueError for what could not work."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, _, path = entry.partition("=")
+        if not name or not path.startswith("/") or name in found:
+            raise ValueError(f"--storage {entry}: must be NAME=PATH, the path absolute and each name there once")
+        found[name] = os.path.normpath(path)
+    return found
 
 
 def read_file(path: Path) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import N_, InvalidParameters
 
 MAX_REQUEST_BYTES = 256 * 1024
-MAX_VARIABLES, MAX_ARGUMENTS, MAX_TEXT = 256, 64, 32 * 1024
+MAX_VARIABLES, MAX_ARGUMENTS, MAX_TEXT, MAX_SCOPES = 256, 64, 32 * 1024, 1000
 
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -23,6 +23,9 @@ _JOB = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 # One line of words: nothing that Slurm, or somebody who reads its answers, could take for another field.
 _REASON = re.compile(r"[^\W_][\w .,:;!?()/#+-]{0,199}")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
+_SCOPE = re.compile(r"(?:user|project)-[0-9a-f]{32}", re.ASCII)
+_DRIVER = re.compile(r"auto|accounting|xfs|ext4|btrfs|lustre|cephfs", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 
 
@@ -110,6 +113,32 @@ class Resume(NodeRequest):
     """Use the node again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaRequest(Request):
+    """About quotas on one storage host, which the helper knows by name. ``user`` only says for whom such requests are counted."""
+
+    user: str = "storage"
+    uid: int = 0
+    host: str
+    driver: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareScope(QuotaRequest):
+    """Have a quota scope's directory, with at most ``limit`` bytes in it (0: as many as there is room for)."""
+
+    scope: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadScopes(QuotaRequest):
+    """How much is used. ``sync``: have the file system count first, where it counts late."""
+
+    scopes: tuple[str, ...]
+    sync: bool = False
+
+
 VERBS: Mapping[str, type[Request]] = {
     "submit": Submit,
     "cancel": Cancel,
@@ -118,6 +147,8 @@ VERBS: Mapping[str, type[Request]] = {
     "extend": Extend,
     "drain": Drain,
     "resume": Resume,
+    "quota_prepare": PrepareScope,
+    "quota_read": ReadScopes,
 }
 
 
@@ -158,6 +189,18 @@ def _command(value: Any) -> tuple[str, ...]:
     return tuple(_free_text(item) for item in value)
 
 
+def _scopes(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MAX_SCOPES:
+        raise ValueError
+    return tuple(map(_text(_SCOPE), value))
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError  # noqa: TRY004 - caught with the others
+    return value
+
+
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "user": _text(_USER),
     "uid": _number(0, 2**32 - 2),
@@ -182,6 +225,12 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "reason": _text(_REASON),
     "environment": _environment,
     "command": _command,
+    "host": _text(_HOST),
+    "driver": _text(_DRIVER),
+    "scope": _text(_SCOPE),
+    "scopes": _scopes,
+    "limit": _number(0, 1 << 60),
+    "sync": _flag,
     "lines": _free_text,
 }
 

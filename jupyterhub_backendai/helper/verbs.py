@@ -7,15 +7,16 @@ import math
 import os
 import re
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import N_, BackendAIError, Conflict, Forbidden, SchedulerUnavailable, SubmitRefused
 from . import directories
 from .accounts import Account, become, build_environment, find_account
-from .requests import Cancel, Drain, Extend, ReadLog, Request, Resume, Submit
+from .quota.verbs import perform as perform_quota
+from .requests import Cancel, Drain, Extend, QuotaRequest, ReadLog, Request, Resume, Submit
 
 COMMAND_TIMEOUT_S = 25.0
 OPERATIONS = (Drain, Extend, Resume)  # what Slurm lets its operators do, and nobody else
@@ -53,6 +54,7 @@ class Options:
     slurm_conf: str = ""
     allow_drain: bool = False
     allow_extend: bool = False
+    storage: Mapping[str, str] = field(default_factory=dict)  # storage hosts: where each is
 
     def root(self, account: Account) -> Path:
         """The user's directory. The name has no slash and is neither of the dots, so it stays one part of a path."""
@@ -63,6 +65,8 @@ def perform(request: Request, options: Options) -> dict[str, Any]:
     """Become the user, then do what is asked. Raises BackendAIError. The process is good for nothing else afterwards."""
     if isinstance(request, Drain | Resume):
         return _update_node(request, options)
+    if isinstance(request, QuotaRequest):
+        return perform_quota(request, options.storage)
     account = find_account(request.user, request.uid, options.min_uid)
     if isinstance(request, Extend):
         return _extend(request, options, account)
