@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.vfolders import GONE, IN_TRASH, READABLE, Access, Folder, Permission
 from ..errors import BackendAIError, NotFound
-from ..store import folder_tasks, vfolder_changes, vfolder_grants, vfolder_hosts
+from ..store import folder_tasks, vfolder_changes, vfolder_grants, vfolder_hosts, vfolder_rules
 from ..store.folder_tasks import Task
 from ..store.models import VFolder
 from ..store.vfolder_changes import Act, NewFolder
@@ -47,12 +47,15 @@ async def find(parts: Parts, act: Act, folder_id: str) -> Access:
 
 def _find(db: Session, user: str, folder_id: str) -> Access:
     try:
-        return find_access(db, user, folder_id, READABLE | IN_TRASH | GONE)
+        access = find_access(db, user, folder_id, READABLE | IN_TRASH | GONE)
+        if access.folder.status not in IN_TRASH | GONE or access.permission.is_owner_level:
+            return access  # what somebody else threw away is away
+        raise NotFound(NO_FOLDER)
     except NotFound:
         row = db.get(VFolder, folder_id)
-        if row is None or not vfolder_changes.administers(vfolder_changes.find_person(db, user), row):
+        if row is None or not vfolder_rules.administers(vfolder_rules.find_person(db, user), row):
             raise NotFound(NO_FOLDER) from None
-        return Access(vfolder_changes.find_any(db, folder_id), Permission.READ_WRITE_DELETE, "administrator")
+        return Access(vfolder_rules.find_any(db, folder_id), Permission.READ_WRITE_DELETE, "administrator")
 
 
 async def rename(parts: Parts, act: Act, folder_id: str, name: str) -> Folder:
