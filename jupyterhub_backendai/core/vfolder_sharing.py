@@ -14,7 +14,7 @@ from datetime import datetime
 from ..errors import N_, Conflict, Forbidden, InvalidParameters, Violation
 from .vfolders import Access, Folder, FolderStatus, InvitationState, OwnershipType, Permission, is_automount
 
-MOST_AT_ONCE = 100
+MOST_AT_ONCE, MAX_ADDRESS = 100, 320
 _SEPARATORS = re.compile(r"[\s,;]+")
 _ENGINES_THAT_KEEP = frozenset({"docker"})
 
@@ -108,7 +108,7 @@ def parse_people(wanted: str | Iterable[object]) -> list[str]:
     Raises InvalidParameters for none, for more than :data:`MOST_AT_ONCE`, and for what is no text.
     """
     parts: list[object] = list(_SEPARATORS.split(wanted)) if isinstance(wanted, str) else list(wanted)
-    if not all(isinstance(part, str) for part in parts):
+    if not all(isinstance(part, str) and _is_sane(part) for part in parts):
         raise InvalidParameters("", [Violation(N_("Give the mail addresses as a list of texts."), {}, "emails", "invalid")])
     found = {str(part).strip().casefold(): str(part).strip() for part in parts if str(part).strip()}
     if not found:
@@ -117,6 +117,11 @@ def parse_people(wanted: str | Iterable[object]) -> list[str]:
         message = N_("That are %(count)s people. Invite at most %(most)s at once.")
         raise InvalidParameters("", [Violation(message, {"count": len(found), "most": MOST_AT_ONCE}, "emails", "too-many")])
     return list(found.values())
+
+
+def _is_sane(text: str) -> bool:
+    """Whether this may be somebody's address: of a length that one can have, and nothing that a database does not keep."""
+    return len(text) <= MAX_ADDRESS and text.isprintable() and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def check_manageable(access: Access) -> None:
