@@ -95,7 +95,9 @@ class LocalJobs:
         devices = ",".join(str(number) for number in job.admission.devices)
         variables |= {"HOME": str(home), "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": devices}
         session = directory / "session.json"
-        _write_private(session, {"environment": dict(job.environment), "command": list(job.command), "lines": job.script})
+        links = {**job.admission.describe_links(), "records": str(home / ".backendai" / "links")}
+        content = {"environment": dict(job.environment), "command": list(job.command), "lines": job.script, "links": links}
+        _write_private(session, content)
         command = [*job.command, str(WRAPPER), "--session", str(session), "--entered"]
         _write_private(directory / "job.json", {"command": command, "environment": variables, "time_s": job.admission.time_s})
 

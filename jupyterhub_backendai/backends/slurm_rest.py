@@ -52,7 +52,7 @@ class RestWay(Way):
         version = await self._rest.find_version(posix.name)
         content: dict[str, Any] = {
             "session_id": session_id,
-            **{name: fields[name] for name in ("environment", "command", "lines") if name in fields},
+            **{name: fields[name] for name in ("environment", "command", "lines", "links") if name in fields},
         }
         ticket = await asyncio.to_thread(self._tickets.issue, session_id, posix.name, content)
         environment = self._build_environment(posix, session_id, hub, ticket)

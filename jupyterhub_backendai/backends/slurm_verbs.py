@@ -95,6 +95,7 @@ def build_submit(job: JobRequest) -> dict[str, Any]:
         "environment": dict(job.environment),
         "command": list(job.command),
         **({"lines": job.script} if job.script else {}),
+        **({"links": links} if (links := admission.describe_links()) else {}),
         **build_options(job.options),
         **_chosen(admission.choice),
     }

@@ -18,7 +18,7 @@ from .scheduler_check import check_scheduler
 from .scheduler_choice import SchedulerChoice, read_choice
 from .scheduler_limits import longest_s
 from .slots import CPU, CUDA_DEVICE, CUDA_SHARES, MEM, ResourceSlots, format_bytes
-from .vfolder_mounts import Mount, MountRequest, format_mounts, read_mounts
+from .vfolder_mounts import MOST_NEIGHBOURS, Mount, MountRequest, format_mounts, read_mounts
 
 INTERFACES = ("lab", "notebook")
 YES, NO = "yes", "no"
@@ -193,6 +193,15 @@ class Admission:
     mounts: tuple[Mount, ...] = ()
     neighbours: tuple[str, ...] = ()
     admitted_at: float = 0.0
+
+    def describe_links(self) -> dict[str, Any]:
+        """What the session's own program is told of its folders, on an engine where they are links; nothing of an older admission."""
+        if not self.admitted_at:
+            return {}
+        items = [{"source": mount.source, "target": mount.target, "is_own_part": mount.is_own_part} for mount in self.mounts]
+        # with so many neighbours nothing of theirs is looked for: as if they all had been admitted later
+        live, admitted_at = (self.neighbours, self.admitted_at) if len(self.neighbours) <= MOST_NEIGHBOURS else ((), 0.0)
+        return {"session_id": self.session_id, "admitted_at": admitted_at, "live": list(live), "items": items}
 
     def to_json(self) -> dict[str, Any]:
         mounts = [mount.to_json() for mount in self.mounts]

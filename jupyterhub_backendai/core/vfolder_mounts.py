@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import N_
 from .fields import Fields
 
-MOST_MOUNTS, MAX_TEXT, MAX_TARGET = 32, 16 * 1024, 255
+MOST_MOUNTS, MOST_NEIGHBOURS, MAX_TEXT, MAX_TARGET = 32, 1000, 16 * 1024, 255
 READ_ONLY, READ_WRITE = MODES = ("ro", "rw")
 # Where containers have the session's home; a target beneath it is one beneath any session's home.
 HOME = "/home/work"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import N_, InvalidParameters
+from .links import check_links
 
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_VARIABLES, MAX_ARGUMENTS, MAX_TEXT, MAX_SCOPES = 256, 64, 32 * 1024, 1000
@@ -39,7 +40,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit(Request):
-    """A job. ``environment``, ``command`` and ``lines`` (a batch job's, for a shell) go into the user's session file and nowhere else."""
+    """A job. ``environment``, ``command``, ``lines`` (a batch job's, for a shell) and ``links`` (its folders, which its own program makes
+    links to, as the user) go into the user's session file and nowhere else.
+    """
 
     session_id: str
     job_name: str
@@ -58,6 +61,7 @@ class Submit(Request):
     constraint: str = ""
     lines: str = ""
     cluster: str = ""
+    links: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +236,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "limit": _number(0, 1 << 60),
     "sync": _flag,
     "lines": _free_text,
+    "links": check_links,
 }
 
 

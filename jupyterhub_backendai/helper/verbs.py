@@ -105,6 +105,7 @@ def _submit(request: Submit, options: Options, account: Account, root: Path) -> 
     session_file = _session_file(root, request.session_id)
     content = {"session_id": request.session_id, "environment": dict(request.environment), "command": list(request.command)}
     content |= {"lines": request.lines} if request.lines else {}
+    content |= {"links": {**request.links, "records": str(root / directories.SESSION_DIR / "links")}} if request.links else {}
     directories.write_session(session_file, json.dumps(content).encode())
     variables = build_environment(account, options.slurm_conf) | {
         "BACKENDAI_SESSION_FILE": str(session_file),

@@ -104,6 +104,8 @@ def fetch(url: str, ticket: str) -> dict[str, Any]:
 def write_session(root: str, session: dict[str, Any]) -> str:
     """The session file, for the wrapper to read and remove."""
     path = os.path.join(root, ".backendai", str(session["session_id"]) + ".json")
+    if session.get("links"):
+        session["links"]["records"] = os.path.join(root, ".backendai", "links")
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as file:
         json.dump(session, file)
     return path

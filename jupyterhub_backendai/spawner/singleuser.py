@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -25,6 +26,9 @@ from urllib.parse import urlsplit, urlunsplit
 GIVE_UP_S = 30 * 60
 FINAL = frozenset({400, 403, 404, 409})
 ENTERED = "--entered"
+REACH_S = 10.0
+# What a link to a virtual folder leads to: <host>/<quota scope>/<folder>/data
+FOLDER = re.compile(r"/(?:user|project)-[0-9a-f]{32}/[0-9a-f]{32}/data(?:/|$)")
 
 
 def main(argv: list[str]) -> None:
@@ -39,6 +43,7 @@ def main(argv: list[str]) -> None:
     if command and not entered and command != [sys.executable]:
         enter(command, path)
     os.unlink(path)
+    arrange_folders(session.get("links") or {}, session["environment"])
     if session.get("lines"):
         run_lines(str(session["lines"]), session["environment"])
     server_socket = listen(session["environment"])
@@ -63,6 +68,136 @@ def enter(command: list[str], path: str) -> None:
         os.execvp(command[0], [*command, os.path.abspath(__file__), "--session", path, ENTERED])
     except OSError as exc:
         sys.exit(f"singleuser.py: cannot run {command[0]}: {exc.strerror}")
+
+
+def arrange_folders(given: dict[str, Any], environment: dict[str, str]) -> None:
+    """Show the session's folders: links in its directory, hidden ones in the home directory. Nothing real is ever replaced or removed.
+
+    All sessions of a person share these places, so each writes down its links, and removes those of sessions that are over. Whatever
+    goes wrong is said in the log; the session starts.
+    """
+    if not given.get("session_id"):
+        return
+    wanted = {find_place(item["target"]): item for item in given["items"]}
+    try:
+        kept = remove_old_links(given, {path: item["source"] for path, item in wanted.items()})
+    except (OSError, ValueError) as exc:
+        print(f"singleuser.py: links to folders of earlier sessions stay: {exc}", flush=True)
+        kept = {}
+    made: dict[str, str] = {}
+    for path, item in wanted.items():
+        if found := place_folder(path, item, kept, environment):
+            made[found] = item["source"]
+    keep_links(given, made)
+    check_folders(given["items"])
+
+
+def find_place(target: str) -> str:
+    """Where a folder is shown: hidden ones are settings and programs, which are looked for in the home directory."""
+    return os.path.join(os.path.expanduser("~") if target.startswith(".") else os.getcwd(), target)
+
+
+def remove_old_links(given: dict[str, Any], wanted: dict[str, str]) -> dict[str, str]:
+    """Remove the links of sessions that are over; the links (path to folder) of those that live, or were admitted after this one."""
+    if not os.path.isdir(given["records"]):
+        return {}
+    kept: dict[str, str] = {}
+    old: dict[str, dict[str, str]] = {}
+    for name in os.listdir(given["records"]):
+        session_id, record = name[: -len(".json")], os.path.join(given["records"], name)
+        with open(record, encoding="utf-8") as source:
+            content = json.load(source)
+        if session_id == given["session_id"]:
+            continue
+        if session_id in given["live"] or content["admitted_at"] >= given["admitted_at"]:
+            kept.update(content["links"])
+        else:
+            old[record] = content["links"]
+    for record, links in old.items():
+        for path, folder in links.items():
+            if folder not in (kept.get(path), wanted.get(path)) and read_link(path) == folder:
+                os.unlink(path)
+        os.unlink(record)
+    return kept
+
+
+def place_folder(path: str, item: dict[str, Any], kept: dict[str, str], environment: dict[str, str]) -> str:
+    """Make the link to one folder, and say where it is when its own place is taken; the link's path, "" without one."""
+    target, folder = item["target"], item["source"]
+    try:
+        if make_link(path, folder, kept):
+            return path
+        if target == ".local":
+            environment["PYTHONUSERBASE"] = folder
+            print(f"{path} is your own already: pip install --user puts packages into the folder .local at {folder}", flush=True)
+        elif target.startswith("."):
+            print(f"{path} is your own already: the folder {target} is at {folder}", flush=True)
+        elif make_link(path + "-folder", folder, kept):
+            print(f"{path} is your own already: the folder is at {path}-folder", flush=True)
+            return path + "-folder"
+        else:
+            print(f"{path} and {path}-folder are your own already: the folder is at {folder}", flush=True)
+    except OSError as exc:
+        print(f"The folder {folder} is not at {path}: {exc.strerror}", flush=True)
+    return ""
+
+
+def make_link(path: str, folder: str, kept: dict[str, str]) -> bool:
+    """Whether a link to the folder is there now. What is no link to a folder stays, and so does one that another session needs."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        os.symlink(folder, path)
+    except FileExistsError:
+        there = read_link(path)
+        if there == folder:
+            return True
+        if not FOLDER.search(there) or kept.get(path, folder) != folder:
+            return False
+        new = f"{path}.{os.getpid()}"
+        os.symlink(folder, new)
+        os.replace(new, path)  # at once: nobody meets a moment without
+    return True
+
+
+def read_link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def keep_links(given: dict[str, Any], made: dict[str, str]) -> None:
+    """Write down this session's links, for a later one to remove."""
+    if not made:
+        return
+    try:
+        os.makedirs(given["records"], mode=0o700, exist_ok=True)
+        with open(os.path.join(given["records"], given["session_id"] + ".json"), "w", encoding="utf-8") as record:
+            json.dump({"admitted_at": given["admitted_at"], "links": made}, record)
+    except OSError as exc:
+        print(f"singleuser.py: the links to this session's folders stay when it is over: {exc}", flush=True)
+
+
+def check_folders(items: list[dict[str, Any]]) -> None:
+    """Look at the folders, and make what is a person's own part of one. In a child: a file server that hangs holds up nothing else."""
+    if not items:
+        return
+    child = os.fork()
+    if not child:
+        for item in items:
+            try:
+                if item["is_own_part"]:
+                    os.makedirs(item["source"], mode=0o700, exist_ok=True)
+                os.scandir(item["source"]).close()
+            except OSError as exc:
+                print(f"The folder {item['target']} cannot be read here: {exc.strerror}", flush=True)
+        os._exit(0)
+    deadline = time.monotonic() + REACH_S
+    while not os.waitpid(child, os.WNOHANG)[0]:
+        if time.monotonic() > deadline:
+            print("The file server of the session's folders does not answer.", flush=True)
+            return
+        time.sleep(0.01)
 
 
 def run_lines(text: str, environment: dict[str, str]) -> None:

@@ -97,7 +97,8 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
         workspace = self.home / self.settings.workspace_dir
         for directory in (workspace, self.log_path.parent, self.session_path.parent):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        session = {"environment": {**self.get_env(), **self.session_env()}, "command": command}
+        links = {**self.admission.describe_links(), "records": str(self.session_path.parent / "links")}
+        session = {"environment": {**self.get_env(), **self.session_env()}, "command": command, "links": links}
         descriptor = os.open(self.session_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w") as target:
             json.dump(session, target)
