@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -9,8 +10,7 @@ from ...core.vfolders import OwnershipType, Permission
 from ...errors import N_
 from ...store.vfolder_pages import AUTOMOUNT, GENERAL, INVITED, MODELS, PROJECT, SORTS, TABS, TRASH, FolderPage, FolderQuery, list_page
 from ..auth import authenticated
-from ..base import PageHandler
-from .show import ACT_WORDS, ICONS, PERMISSIONS, describe
+from .base import DataPage
 
 MAX_TEXT, MAX_PAGE = 128, 1_000_000
 NEAR = 2
@@ -41,19 +41,6 @@ COLUMNS = (
     ("created", N_("Created")),
 )
 TYPE_WORDS = {OwnershipType.USER: N_("Person"), OwnershipType.PROJECT: N_("Project")}
-# What the list says after an act; the address holds the word, never the sentence.
-DONE = {
-    "created": N_("The folder %(name)s was made."),
-    "renamed": N_("The folder is called %(name)s now."),
-    "changed": N_("The options of %(name)s were changed."),
-    "copying": N_("%(name)s is being copied. You can leave this page."),
-    "trashed": N_("%(name)s is in the trash."),
-    "restored": N_("%(name)s was restored."),
-    "purging": N_("The folder is being deleted. You can leave this page."),
-    "left": N_("You have left the folder."),
-    "accepted": N_("%(name)s is shared with you now."),
-    "declined": N_("The invitation was declined."),
-}
 
 
 def read_query(read: Callable[[str], str]) -> FolderQuery:
@@ -75,25 +62,27 @@ def read_query(read: Callable[[str], str]) -> FolderQuery:
     )
 
 
-class ListHandler(PageHandler):
+class ListHandler(DataPage):
     """GET lists; ``?folder=<id>`` leads to that folder, as other programs' links do."""
 
     @authenticated
     async def get(self) -> None:
+        wanted = self.get_query_argument("folder", "").replace("-", "")
+        if re.fullmatch(r"[0-9a-f]{32}", wanted):
+            self.redirect(f"{self.base}/{wanted}")
+            return
         query = read_query(lambda name: self.get_query_argument(name, ""))
         found = await self.db.run(list_page, self.identity.name, query)
-        self.render_page(
+        self.render_data(
             "data/list.html",
             query=query,
             found=found,
-            lines=[describe(access, self.identity, self.language, found.marks.get(access.folder.id)) for access in found.folders],
+            lines=[self.describe(access, marks=found.marks.get(access.folder.id)) for access in found.folders],
             tabs=TAB_WORDS,
             tab_help=TAB_HELP.get(query.tab, ""),
             columns=COLUMNS,
             types=TYPE_WORDS,
-            permissions=PERMISSIONS,
-            act_words=ACT_WORDS,
-            icons=ICONS,
+            notice=await self.find_notice(),
             is_filtered=bool(query.text or query.host or query.type or query.permission),
             link=lambda **changes: self.link(query, **changes),
             pages=list_pages(found),

@@ -27,6 +27,7 @@ STATES = {
     FolderStatus.DELETE_ONGOING: ("down", "down", N_("being deleted")),
     FolderStatus.DELETE_ERROR: ("down", "down", N_("could not be deleted")),
 }
+ADMINISTRATOR = "administrator"  # the source of an access to a folder of others, without its files
 SHARE, RENAME, OPTIONS, CLONE, THROW, LEAVE, RESTORE, PURGE = ACTS = (
     "share",
     "rename",
@@ -71,6 +72,7 @@ class Line:
     state: tuple[str, str, str] | None
     acts: tuple[str, ...]
     marks: Marks
+    is_in_charge: bool
 
     @property
     def folder(self) -> Folder:
@@ -88,6 +90,7 @@ def describe(access: Access, identity: Identity, language: str, marks: Marks | N
         state=STATES.get(folder.status),
         acts=list_acts(access, identity),
         marks=marks or Marks(),
+        is_in_charge=access.permission.is_owner_level or administers(folder, identity),
     )
 
 
@@ -100,8 +103,8 @@ def say_whose(access: Access, language: str) -> str:
     return access.folder.user
 
 
-def manages(folder: Folder, identity: Identity) -> bool:
-    """Whether somebody administers a folder: everything, or what is of a project of the own domain."""
+def administers(folder: Folder, identity: Identity) -> bool:
+    """Whether somebody manages a folder by role: everything, or what is of a project of the own domain."""
     if identity.role is Role.SUPERADMIN:
         return True
     is_near = identity.role is Role.ADMIN and folder.domain == identity.domain
@@ -111,18 +114,18 @@ def manages(folder: Folder, identity: Identity) -> bool:
 def list_acts(access: Access, identity: Identity) -> tuple[str, ...]:
     """What the page offers; whether it is done, the act itself decides."""
     folder = access.folder
-    is_in_charge = access.is_owner or (folder.ownership_type is OwnershipType.PROJECT and manages(folder, identity))
-    found: list[str] = []
+    is_in_charge = access.permission.is_owner_level or administers(folder, identity)
+    is_of_project = folder.ownership_type is OwnershipType.PROJECT
     if folder.status in IN_TRASH:
-        return (RESTORE, PURGE) if is_in_charge else ()
-    if is_in_charge and folder.status in UPDATABLE:
-        if not is_automount(folder.name) or folder.ownership_type is OwnershipType.PROJECT:
-            found.append(SHARE)
-        found += [RENAME, OPTIONS]
-    if folder.status in UPDATABLE and folder.cloneable:
-        found.append(CLONE)
-    if is_in_charge and folder.status in (FolderStatus.READY, FolderStatus.MOUNTED, FolderStatus.ERROR):
-        found.append(THROW)
-    if access.source == "invitation":
-        found.append(LEAVE)
-    return tuple(found)
+        return tuple(act for act in (RESTORE, PURGE) if is_in_charge and (act, folder.status) != (RESTORE, FolderStatus.DELETE_ERROR))
+    is_ready = folder.status in UPDATABLE
+    decides = administers(folder, identity) if is_of_project else access.permission.is_owner_level and not is_automount(folder.name)
+    offered = {
+        SHARE: is_ready and decides,
+        RENAME: is_ready and is_in_charge,
+        OPTIONS: is_ready and is_in_charge,
+        CLONE: is_ready and folder.cloneable and access.source != ADMINISTRATOR,
+        THROW: is_in_charge and (is_ready or folder.status is FolderStatus.ERROR),
+        LEAVE: access.source == "invitation",
+    }
+    return tuple(act for act, is_offered in offered.items() if is_offered)

@@ -1,8 +1,25 @@
 // My folders: moments in the reader's own zone, filters that apply when they are chosen, and acts in dialogs.
 import { watchDialogs } from "./data_dialog.js";
+import { watchName } from "./data_name.js";
 import { dressTimes } from "./times.js";
 
+const TASK_MS = 2000;
+
 dressTimes();
+for (const time of document.querySelectorAll("time[data-day]")) {
+  time.textContent = new Date(time.dateTime).toLocaleDateString(document.documentElement.lang, { dateStyle: "medium" });
+}
 watchDialogs();
+watchName(document);
+document.addEventListener("filled", (event) => {
+  dressTimes("short", event.detail);
+  watchName(event.detail);
+});
 for (const field of document.querySelectorAll("#filters select")) field.addEventListener("change", () => field.form.requestSubmit());
+// Long work goes on without being asked for; a reader who does something is not disturbed.
+if (document.querySelector("[data-live]")) {
+  setInterval(() => {
+    if (!document.hidden && !document.querySelector("dialog[open]") && !document.activeElement?.closest("form")) window.location.reload();
+  }, TASK_MS);
+}
 document.documentElement.dataset.ready = "data";
