@@ -16,6 +16,7 @@ c = get_config()
 
 state = Path(os.environ.get("BACKENDAI_STATE") or Path(__file__).resolve().parent / ".state").resolve()
 port = int(os.environ.get("BACKENDAI_PORT") or 8000)
+hub_host = os.environ.get("BACKENDAI_HUB_HOST") or "127.0.0.1"
 hub_port = int(os.environ.get("BACKENDAI_HUB_PORT") or 8081)
 proxy_port = int(os.environ.get("BACKENDAI_PROXY_PORT") or 8001)
 service_port = int(os.environ.get("BACKENDAI_SERVICE_PORT") or 8091)
@@ -70,7 +71,7 @@ c.BackendAI.queues = [
 
 # -- JupyterHub: addresses and state
 c.JupyterHub.bind_url = f"http://127.0.0.1:{port}"
-c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{hub_port}"
+c.JupyterHub.hub_bind_url = f"http://{hub_host}:{hub_port}"
 c.JupyterHub.db_url = f"sqlite:///{state / 'jupyterhub.sqlite'}"
 c.JupyterHub.upgrade_db = True  # an SQLite file is copied first
 c.JupyterHub.cookie_secret = bytes.fromhex(secrets.read_secret("cookie"))

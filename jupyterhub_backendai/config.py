@@ -218,6 +218,10 @@ class BackendAI(SlurmSettings):
     log_dir = Unicode("log", config=True, help=N_("Job logs, beneath user_root: <log_dir>/<job id>.log."))
     workspace_dir = Unicode("workspace", config=True, help=N_("Working directory of sessions, beneath user_root."))
 
+    docker_url = Unicode(
+        "unix:///var/run/docker.sock", config=True, help=N_("Where the Docker engine of queues with `engine` docker listens.")
+    )
+
     # -- virtual folders
     storage_hosts = List(
         Dict(),

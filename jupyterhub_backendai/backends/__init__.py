@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..config import BackendAI
 from ..errors import N_, NotFound
 from .base import Backend, JobRequest
+from .docker import DockerBackend
 from .local import LocalBackend, Usage
 from .slurm import SlurmBackend
 from .slurm_clusters import SlurmClusters
@@ -27,6 +28,7 @@ def connect(settings: BackendAI, engine: str, *, usage: Usage | None = None) -> 
         settings.slurm_bin,
         settings.job_name,
         settings.state_dir,
+        settings.docker_url,
         *settings.slurm_clusters,
     )
     if key not in _backends:
@@ -34,6 +36,8 @@ def connect(settings: BackendAI, engine: str, *, usage: Usage | None = None) -> 
             _backends[key] = SlurmClusters(settings) if settings.slurm_clusters else SlurmBackend(settings)
         elif engine == LocalBackend.name:
             _backends[key] = LocalBackend(settings, usage)
+        elif engine == DockerBackend.name:
+            _backends[key] = DockerBackend(settings, usage)
         else:
             raise NotFound(N_("There is no engine %(engine)s."), engine=engine)
     return _backends[key]

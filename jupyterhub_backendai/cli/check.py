@@ -16,6 +16,7 @@ from cryptography.fernet import Fernet
 from ..backends.slurm_ways import REST, make_way
 from ..config import BackendAI
 from ..core.enrolment import OTP_FORMS, parse_deadlines
+from ..core.policies import COUNTED_ENGINES
 from ..core.prices import is_priced
 from ..core.queues import Queue
 from ..core.slots import CPU, ResourceSlots
@@ -25,7 +26,7 @@ from ..identity import make_factor
 from ..identity.mail import make_mailer
 
 SECRETS = ("private", "crypt", "cookie", "proxy", "oauth_state")
-ENGINES = ("local", "slurm")
+ENGINES = ("local", "slurm", "docker")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -113,8 +114,8 @@ def _check_queue(queue: Queue) -> Iterator[str]:
         yield "the name must be letters, digits, dots, dashes and underscores."
     if queue.engine not in ENGINES:
         yield f"there is no engine {queue.engine!r}; choose one of: {', '.join(ENGINES)}."
-    if queue.engine == "local" and not queue.capacity.amount(CPU):
-        yield "a local queue needs a capacity with cpu."
+    if queue.engine in COUNTED_ENGINES and not queue.capacity.amount(CPU):
+        yield f"a {queue.engine} queue needs a capacity with cpu."
     if queue.max_time_s is not None and queue.default_time_s > queue.max_time_s:
         yield "default_time_s is longer than max_time_s."
     if any(amount < 0 for slots in (queue.max_slots, queue.capacity) for amount in slots.values()):

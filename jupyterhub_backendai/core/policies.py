@@ -12,7 +12,7 @@ from .queues import Queue
 from .slots import CPU, CUDA_DEVICE, MEM, ResourceSlots, format_bytes
 
 # Engines that have no scheduler of their own: what their sessions hold is counted by us, and we give the devices.
-COUNTED_ENGINES = frozenset({"local"})
+COUNTED_ENGINES = frozenset({"local", "docker"})
 # What the table calls the GPUs of a queue whose type the site did not name.
 DEFAULT_GPU_TYPE = "gpu"
 # Rules about who somebody is, against those about how much is asked for.

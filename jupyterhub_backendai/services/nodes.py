@@ -16,6 +16,7 @@ from .. import i18n
 from ..backends.base import Backend
 from ..core.identity import Actor
 from ..core.nodes import Node, NodeState
+from ..core.policies import COUNTED_ENGINES
 from ..core.slots import CPU, CUDA_DEVICE, MEM, format_bytes
 from ..errors import N_, BackendAIError, InvalidParameters, NotFound, Violation
 from ..store import audit
@@ -27,7 +28,6 @@ from .auth import administrative
 log = logging.getLogger("backendai")
 MAX_AGE_S, NOW_S = 10.0, 1.0
 PAGE_SIZE = 100
-LOCAL = "local"
 _REASON = re.compile(r"[^\W_][\w .,:;!?()/#+-]{0,199}")
 ENGINE_FAILED = N_("The nodes of %(engine)s cannot be read right now; these are the last that it told.")
 # State → (mark, colour, words)
@@ -107,10 +107,10 @@ class NodesReader:
 
 def join(node: Node, use: Mapping[tuple[str, str], NodeUse]) -> Node:
     """A node with our sessions there. All local sessions are on this machine, whatever they call it."""
-    parts = [part for (engine, name), part in use.items() if engine == node.engine and (engine == LOCAL or name == node.name)]
+    parts = [part for (engine, name), part in use.items() if engine == node.engine and (engine in COUNTED_ENGINES or name == node.name)]
     sessions = sum(part.sessions for part in parts)
     slots = sum((part.slots for part in parts), NodeUse().slots)
-    state = NodeState.BUSY if node.engine == LOCAL and sessions and node.state is NodeState.IDLE else node.state
+    state = NodeState.BUSY if node.engine in COUNTED_ENGINES and sessions and node.state is NodeState.IDLE else node.state
     return replace(node, sessions=sessions, session_slots=slots, state=state)
 
 
@@ -211,8 +211,8 @@ class NodesPage(AdminHandler):
                 "mark": STATES[node.state],
                 "amounts": list_amounts(self.language, node),
                 "url": f"{self.base}nodes/{quote(node.name, safe='')}",
-                "can_drain": node.engine != LOCAL and node.state not in (NodeState.DRAINING, NodeState.DRAINED),
-                "can_resume": node.engine != LOCAL and node.state in (NodeState.DRAINING, NodeState.DRAINED, NodeState.DOWN),
+                "can_drain": node.engine not in COUNTED_ENGINES and node.state not in (NodeState.DRAINING, NodeState.DRAINED),
+                "can_resume": node.engine not in COUNTED_ENGINES and node.state in (NodeState.DRAINING, NodeState.DRAINED, NodeState.DOWN),
             }
             for node in found[(query.page - 1) * PAGE_SIZE : query.page * PAGE_SIZE]
         ]

@@ -17,6 +17,7 @@ from ..core.clusters import find_figures
 from ..core.fields import format_duration
 from ..core.identity import PosixAccount
 from ..core.partitions import NodeShape
+from ..core.policies import COUNTED_ENGINES
 from ..core.prices import Currency, is_priced
 from ..core.queues import Figures, GPUFigures, Queue, QueueFigures
 from ..core.scheduler_offers import Offer, find_offer
@@ -35,7 +36,6 @@ from .queue_tables import DrawnTables
 from .waits import add_wait_words
 
 log = logging.getLogger("backendai")
-LOCAL = "local"
 LOOKING_S = 60
 FIRST_WAIT_S = 3
 REFRESH_S = 1.0  # Refresh reads anew what is older than this, however often it is pressed
@@ -118,7 +118,7 @@ class FiguresReader:
     async def _read_engine(self, engine: str, all_queues: Mapping[str, Queue]) -> dict[str, QueueFigures]:
         queues = [queue for queue in all_queues.values() if queue.engine == engine]
         try:
-            rows = await self._read_local(queues) if engine == LOCAL else await self._read_backend(engine, queues)
+            rows = await self._read_local(queues) if engine in COUNTED_ENGINES else await self._read_backend(engine, queues)
         except Exception as exc:
             level = logging.WARNING if isinstance(exc, BackendAIError) else logging.ERROR
             log.log(level, "The figures of %s cannot be read: %s", engine, exc, exc_info=not isinstance(exc, BackendAIError))

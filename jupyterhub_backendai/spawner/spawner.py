@@ -53,6 +53,7 @@ class BackendAISpawner(Waiting, Adoption, Spawner):
         default_value={
             "slurm": "jupyterhub_backendai.spawner.launchers.slurm.SlurmLauncher",
             "local": "jupyterhub_backendai.spawner.launchers.local.LocalLauncher",
+            "docker": "jupyterhub_backendai.spawner.launchers.docker.DockerLauncher",
         },
         value_trait=Unicode(),
         config=True,

@@ -29,7 +29,7 @@ from .circumstances import Circumstances, Owner, load_circumstances, lock_owner,
 from .models import ComputeSession, Project, ProjectMember, User, now
 
 # Engines whose jobs run under the person's own Unix account.
-POSIX_ENGINES = frozenset({"slurm"})
+POSIX_ENGINES = frozenset({"slurm", "docker"})
 FROZEN = N_("New sessions are not possible at the moment: the platform is under maintenance. Running sessions go on.")
 # A late report (they are retried) never takes a session back.
 _ORDER = [*(status for status in SessionStatus if status not in OVER), *sorted(OVER, key=lambda status: status.value)]

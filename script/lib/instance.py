@@ -19,6 +19,7 @@ APP = SCRIPTS.parents[1]
 SYSTEM_DIR = Path("/var/lib/jupyterhub-backendai")
 SOCKETS = Path("/run/jupyterhub-backendai")
 ACCOUNT = "backendai"
+DOCKER_GATEWAY = "172.30.250.1"  # script/lib/lab/docker.sh
 PORTS = {"BACKENDAI_HUB_PORT": 8081, "BACKENDAI_PROXY_PORT": 8001, "BACKENDAI_SERVICE_PORT": 8091}
 START_LIMIT_S, STOP_LIMIT_S = 90, 60
 MAX_SOCKET_PATH = 100
@@ -83,11 +84,20 @@ def make_directory(path, account):
         os.chown(path, account.pw_uid, account.pw_gid)
 
 
-class Instance:
-    """``state`` is the directory of database, sockets and secrets; ``name`` tells two on one machine (and cluster) apart."""
+def docker_socket():
+    """Where the lab's Docker Engine listens, if it is up."""
+    return Path(os.environ.get("BACKENDAI_LAB") or "/var/tmp/backendai-lab", "docker", "docker.sock")
 
-    def __init__(self, state, name, ports, *, node, proxy, lab=False):
-        self.state, self.name, self.ports, self.lab = state, name, ports, lab
+
+class Instance:
+    """``state`` is the directory of database, sockets and secrets; ``name`` tells two on one machine (and cluster) apart.
+
+    ``docker``: the lab's engine, too; the hub then listens where its containers reach it, on a bridge that only this machine has.
+    """
+
+    def __init__(self, state, name, ports, *, node, proxy, lab=False, docker=False):
+        self.state, self.name, self.ports, self.lab, self.docker = state, name, ports, lab, docker
+        self.hub_host = DOCKER_GATEWAY if docker else "127.0.0.1"
         self.node, self.proxy = node, proxy
         self.account = find_account()
         self.config = SCRIPTS / "lab_config.py" if lab else APP / "jupyterhub_config.py"
@@ -102,6 +112,8 @@ class Instance:
         if os.geteuid() == 0:
             make_directory(Path(self.account.pw_dir), self.account)
         make_directory(self.state, self.account)
+        if self.docker:  # in the lab only: whoever may talk to an engine is its root
+            os.chown(docker_socket(), -1, self.account.pw_gid)
         command = [sys.executable, str(SCRIPTS / "prepare.py"), str(self.config), *(["--lab"] if self.lab else [])]
         done = subprocess.run(command, env=self._environment(), cwd=self.state, stdout=subprocess.PIPE, check=False, **self._identity())
         if done.returncode:
@@ -114,7 +126,7 @@ class Instance:
         proxy_port = self.ports["BACKENDAI_PROXY_PORT"]
         command = [self.node, self.proxy, "--ip", "127.0.0.1", "--port", str(self.ports["BACKENDAI_PORT"])]
         command += ["--api-ip", "127.0.0.1", "--api-port", str(proxy_port)]
-        command += ["--error-target", f"http://127.0.0.1:{self.ports['BACKENDAI_HUB_PORT']}/hub/error"]
+        command += ["--error-target", f"http://{self.hub_host}:{self.ports['BACKENDAI_HUB_PORT']}/hub/error"]
         self._launch("proxy", command, {"CONFIGPROXY_AUTH_TOKEN": secrets["proxy"]})
         if self.lab and self.submit == "helper":
             self._launch_helper()
@@ -198,12 +210,14 @@ class Instance:
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": self.account.pw_dir, "USER": self.account.pw_name, "LOGNAME": self.account.pw_name, "SHELL": "/bin/bash",
             "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", "BACKENDAI_STATE": str(self.state), "BACKENDAI_HUB_ID": self.name,
-            "BACKENDAI_CLEANUP_SERVERS": "1", "BACKENDAI_HELPER_SOCKET": str(self.helper_socket),
+            "BACKENDAI_CLEANUP_SERVERS": "1", "BACKENDAI_HELPER_SOCKET": str(self.helper_socket), "BACKENDAI_HUB_HOST": self.hub_host,
         }  # fmt: skip
         variables |= {name: str(port) for name, port in self.ports.items()}
         if len(str(self.state / "private.sock")) > MAX_SOCKET_PATH:
             variables["BACKENDAI_PRIVATE_URL"] = f"http://127.0.0.1:{self.ports['BACKENDAI_PRIVATE_PORT']}"
         variables |= {"BACKENDAI_SUBMIT": self.submit, "BACKENDAI_SUBMIT_OPTIONS": str(self.submit_options)}
+        if self.docker:
+            variables["BACKENDAI_DOCKER_URL"] = f"unix://{docker_socket()}"
         for kept in ("BACKENDAI_LAB", "BACKENDAI_LAB_SHIFT", "SLURM_CONF"):
             if kept in os.environ:
                 variables[kept] = os.environ[kept]

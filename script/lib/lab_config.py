@@ -53,3 +53,21 @@ c.BackendAI.slurm_rest_url = f"http://127.0.0.1:{6820 + int(os.environ.get('BACK
 c.BackendAI.slurm_rest_key_file = str(Path(c.BackendAI.state_dir, "jwt_hs256.key"))
 if "SLURM_CONF" in os.environ:  # a second lab
     c.JupyterHub.services[0]["environment"]["SLURM_CONF"] = os.environ["SLURM_CONF"]
+
+# -- containers, where the lab's Docker Engine is up: its one image is empty, and this machine's programs are read-only directories in it
+if "BACKENDAI_DOCKER_URL" in os.environ:
+    c.BackendAI.docker_url = os.environ["BACKENDAI_DOCKER_URL"]
+    c.BackendAI.queues.append(
+        {
+            "name": "containers",
+            "engine": "docker",
+            "labels": {"en": "Containers", "ko": "컨테이너"},
+            "descriptions": {"en": "One machine, any image", "ko": "한 대의 서버, 다양한 이미지"},
+            "capacity": {"cpu": 4, "mem": 8 * 1024**3},
+            "allowed_session_types": ["interactive"],
+        }
+    )
+    c.BackendAI.environments = [
+        {"name": "default", "labels": {"en": "Default", "ko": "기본"}, "image": "backendai-lab:host", "command": [sys.executable]}
+    ]
+    c.DockerLauncher.read_only_volumes = {path: path for path in ("/usr", "/etc/ld.so.cache", str(Path(sys.prefix).parent))}

@@ -81,14 +81,14 @@ class Stack(instance.Instance):
 
     _count = 0
 
-    def __init__(self, engine: str, extra: str = "") -> None:
+    def __init__(self, engine: str, extra: str = "", *, docker: bool = False) -> None:
         Stack._count += 1
         self.root = Path(tempfile.mkdtemp(prefix="bai-", dir="/var/tmp"))  # short: a unix socket lies in it
         self.root.chmod(0o755)
         names = (*instance.PORTS, "BACKENDAI_PORT", "BACKENDAI_PRIVATE_PORT")
         ports = instance.choose_ports(dict.fromkeys(names, 0))
         name = f"e2e{os.getpid()}x{Stack._count}"
-        super().__init__(self.root / "s", name, ports, node=find_node(), proxy=str(PROXY), lab=engine == "lab")
+        super().__init__(self.root / "s", name, ports, node=find_node(), proxy=str(PROXY), lab=engine == "lab", docker=docker)
         self.levers = self.root / "levers"
         self.token = secrets.token_hex(16)
         base, self.config = self.config, self.root / "config.py"
@@ -396,9 +396,9 @@ def postgres_behind_a_door() -> Iterator[tuple[str, Door]]:
 
 
 @contextlib.contextmanager
-def running(engine: str, extra: str = "", has_failed: Callable[[], int] = int) -> Iterator[Stack]:
+def running(engine: str, extra: str = "", has_failed: Callable[[], int] = int, *, docker: bool = False) -> Iterator[Stack]:
     """A platform that was started; everything of it is over afterwards. The logs stay in ``build`` when something went wrong."""
-    stack = Stack(engine, extra)
+    stack = Stack(engine, extra, docker=docker)
     is_well = False
     try:
         stack.prepare()

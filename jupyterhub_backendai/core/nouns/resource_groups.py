@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import N_, Violation
+from ..policies import COUNTED_ENGINES
 from ..prices import check_prices, read_prices
 from ..queues import EXTENDERS, RULES, SCHEDULERS, SESSION_TYPES, STRATEGIES, Queue
 from ..slots import CPU
@@ -210,7 +211,7 @@ def check_group(queue: Queue) -> list[Violation]:
         found.append(Violation(N_("This is more than the longest time."), {}, "default_time_s", "too-much"))
     if queue.engine == "slurm" and queue.scheduler != "none":
         found.append(Violation(N_("Slurm has a waiting line of its own: choose none."), {}, "scheduler", "engine"))
-    if queue.engine == "local" and not queue.capacity.amount(CPU):
+    if queue.engine in COUNTED_ENGINES and not queue.capacity.amount(CPU):
         found.append(Violation(N_("Nothing else says how large a local group is: give its CPUs."), {}, f"capacity.{CPU}", "required"))
     if not queue.allowed_session_types:
         found.append(Violation(N_("This must be filled in."), {}, "allowed_session_types", "required"))

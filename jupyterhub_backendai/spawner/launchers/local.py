@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from jupyterhub.spawner import LocalProcessSpawner
@@ -16,17 +15,17 @@ from traitlets import Unicode, default
 
 from ...backends.local import find_home
 from ...backends.processes import Process, end_processes, find_process, read_tail
-from ...core.fields import format_duration
 from ...core.reasons import Explanation
 from ...core.sessions import JobState, JobStatus, SessionStatus
 from ...errors import N_, Forbidden, StartFailed
 from .. import singleuser
 from .base import Ending, Launcher
+from .timed import TimedLauncher
 
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SHELL")
 
 
-class LocalLauncher(Launcher, LocalProcessSpawner):
+class LocalLauncher(TimedLauncher, LocalProcessSpawner):
     """One session, one process group."""
 
     root = Unicode(
@@ -37,12 +36,8 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
     )
 
     interval_s = 0.5
-    deadline: float | None = None
     process: Process | None = None
-    _timer: asyncio.TimerHandle | None = None
-    _ender: asyncio.Future[None] | None = None
     _popen: subprocess.Popen[bytes] | None = None
-    _is_timed_out = False
     _was_alive = False
 
     @default("term_timeout")
@@ -89,8 +84,7 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
         except OSError as exc:
             raise StartFailed(N_("The session's program cannot be started: %(reason)s"), reason=exc.strerror or str(exc)) from exc
         self.process = Process.of(self._popen.pid)
-        self.deadline = time.time() + self.admission.time_s if self.admission.time_s else None
-        self._arm()
+        self.set_deadline()
         return str(self._popen.pid)
 
     def _prepare(self, command: list[str]) -> None:
@@ -127,14 +121,14 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
             if self.process is None:
                 raise StartFailed(N_("The hub was restarted while this session was being started. Start it again."))
             self.job_id = str(self.process.pid)
-            self.deadline = time.time() + self.admission.time_s if self.admission.time_s else None
+            self.set_deadline()
             self.save()
         return await super().resume()
 
     # -- asking and ending
 
     async def ask(self) -> JobStatus:
-        self._arm()
+        self.arm()
         code = self._popen.poll() if self._popen else None
         if self.process is None or code is not None or not self.process.is_alive():
             state = JobState.DONE if code == 0 else JobState.FAILED
@@ -145,45 +139,8 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
     async def address(self, node: str) -> str:  # noqa: ARG002
         return "127.0.0.1"
 
-    def _arm(self) -> None:
-        """See that the time limit holds, also after a restart of the hub."""
-        is_ending = self._ender is not None and not self._ender.done()
-        if self._timer is None and self.deadline is not None and not is_ending:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, self.deadline - time.time()), self._time_is_up)
-
-    def move_deadline(self, seconds: float) -> None:
-        if self.deadline is not None:
-            self.deadline += seconds
-
-    def _time_is_up(self) -> None:
-        self._timer = None
-        self._ender = ender = asyncio.ensure_future(self._end_in_time())
-        ender.add_done_callback(lambda _: self.notify())
-
-    async def _end_in_time(self) -> None:
-        """End the session, unless it was given more time meanwhile."""
-        if self.renew_limit:
-            await self.renew_limit(self)
-        if self.deadline is None:
-            return  # it was stopped
-        if self.deadline > time.time():
-            self._ender = None
-            self._arm()
-            return
-        self._is_timed_out = True
-        if self.process and self.process.is_alive():
-            self.log.info("The time limit of session %s is over", self.admission.session_id)
-            self.ending = self.ending or self._timeout_ending()
-            await self.cancel(now=False)
-
-    def _timeout_ending(self) -> Ending:
-        params = {"time": format_duration(self.admission.time_s)}
-        return Ending(SessionStatus.TERMINATED, Explanation(N_("The session's time limit of %(time)s ended it."), params=params))
-
     async def cancel(self, now: bool) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer, self.deadline = None, None
+        self.disarm()
         if self.process:
             await end_processes(self.process, 0 if now else self.term_timeout, self.kill_timeout)
         if self._popen:
@@ -192,8 +149,8 @@ class LocalLauncher(Launcher, LocalProcessSpawner):
             self.session_path.unlink()
 
     def explain_end(self, status: JobStatus) -> Ending:
-        if self._is_timed_out:
-            return self._timeout_ending()
+        if self.is_timed_out:
+            return self.timeout_ending()
         if status.detail == "" and self._was_alive:  # of another hub process's child the exit code is not known
             return Ending(SessionStatus.TERMINATED, Explanation(N_("The notebook server ended by itself or was killed from outside.")))
         if status.detail == "":

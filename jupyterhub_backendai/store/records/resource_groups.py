@@ -40,7 +40,7 @@ from . import links
 from .base import Records, check_references
 
 # Engines that the platform brings; others are known when the configuration has a group of them, and so a launcher.
-OWN_ENGINES = ("local", "slurm")
+OWN_ENGINES = ("local", "slurm", "docker")
 
 
 class ResourceGroupRecords(Records):
