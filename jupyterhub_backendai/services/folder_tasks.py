@@ -28,13 +28,17 @@ class TaskLost(Exception):
 
 @dataclass(slots=True)
 class Progress:
-    """How far a task is; whoever does it says so here, as often as it likes. ``is_lost``: stop, it is another one's by now."""
+    """How far a task is; whoever does it says so here, as often as it likes. ``is_lost``: stop, it is another one's by now.
+
+    ``remark`` is kept with a task that is done all the same: what its owner should know.
+    """
 
     done_bytes: int = 0
     total_bytes: int | None = None
     done_files: int = 0
     total_files: int | None = None
     is_lost: bool = False
+    remark: BackendAIError | None = None
 
     def check(self) -> None:
         """Raises TaskLost."""
@@ -153,7 +157,8 @@ class FolderTasks:
             await self._fail(kind, task, BackendAIError(), is_final=False)
             return
         await self._db.run(folder_tasks.beat, task, _numbers(progress))
-        if await self._db.run_exclusive(folder_tasks.finish, task):
+        remark = progress.remark.to_problem() if progress.remark else {}
+        if await self._db.run_exclusive(folder_tasks.finish, task, remark):
             log.info("The work %s on the folder %s took %.1f s", task.kind, task.folder_id, time.monotonic() - began)
 
     async def _fail(self, kind: Kind, task: Task, exc: BackendAIError, *, is_final: bool) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.vfolders import GONE, IN_TRASH, READABLE, Access, Folder, Permission
-from ..errors import BackendAIError, NotFound
-from ..store import folder_tasks, vfolder_changes, vfolder_grants, vfolder_hosts, vfolder_rules
+from ..errors import NotFound
+from ..store import folder_tasks, vfolder_changes, vfolder_gates, vfolder_grants, vfolder_hosts, vfolder_rules
 from ..store.folder_tasks import Task
 from ..store.models import VFolder
 from ..store.vfolder_changes import Act, NewFolder
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from .base import HubUserHandler, Parts
-
-log = logging.getLogger("backendai")
 
 
 def act_of(handler: HubUserHandler) -> Act:
@@ -32,11 +29,14 @@ async def create(parts: Parts, act: Act, new: NewFolder) -> Access:
     await parts.storage_hosts.ready()
     folder = await parts.db.run_exclusive(vfolder_changes.create, act, new)
     try:
-        await parts.storage.make_folder(folder, await parts.db.run(vfolder_grants.list_grants, folder.id))
+        grants = await parts.db.run(vfolder_grants.list_grants, folder.id)
+        await parts.storage.make_folder(folder, grants)
+        await parts.db.run_exclusive(vfolder_gates.note_applied, folder.id, grants)
     except BaseException:
         await parts.db.run_exclusive(vfolder_changes.give_up_making, folder.id)
         raise
     await parts.db.run_exclusive(vfolder_changes.finish_making, act, folder.id)
+    await parts.folder_access.apply(folder.id)  # somebody may have joined its project meanwhile
     return await find(parts, act, folder.id)
 
 
@@ -123,7 +123,4 @@ def _list_hosts(db: Session, user: str, project: str | None) -> list[dict[str, A
 
 async def apply_gate(parts: Parts, folder: Folder) -> None:
     """Let in who may use the folder now, and nobody else. A host that does not answer is told later."""
-    try:
-        await parts.storage.set_gate(folder, await parts.db.run(vfolder_grants.list_grants, folder.id))
-    except BackendAIError as exc:
-        log.warning("Who may use the folder %s is told to its host later: %s", folder.id, exc)
+    await parts.folder_access.apply(folder.id)

@@ -70,9 +70,9 @@ def beat(db: Session, task: Task, progress: Mapping[str, int | None]) -> bool:
     return _change(db, task, beat_at=now(), **progress)
 
 
-def finish(db: Session, task: Task) -> bool:
-    """It is done."""
-    return _change(db, task, status="done", ended_at=now(), trouble={})
+def finish(db: Session, task: Task, remark: Mapping[str, Any]) -> bool:
+    """It is done; ``remark`` is what its owner should know, as an error's ``to_problem()``, or empty."""
+    return _change(db, task, status="done", ended_at=now(), trouble=dict(remark))
 
 
 def put_back(db: Session, task: Task, trouble: Mapping[str, Any] | None = None, wait_s: float = 0) -> bool:

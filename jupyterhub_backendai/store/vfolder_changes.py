@@ -21,8 +21,8 @@ from ..core.vfolders import (
     quota_scope_of,
 )
 from ..errors import N_, Conflict, Forbidden, InvalidParameters, NotFound, Violation
-from . import audit, folder_tasks
-from .models import VFolder, new_id
+from . import audit, folder_tasks, vfolder_quotas
+from .models import FolderTask, VFolder, new_id
 from .vfolder_hosts import check_host
 from .vfolder_rules import (
     check_count,
@@ -112,6 +112,7 @@ def give_up_making(db: Session, folder_id: str) -> None:
     """The directory of a new folder cannot be made: there is no such folder."""
     row = db.get(VFolder, folder_id, with_for_update=True)
     if row is not None and row.status is FolderStatus.PERFORMING:
+        audit.record(db, actor=row.creator, action="vfolder.give-up", object=row.id, details={"name": row.name, "host": row.host})
         db.delete(row)
 
 
@@ -212,6 +213,9 @@ def begin_clone(db: Session, act: Act, source_id: str, new: NewFolder) -> tuple[
     row = db.get_one(VFolder, folder.id)
     set_status(row, FolderStatus.CLONING)
     task = folder_tasks.add(db, "clone", row.id, source_id=source_id, user_id=me.id)
+    if size := source.folder.used_bytes:  # refused at once where that much does not fit; the task looks again
+        vfolder_quotas.reserve(db, row.id, size)
+        db.get_one(FolderTask, task).total_bytes = size
     record(db, act, "vfolder.clone", row, name=row.name, host=row.host, of=source_id)
     db.flush()
     return find_any(db, row.id), task

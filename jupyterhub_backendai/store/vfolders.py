@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from ..core.vfolders import READABLE, Access, Folder, FolderStatus, OwnershipType, Permission
+from ..core.vfolders import READABLE, UPDATABLE, Access, Folder, FolderStatus, OwnershipType, Permission
 from ..errors import N_, NotFound
 from .models import Project, ProjectMember, User, VFolder, VFolderPermission
 
@@ -34,6 +34,18 @@ def list_mountable(db: Session, user: str, named: Collection[str]) -> list[Acces
     if named:
         condition = or_(condition, VFolder.name.in_(named), VFolder.id.in_(named))
     return _list(db, user, condition, READABLE)
+
+
+def list_choices(db: Session, user: str, project_id: str, text: str = "", limit: int = 100) -> list[Access]:
+    """Folders to choose from for a session of a project, those that were used last first. ``text`` is a part of their names."""
+    me = db.scalar(select(User).where(User.name == user))
+    if me is None:
+        return []
+    query = _select(me.id).where(VFolder.status.in_(UPDATABLE), ~VFolder.name.startswith(".", autoescape=True))
+    query = query.where(or_(VFolder.project_id.is_(None), VFolder.project_id == project_id))
+    query = query.where(VFolder.name.icontains(text, autoescape=True)) if text else query
+    query = query.order_by(VFolder.last_used_at.is_(None), VFolder.last_used_at.desc(), VFolder.name, VFolder.id).limit(limit)
+    return [build_access(row, owner, project, own, me) for row, owner, project, own in db.execute(query)]
 
 
 def _list(db: Session, user: str, condition: Any, statuses: Iterable[FolderStatus]) -> list[Access]:

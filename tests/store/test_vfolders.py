@@ -293,11 +293,11 @@ async def test_tasks_are_taken_once_and_by_the_next_when_they_look_dead(folders)
     (second,) = await folders.run_exclusive(folder_tasks.claim, ["purge"], 5, later)
     assert (second.tries, second.done_bytes) == (2, 7)
     assert not await folders.run(folder_tasks.beat, first, {})  # who looked dead has no say
-    assert not await folders.run_exclusive(folder_tasks.finish, first)
+    assert not await folders.run_exclusive(folder_tasks.finish, first, {})
     assert await folders.run_exclusive(folder_tasks.put_back, second, {"message": "x"}, 60)
     assert await folders.run_exclusive(folder_tasks.claim, ["purge"], 5) == []  # not yet
     (third,) = await folders.run_exclusive(folder_tasks.claim, ["purge"], 5, later + timedelta(seconds=60))
-    assert await folders.run_exclusive(folder_tasks.finish, third)
+    assert await folders.run_exclusive(folder_tasks.finish, third, {})
     assert await folders.run_exclusive(folder_tasks.forget_old) == 0
     assert await folders.run_exclusive(folder_tasks.forget_old, later + timedelta(days=8)) == 1
 
