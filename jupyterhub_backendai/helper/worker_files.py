@@ -1,0 +1,100 @@
+"""Files and directories: looking, opening, making, moving. In a worker, so with the rights of one person."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ..core.files import join_path, split_path
+from ..errors import N_, Conflict
+from .openat2 import open_beneath, rename_new
+from .worker_base import Answer, Job, Tree, open_regular, pack_entry
+
+# The umask takes away what others would get; where a directory has a list of its own for what is made in it, that rules instead.
+FILE_MODE, DIRECTORY_MODE = 0o666, 0o777
+
+
+def stat_path(job: Job) -> Answer:
+    """The entry of anything, a link itself."""
+    path = job.path()
+    parent, name = split_path(path)
+    directory = job.tree.open_directory(parent, follow=True)
+    try:
+        status = os.stat(name or b".", dir_fd=directory, follow_symlinks=False)
+    finally:
+        os.close(directory)
+    return Answer({"entry": pack_entry(name, status)})
+
+
+def open_file(job: Job) -> Answer:
+    """A regular file for reading, by way of links that stay inside."""
+    path = job.path()
+    descriptor, status = open_regular(job.tree.data, path, follow=True)
+    return Answer({"entry": pack_entry(split_path(path)[1], status)}, (descriptor,))
+
+
+def make_directory(job: Job) -> Answer:
+    make_directories(job.tree, job.path(), parents=job.flag("parents", default=True), exist_ok=job.flag("exist_ok"))
+    return Answer()
+
+
+def make_directories(tree: Tree, path: bytes, *, parents: bool = True, exist_ok: bool = False) -> None:
+    """Make a directory, and those above it. Raises Conflict where it is there already and must not be, OSError."""
+    parts = path.split(b"/") if path else []
+    current = os.dup(tree.data)
+    made = False
+    try:
+        for count, part in enumerate(parts, 1):
+            if parents or count == len(parts):
+                made = _make_one(current, part)
+            below = open_beneath(current, part, os.O_PATH | os.O_DIRECTORY)
+            os.close(current)
+            current = below
+    finally:
+        os.close(current)
+    if not made and not exist_ok:
+        raise Conflict(N_("Something of that name is there already."))
+
+
+def _make_one(directory: int, name: bytes) -> bool:
+    try:
+        os.mkdir(name, DIRECTORY_MODE, dir_fd=directory)
+    except FileExistsError:
+        return False
+    return True
+
+
+def move(job: Job) -> Answer:
+    source_parent, source = job.target("source")
+    target_parent, target = job.target("target")
+    if join_path(target_parent, target).startswith(join_path(source_parent, source) + b"/"):
+        raise Conflict(N_("A directory cannot be moved into itself."))
+    source_dir = job.tree.open_directory(source_parent)
+    try:
+        target_dir = job.tree.open_directory(target_parent)
+        try:
+            place(source, target, source_dir, target_dir, is_replacing=job.flag("is_replacing"))
+        finally:
+            os.close(target_dir)
+    finally:
+        os.close(source_dir)
+    return Answer()
+
+
+def place(source: bytes, target: bytes, source_dir: int, target_dir: int, *, is_replacing: bool) -> None:
+    """Rename; over a file only where that is asked for, over a directory never. Raises Conflict, OSError."""
+    if is_replacing:
+        _check_replaceable(source, source_dir)
+        try:
+            _check_replaceable(target, target_dir)
+        except FileNotFoundError:
+            pass
+        else:
+            os.rename(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir)
+            return
+    rename_new(source, target, source_dir, target_dir)
+
+
+def _check_replaceable(name: bytes, directory: int) -> None:
+    if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        raise Conflict(N_("A directory is not replaced, and replaces nothing."))

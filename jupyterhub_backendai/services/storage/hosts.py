@@ -1,0 +1,156 @@
+"""Storage hosts as the service meets them: folders are made, shut and deleted here, and their files are asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...backends.helper import Helper
+from ...core.files import Usage
+from ...core.identity import PosixAccount
+from ...core.vfolders import DATA_DIRECTORY, GONE, IN_TRASH, Access, Folder, Grant, OwnershipType, Permission, folder_directory
+from ...errors import NoPosixAccount, StorageUnavailable
+from .files import FolderFiles
+from .starters import choose_starter
+from .worker_files import WorkerFiles
+from .workers import Workers
+
+HostPaths = Mapping[str, str]
+# every request names a folder; one that is about none names this
+_NO_FOLDER = f"user-{'0' * 32}/{'0' * 32}"
+
+
+class Storage:
+    """``paths`` are the directories of the hosts by name. Without a helper's socket everything is this account's own."""
+
+    def __init__(self, paths: HostPaths, helper_socket: str = "", *, workers: Workers | None = None) -> None:
+        self._paths = paths
+        self.is_single_user = not Path(helper_socket).is_socket()
+        self._helper = None if self.is_single_user else Helper(helper_socket)
+        self.workers = workers or Workers(choose_starter(helper_socket), paths)
+
+    def files(self, access: Access, posix: PosixAccount | None) -> FolderFiles:
+        """The files of a folder, as that person. Raises NoPosixAccount where everybody has their own account and they have none."""
+        return WorkerFiles(self.workers, access, self._account(posix))
+
+    def path(self, folder: Folder) -> str:
+        """Where its files are, on the nodes too. Raises StorageUnavailable for a host that is not configured here."""
+        if folder.host not in self._paths:
+            raise StorageUnavailable(host=folder.host)
+        return str(Path(self._paths[folder.host], folder_directory(folder.quota_scope_id, folder.id), DATA_DIRECTORY))
+
+    async def make_folder(self, folder: Folder, grants: Sequence[Grant]) -> None:
+        """Make its directories; they are its owner's, a project's are the platform's. Doing it twice is harmless. Raises BackendAIError."""
+        owner = next((grant for grant in grants if grant.is_owner), None)
+        if owner is None and folder.ownership_type is OwnershipType.USER and not self.is_single_user:
+            raise NoPosixAccount
+        uid, gid = self._owner(owner)
+        await self._manage("make_folder", folder, owner_uid=uid, owner_gid=gid, grants=self._grants(folder, grants))
+
+    async def set_gate(self, folder: Folder, grants: Sequence[Grant]) -> None:
+        """Let exactly these people in from now on; nobody: the folder is shut. Raises BackendAIError."""
+        owner = next((grant for grant in grants if grant.is_owner), None)
+        await self._manage("set_gate", folder, owner_uid=self._owner(owner)[0], grants=self._grants(folder, grants))
+
+    async def remove_folder(self, folder: Folder) -> None:
+        """Delete it for good with all that is in it, also what a kill left half deleted. Raises BackendAIError."""
+        await self._manage("remove_folder", folder, is_long=True)
+
+    async def copy(
+        self, source: Folder, target: Folder, as_whom: PosixAccount | None, progress: Callable[[int, int], None] | None = None
+    ) -> int:
+        """Copy all files of one folder into another, of the same host or not, as that person; ``progress(bytes, files)``.
+
+        What is there already and the same is left: after a kill it goes on. The answer counts what could not be copied, because
+        that person may not read it or it is neither file, directory nor link. Raises BackendAIError.
+        """
+        reply = await self.workers.call(
+            self._account(as_whom),
+            target.host,
+            "copy",
+            {"folder": _directory(target), "source": _directory(source)},
+            is_long=True,
+            on_progress=(lambda values: progress(values["bytes"], values["files"])) if progress else None,
+        )
+        if progress:
+            progress(reply.values["bytes"], reply.values["files"])
+        return int(reply.values["skipped"])
+
+    async def apply_access(self, folder: Folder, grants: Sequence[Grant], as_whom: PosixAccount | None) -> int:
+        """Give that person's files in a folder the lists that the grants ask for; how many were changed. Raises BackendAIError."""
+        if self.is_single_user:
+            return 0
+        owner = next((grant for grant in grants if grant.is_owner), None)
+        reply = await self.workers.call(
+            self._account(as_whom),
+            folder.host,
+            "apply_access",
+            {"folder": _directory(folder), "owner_uid": self._owner(owner)[0], "grants": _pack(grants)},
+            is_long=True,
+        )
+        return int(reply.values["changed"])
+
+    async def measure(self, folder: Folder, as_whom: PosixAccount | None) -> Usage:
+        """What a folder holds, as far as that person may look."""
+        return await self.files(Access(folder, Permission.READ_ONLY, "owner"), as_whom).measure()
+
+    async def run(self) -> None:
+        """End idle workers, for ever."""
+        await self.workers.run()
+
+    async def list_folders(self, host: str) -> list[tuple[str, str]]:
+        """(scope, id) of every directory of a folder on a host; the id of what a kill left begins with ``.new-`` or ``.trash-``."""
+        if self._helper:
+            values = await self._helper.call("list_folders", host=host)
+        else:
+            fields = {"folder": _NO_FOLDER}
+            values = (await self.workers.call(None, host, "list_folders", fields, is_long=True)).values
+        return [(scope, name) for scope, name in values["folders"]]
+
+    async def remove_directory(self, host: str, scope: str, folder_id: str) -> None:
+        """Delete the directory of a folder that is in no database. Raises BackendAIError."""
+        if self._helper:
+            await self._helper.call("remove_folder", host=host, scope=scope, folder=folder_id)
+        else:
+            await self.workers.call(None, host, "remove_folder", {"folder": f"{scope}/{folder_id}"}, is_long=True)
+
+    def close(self) -> None:
+        self.workers.close()
+
+    def _account(self, posix: PosixAccount | None) -> PosixAccount | None:
+        if self.is_single_user:
+            return None
+        if posix is None:
+            raise NoPosixAccount
+        return posix
+
+    def _owner(self, owner: Grant | None) -> tuple[int, int]:
+        """Whose the files are; ours where no person owns them."""
+        return (owner.uid, owner.gid) if owner else (os.getuid(), os.getgid())
+
+    def _grants(self, folder: Folder, grants: Sequence[Grant]) -> list[list[Any]]:
+        """Who passes. Where one account does everything, all or nobody: people need no account of their own there."""
+        if not self.is_single_user:
+            return _pack(grants)
+        return [] if folder.status in IN_TRASH | GONE else [[os.getuid(), Permission.READ_WRITE_DELETE.value]]
+
+    async def _manage(self, verb: str, folder: Folder, *, is_long: bool = False, **fields: Any) -> None:
+        """Through the helper, which is root, or by a worker of our own account. Raises BackendAIError."""
+        if folder.host not in self._paths:
+            raise StorageUnavailable(host=folder.host)
+        scope, name = _directory(folder).split("/")
+        if self._helper:
+            await self._helper.call(verb, host=folder.host, scope=scope, folder=name, **fields)
+        else:
+            fields = {"folder": f"{scope}/{name}", **fields}
+            await self.workers.call(None, folder.host, verb, fields, is_long=is_long)
+
+
+def _directory(folder: Folder) -> str:
+    return folder_directory(folder.quota_scope_id, folder.id)
+
+
+def _pack(grants: Sequence[Grant]) -> list[list[Any]]:
+    return [[grant.uid, grant.permission.value] for grant in grants]
