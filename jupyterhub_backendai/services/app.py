@@ -50,6 +50,7 @@ from .reconcile import Reconciler
 from .rescan import Rescanner
 from .schedule import Scheduler
 from .slot_types import SlotLearner
+from .storage.hosts import make_storage
 from .storage.pools import Pools
 from .storage.uploads import Uploads
 from .storage_hosts import StorageHosts
@@ -252,7 +253,9 @@ class Service:
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         self.biller = Biller(settings, self.db, self.hub, self.backends, self.batch_runner, self.mail)
         self.wait_mails = WaitMails(settings, self.db, self.mail)
+        self.storage = make_storage(settings)
         return {
+            "storage": self.storage,
             "hub": self.hub,
             "hub_auth": make_hub_auth(settings),
             "figures": self.figures,
@@ -300,6 +303,7 @@ class Service:
             SlotLearner(self.db, self.backends, self.groups).run,
             self.accounts.run,
             self.wait_mails.run,
+            self.storage.run,
         )
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
 
@@ -324,6 +328,7 @@ class Service:
                 await asyncio.wait_for(server.close_all_connections(), 3)
             except TimeoutError:
                 log.warning("Requests were cut off")
+        self.storage.close()
         await self.rescanner.close()
         await self.importer.close()
         await self.hub.close()

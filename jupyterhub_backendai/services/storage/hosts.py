@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...backends.helper import Helper
+from ...config import BackendAI
 from ...core.files import Usage
 from ...core.identity import PosixAccount
 from ...core.vfolders import DATA_DIRECTORY, GONE, IN_TRASH, Access, Folder, Grant, OwnershipType, Permission, folder_directory
@@ -17,9 +19,19 @@ from .starters import choose_starter
 from .worker_files import WorkerFiles
 from .workers import Workers
 
+log = logging.getLogger("backendai")
 HostPaths = Mapping[str, str]
 # every request names a folder; one that is about none names this
 _NO_FOLDER = f"user-{'0' * 32}/{'0' * 32}"
+
+
+def make_storage(settings: BackendAI) -> Storage:
+    """The configured hosts, through the helper where it runs."""
+    paths = {name: host.path for name, host in settings.list_storage_hosts().items()}
+    storage = Storage(paths, settings.helper_socket)
+    if storage.is_single_user:
+        log.warning("There is no helper: the files of all folders are this account's (uid %s), and serve one person.", os.getuid())
+    return storage
 
 
 class Storage:
