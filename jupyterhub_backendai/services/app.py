@@ -37,6 +37,7 @@ from .bulk_imports import BulkImporter
 from .end_mails import EndMails
 from .factors import connect_factor
 from .folder_access import FolderAccess
+from .folder_ownership import FolderOwners
 from .folder_tasks import FolderTasks
 from .groups import ResourceGroups
 from .health import Health
@@ -192,6 +193,8 @@ def _add_missing(parts: dict[str, Any], settings: BackendAI, db: Database) -> No
     parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
     parts.setdefault("rescanner", Rescanner(settings, db))
     parts.setdefault("folder_access", FolderAccess(db, parts.get("storage"), parts.get("folder_tasks")))
+    if parts.get("storage"):
+        FolderOwners(db, parts["storage"], parts["folder_access"]).register(parts["folder_tasks"])
     parts.setdefault("uploads", Uploads(db, Pools(), parts.get("storage")))
     parts.setdefault("waits", WaitsReader(db))
     parts.setdefault("wait_mails", WaitMails(settings, db, parts.get("mail") or NoMailer()))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
+from ..core.identity import PosixAccount
 from ..core.vfolders import IN_TRASH, UPDATABLE, Folder, FolderStatus, Grant, Permission
 from .models import Domain, FolderGate, Project, ProjectMember, User, UserStatus, VFolder, VFolderPermission, now
 from .vfolder_grants import list_grants
@@ -131,3 +132,23 @@ def _by_uid(rights: Mapping[str, Permission], uids: Mapping[str, int]) -> dict[s
         if uid and (uid not in found or _ORDER.index(permission) > _ORDER.index(Permission(found[uid]))):
             found[uid] = permission.value
     return found
+
+
+def list_accounts(db: Session, folder_id: str) -> list[PosixAccount]:
+    """The Unix accounts of those who may use a folder now, its owner's first; each once."""
+    folder = db.get(VFolder, folder_id)
+    uids = [grant.uid for grant in list_grants(db, folder_id)]
+    query = select(User).where(User.posix_uid.in_(uids), User.posix_name.is_not(None), User.posix_gid.is_not(None))
+    found: dict[int, PosixAccount] = {}
+    for row in sorted(db.scalars(query), key=lambda row: (folder is None or row.id != folder.user_id, row.posix_uid, row.id)):
+        account = read_account(row)
+        if account is not None:
+            found.setdefault(account.uid, account)
+    return list(found.values())
+
+
+def read_account(row: User) -> PosixAccount | None:
+    """Somebody's Unix account, None where there is none."""
+    if row.posix_name is None or row.posix_uid is None or row.posix_gid is None:
+        return None
+    return PosixAccount(row.posix_name, row.posix_uid, row.posix_gid, row.posix_home or "/")

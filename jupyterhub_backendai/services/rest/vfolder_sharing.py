@@ -12,7 +12,8 @@ from ...store import vfolder_invitations
 from ...store import vfolder_sharing as shares
 from .. import vfolder_sharing as sharing
 from ..auth import authenticated
-from ..base import ApiHandler
+from ..base import ApiHandler, check_text
+from ..folder_ownership import change_ownership
 
 
 def describe_invitation(invitation: Invitation) -> dict[str, Any]:
@@ -176,6 +177,16 @@ class LeaveHandler(SharingHandler):
         self.answer({"id": folder.id, "name": folder.name})
 
 
+class OwnershipHandler(SharingHandler):
+    """``POST folders/<id>/change-ownership {"user": name or mail address}``: 202, a task copies the files. For superadmins."""
+
+    @authenticated
+    async def post(self, folder_id: str) -> None:
+        to = check_text(self.read_body().get("user"))
+        folder = await change_ownership(self, self.caller, folder_id, to)
+        self.answer({"id": folder.id, "name": folder.name, "status": folder.status.value}, 202)
+
+
 _FOLDER = r"rest/v1/folders/([0-9a-f]{32})"
 _INVITATION = r"rest/v1/folders/invitations/([0-9a-f]{32})"
 default_handlers = [
@@ -189,4 +200,5 @@ default_handlers = [
     (f"{_FOLDER}/shares", SharesHandler),
     (f"{_FOLDER}/shares/([0-9a-f]{{32}})", ShareHandler),
     (f"{_FOLDER}/leave", LeaveHandler),
+    (f"{_FOLDER}/change-ownership", OwnershipHandler),
 ]
