@@ -20,11 +20,13 @@ from ..identity.clock import is_clock_kept
 from ..store import summary
 from ..store.ends import Course, find_session_end, load_courses
 from ..store.sessions import SessionInfo
+from ..store.vfolder_invitations import list_received
 from . import limits
 from .admin.show import show_slots
 from .announcements import load_news
 from .auth import authenticated
 from .base import PageHandler
+from .data.show import PERMISSIONS
 from .own_sessions import explain_why
 from .presets import list_starts
 from .queues import list_page_rows
@@ -103,6 +105,8 @@ class SummaryHandler(PageHandler):
             figures=figures,
             chosen="",
             news=await load_news(self),
+            invitations=await self.db.run(list_received, self.identity.name),
+            permissions=PERMISSIONS,
             starts=await list_starts(self, queues),
             projects=projects,
             project=project,

@@ -22,11 +22,11 @@ from .base import Parts
 
 log = logging.getLogger("backendai")
 _HELLO = N_("Hello %(name)s,")
-_ASKED = N_("%(inviter)s wants to share the folder %(folder)s with you: %(permission)s.")
+_ASKED = N_("%(inviter)s wants to share the folder %(folder)s with you. Permission: %(permission)s.")
 _WHERE = N_("Accept or decline it here:")
 _FOOT = N_("This mail was sent by %(site)s. Nobody reads answers to it.")
 SUBJECT = N_("%(inviter)s shares the folder %(folder)s with you")
-PERMISSIONS = {"ro": N_("read only"), "rw": N_("read and write"), "wd": N_("read, write and delete")}
+PERMISSIONS = {"ro": N_("Read only"), "rw": N_("Read and write"), "wd": N_("Read, write and delete")}
 
 
 @dataclass(frozen=True, slots=True)

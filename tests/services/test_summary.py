@@ -3,11 +3,13 @@ from datetime import timedelta
 import pytest
 
 from jupyterhub_backendai.core.sessions import SessionStatus
+from jupyterhub_backendai.core.vfolders import Permission
 from jupyterhub_backendai.identity.clock import is_clock_kept
 from jupyterhub_backendai.store import models
 from jupyterhub_backendai.store.models import now
 from tests.databases import sqlite_template
 from tests.factories import GIB, make_slots
+from tests.services.data_folders import add_folder, user_id
 from tests.services.launching import limit
 from tests.services.public import Browser, browser, nobody, settings, site
 
@@ -210,3 +212,28 @@ async def test_an_administrator_is_told_of_a_clock_that_nobody_sets(browser, sit
 
 def test_the_kernel_is_asked_and_changes_nothing():
     assert is_clock_kept() in {True, False, None}
+
+
+async def test_invitations_are_answered_there(browser, site):
+    def add(db):
+        owner = db.query(models.User).filter_by(name="lee01").one()
+        folder = add_folder(db, "shared-data", "lee01")
+        row = models.VFolderInvitation(
+            vfolder_id=folder, inviter_id=owner.id, invitee_id=user_id(db, "kim01"), permission=Permission.READ_ONLY
+        )
+        db.add(row)
+        db.flush()
+        return row.id
+
+    invitation = await site.db.run(add)
+    _, page = await browser.get("summary")
+    [item] = page.select("#invitations li")
+    assert "shared-data" in text(item)
+    assert "from lee01" in text(item)
+    form = item.find("form")
+    fields = {"_xsrf": form.find("input")["value"], "act": "accept"}
+    assert [button["value"] for button in form.select("button")] == ["accept", "decline"]
+    response, _ = await browser.post(f"data/invitations/{invitation}", fields)
+    assert response.status in (302, 303)
+    _, page = await browser.get("summary")
+    assert not page.select("#invitations")

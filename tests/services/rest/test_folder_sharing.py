@@ -62,7 +62,7 @@ async def test_an_invitation_from_the_first_word_to_the_gate(shop):
     assert [(item["email"], item["rule"]) for item in answer["refused"]] == [("who@example.org", "unknown")]
     [mail] = shop.mails
     assert (mail.to, "kim01 shares the folder data with you" in mail.subject) == ("jung03@example.org", True)
-    assert "read only" in mail.text
+    assert "Read only" in mail.text
     assert [len((await caller.get("folders/invitations"))[1]["invitations"]) for caller in shop.callers[:5]] == [0, 0, 0, 1, 0]
     assert [len((await caller.get("folders/invitations/sent"))[1]["invitations"]) for caller in shop.callers[:5]] == [0, 0, 1, 0, 0]
     path = f"folders/invitations/{invited['id']}"
