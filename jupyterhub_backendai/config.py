@@ -233,6 +233,13 @@ class BackendAI(SlurmSettings):
         ),
     )
 
+    measure_folders_every_s = Integer(
+        86400,
+        config=True,
+        help=N_("Seconds after which a folder is measured anew: how much it holds, and where no kernel counts, its quota's use."),
+    )
+    measure_used_folders_every_s = Integer(900, config=True, help=N_("The same for folders that a running session may write to."))
+
     # -- the ends of sessions
     warn_before_s = Integer(
         900, config=True, help=N_("Seconds before a session is ended for its time, its idleness or its age at which pages begin to warn.")

@@ -37,6 +37,7 @@ from .bulk_imports import BulkImporter
 from .end_mails import EndMails
 from .factors import connect_factor
 from .folder_access import FolderAccess
+from .folder_measuring import FolderMeasuring
 from .folder_ownership import FolderOwners
 from .folder_tasks import FolderTasks
 from .groups import ResourceGroups
@@ -46,6 +47,7 @@ from .idle import IdleChecker
 from .nodes import NodesReader
 from .process import PidFile, close_private, die_with_parent, open_private, open_public, socket_inode
 from .queues import FiguresReader
+from .quotas import Quotas
 from .rate import RateLimiter
 from .reconcile import Reconciler
 from .rescan import Rescanner
@@ -91,6 +93,7 @@ MODULES = (
     "rest.bills",
     "rest.own_sessions",
     "rest.otp",
+    "rest.quota_scopes",
     "rest.admin",
     "rest.announcements",
     "rest.configuration",
@@ -108,6 +111,7 @@ MODULES = (
     "rest.statistics",
     "rest.vfolders",
     "rest.waits",
+    "storage.downloads",
     "storage.tus",
 )
 
@@ -189,6 +193,7 @@ def _add_missing(parts: dict[str, Any], settings: BackendAI, db: Database) -> No
     parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
     parts.setdefault("storage_hosts", StorageHosts(settings, db))
     parts.setdefault("folder_tasks", FolderTasks(db))
+    parts.setdefault("quotas", Quotas(db, settings.helper_socket))
     parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
     parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
     parts.setdefault("rescanner", Rescanner(settings, db))
@@ -256,9 +261,20 @@ class Service:
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         self.biller = Biller(settings, self.db, self.hub, self.backends, self.batch_runner, self.mail)
         self.wait_mails = WaitMails(settings, self.db, self.mail)
-        self.storage = make_storage(settings)
+        self.quotas = Quotas(self.db, settings.helper_socket)
+        self.storage = make_storage(settings, self.quotas.prepare)
+        self.folder_tasks = FolderTasks(self.db)
+        self.measuring = FolderMeasuring(
+            self.db,
+            self.storage,
+            self.folder_tasks,
+            every_s=settings.measure_folders_every_s,
+            live_every_s=settings.measure_used_folders_every_s,
+        )
         return {
             "storage": self.storage,
+            "quotas": self.quotas,
+            "folder_tasks": self.folder_tasks,
             "hub": self.hub,
             "hub_auth": make_hub_auth(settings),
             "figures": self.figures,
@@ -307,6 +323,9 @@ class Service:
             self.accounts.run,
             self.wait_mails.run,
             self.storage.run,
+            self.folder_tasks.run,
+            self.quotas.run,
+            self.measuring.run,
         )
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .hub import HubClient
     from .nodes import NodesReader
     from .queues import FiguresReader
+    from .quotas import Quotas
     from .rescan import Rescanner
     from .schedule import Scheduler
     from .storage_hosts import StorageHosts
@@ -157,6 +158,10 @@ class Parts:
     @property
     def storage_hosts(self) -> StorageHosts:
         return cast("StorageHosts", self.application.settings["storage_hosts"])
+
+    @property
+    def quotas(self) -> Quotas:
+        return cast("Quotas", self.application.settings["quotas"])
 
     @property
     def folder_tasks(self) -> FolderTasks:

@@ -110,6 +110,12 @@ def list_of(db: Session, folder_ids: Collection[str], kinds: Collection[str] = (
     return {row.vfolder_id: _read(row) for row in db.scalars(query.order_by(FolderTask.created_at))}
 
 
+def count_live(db: Session, kind: str) -> int:
+    """How many of a kind wait or are done right now."""
+    query = select(func.count()).select_from(FolderTask).where(FolderTask.kind == kind, FolderTask.status.in_(LIVE))
+    return db.scalar(query) or 0
+
+
 def is_source(db: Session, folder_id: str) -> bool:
     """Whether something is being made out of this folder."""
     query = select(func.count()).select_from(FolderTask).where(FolderTask.source_id == folder_id, FolderTask.status.in_(LIVE))

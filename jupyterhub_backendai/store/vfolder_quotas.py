@@ -7,17 +7,18 @@ says whether more fits, its caller adds that row in the same transaction, and th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from ..core.files import Usage
-from ..core.vfolder_quotas import ACCOUNTING, ScopeUsage, check_room
+from ..core.vfolder_quotas import ACCOUNTING, KERNEL_DRIVERS, ScopeUsage, applied_limit, check_room
 from ..core.vfolders import FolderStatus
 from ..errors import N_, NotFound
+from . import folder_tasks
 from .models import (
     FolderTask,
     Project,
@@ -30,6 +31,14 @@ from .models import (
     VFolder,
     now,
 )
+
+
+class Reading(NamedTuple):
+    """What a kernel says of one scope."""
+
+    used: int
+    files: int | None
+
 
 NO_SCOPE = N_("There is no such quota scope.")
 _LIVE_TASKS = ("pending", "running")
@@ -205,21 +214,52 @@ def set_applied(db: Session, host: str, scope_id: str, applied_bytes: int) -> No
     db.execute(update(QuotaScope).where(QuotaScope.host == host, QuotaScope.id == scope_id).values(applied_bytes=applied_bytes))
 
 
-def set_used(db: Session, host: str, scope_id: str, used_bytes: int, used_files: int | None, at: datetime) -> None:
-    """Keep what the kernel says is used."""
-    values: Mapping[str, Any] = {"used_bytes": used_bytes, "used_files": used_files, "measured_at": at}
-    db.execute(update(QuotaScope).where(QuotaScope.host == host, QuotaScope.id == scope_id).values(**values))
-
-
 def set_measured(db: Session, folder_id: str, usage: Usage, seen_bytes: int | None, at: datetime) -> bool:
     """Keep what a measuring of a folder found; ``seen_bytes`` is its ``used_bytes`` when the measuring began.
 
     What :func:`settle` counted in the meantime is added, because the measuring may have passed before it. Then the number may be too
     large, and the answer is False: measure again.
     """
-    row = db.get(VFolder, folder_id, with_for_update=True, populate_existing=True)
+    row = db.get(VFolder, folder_id, with_for_update={"key_share": True}, populate_existing=True)
     if row is None:
         return True
     meanwhile = (row.used_bytes or 0) - (seen_bytes or 0)
     row.used_bytes, row.used_files, row.measured_at = usage.size + max(meanwhile, 0), usage.files, at
     return meanwhile == 0
+
+
+def list_enforced(db: Session, host: str) -> list[QuotaScope]:
+    """The scopes of a host that a kernel limits."""
+    return list(
+        db.scalars(select(QuotaScope).where(QuotaScope.host == host, QuotaScope.driver.in_(KERNEL_DRIVERS)).order_by(QuotaScope.id))
+    )
+
+
+def list_wanted(db: Session, host: str) -> dict[str, int]:
+    """What the kernel is yet to be told, by scope."""
+    rows = list_enforced(db, host)
+    wanted: dict[str, int] = {}
+    for start in range(0, len(rows), 500):
+        part = rows[start : start + 500]
+        for row, usage in zip(part, describe(db, part), strict=True):
+            if usage.owner and row.applied_bytes != applied_limit(usage.limit_bytes):
+                wanted[row.id] = applied_limit(usage.limit_bytes)
+    return wanted
+
+
+def keep_readings(db: Session, host: str, readings: Mapping[str, Reading], at: datetime) -> None:
+    """Keep what the kernel says is used, by scope."""
+    for row in list_enforced(db, host):
+        if found := readings.get(row.id):
+            row.used_bytes, row.used_files, row.measured_at = found.used, found.files, at
+
+
+def want_measured(db: Session, folder_id: str, delay_s: float = 3.0) -> None:
+    """Have a folder measured soon (use it exclusively); who deletes a hundred things one by one has it measured once."""
+    if is_measurable(db, folder_id):
+        folder_tasks.add(db, "measure", folder_id, not_before=now() + timedelta(seconds=delay_s))
+
+
+def is_measurable(db: Session, folder_id: str) -> bool:
+    """Whether somebody may look into a folder now; nobody passes the gate of one in the trash."""
+    return db.scalar(select(VFolder.status).where(VFolder.id == folder_id)) in (FolderStatus.READY, FolderStatus.MOUNTED)

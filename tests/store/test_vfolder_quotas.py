@@ -110,9 +110,14 @@ async def test_what_counts(database: Database) -> None:
         found = vfolder_quotas.read_scope(db, HOST, scope_id)
         assert (found.used_bytes, found.reserved_bytes, found.folders, found.is_enforced) == (7, 1100, 3, False)
         vfolder_quotas.set_driver(db, HOST, scope_id, "xfs")
-        vfolder_quotas.set_used(db, HOST, scope_id, 77, 3, models.now())
+        vfolder_quotas.keep_readings(
+            db, HOST, {scope_id: vfolder_quotas.Reading(77, 3), "user:gone": vfolder_quotas.Reading(1, 1)}, models.now()
+        )
         found = vfolder_quotas.read_scope(db, HOST, scope_id)
         assert (found.used_bytes, found.used_files, found.reserved_bytes, found.is_enforced) == (77, 3, 740, True)
+        assert vfolder_quotas.list_wanted(db, HOST) == {scope_id: 10 * MIB}
+        vfolder_quotas.set_applied(db, HOST, scope_id, 10 * MIB)
+        assert vfolder_quotas.list_wanted(db, HOST) == {}
 
     await database.run_exclusive(act)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +20,35 @@ from .worker_files import WorkerFiles
 from .workers import Workers
 
 log = logging.getLogger("backendai")
+REMOVE_LIMIT_S = 3600.0
 HostPaths = Mapping[str, str]
+PrepareScope = Callable[[str, str], Awaitable[object]]
 # every request names a folder; one that is about none names this
 _NO_FOLDER = f"user-{'0' * 32}/{'0' * 32}"
 
 
-def make_storage(settings: BackendAI) -> Storage:
+def make_storage(settings: BackendAI, prepare_scope: PrepareScope | None = None) -> Storage:
     """The configured hosts, through the helper where it runs."""
     paths = {name: host.path for name, host in settings.list_storage_hosts().items()}
-    storage = Storage(paths, settings.helper_socket)
+    storage = Storage(paths, settings.helper_socket, prepare_scope=prepare_scope)
     if storage.is_single_user:
         log.warning("There is no helper: the files of all folders are this account's (uid %s), and serve one person.", os.getuid())
     return storage
 
 
 class Storage:
-    """``paths`` are the directories of the hosts by name. Without a helper's socket everything is this account's own."""
+    """``paths`` are the directories of the hosts by name. Without a helper's socket everything is this account's own.
 
-    def __init__(self, paths: HostPaths, helper_socket: str = "", *, workers: Workers | None = None) -> None:
-        self._paths = paths
+    ``prepare_scope`` (of host and quota scope) has a scope's limit ready before a folder is made in it.
+    """
+
+    def __init__(
+        self, paths: HostPaths, helper_socket: str = "", *, workers: Workers | None = None, prepare_scope: PrepareScope | None = None
+    ) -> None:
+        self._paths, self._prepare_scope = paths, prepare_scope
         self.is_single_user = not Path(helper_socket).is_socket()
         self._helper = None if self.is_single_user else Helper(helper_socket)
+        self._patient_helper = None if self.is_single_user else Helper(helper_socket, timeout_s=REMOVE_LIMIT_S)
         self.workers = workers or Workers(choose_starter(helper_socket), paths)
 
     def files(self, access: Access, posix: PosixAccount | None) -> FolderFiles:
@@ -59,6 +67,8 @@ class Storage:
         if owner is None and folder.ownership_type is OwnershipType.USER and not self.is_single_user:
             raise NoPosixAccount
         uid, gid = self._owner(owner)
+        if self._prepare_scope and folder.host in self._paths:
+            await self._prepare_scope(folder.host, folder.quota_scope_id)
         await self._manage("make_folder", folder, owner_uid=uid, owner_gid=gid, grants=self._grants(folder, grants))
 
     async def set_gate(self, folder: Folder, grants: Sequence[Grant]) -> None:
@@ -123,8 +133,8 @@ class Storage:
 
     async def remove_directory(self, host: str, scope: str, folder_id: str) -> None:
         """Delete the directory of a folder that is in no database. Raises BackendAIError."""
-        if self._helper:
-            await self._helper.call("remove_folder", host=host, scope=scope, folder=folder_id)
+        if self._patient_helper:
+            await self._patient_helper.call("remove_folder", host=host, scope=scope, folder=folder_id)
         else:
             await self.workers.call(None, host, "remove_folder", {"folder": f"{scope}/{folder_id}"}, is_long=True)
 
@@ -153,8 +163,9 @@ class Storage:
         if folder.host not in self._paths:
             raise StorageUnavailable(host=folder.host)
         scope, name = _directory(folder).split("/")
-        if self._helper:
-            await self._helper.call(verb, host=folder.host, scope=scope, folder=name, **fields)
+        helper = self._patient_helper if is_long else self._helper
+        if helper:
+            await helper.call(verb, host=folder.host, scope=scope, folder=name, **fields)
         else:
             fields = {"folder": f"{scope}/{name}", **fields}
             await self.workers.call(None, folder.host, verb, fields, is_long=is_long)
