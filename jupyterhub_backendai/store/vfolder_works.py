@@ -23,6 +23,8 @@ from .vfolders import find_access
 SYSTEM = "system"
 # The making of a directory that takes longer than this was left by a process that ended.
 MAKING_S = 900.0
+# the kind of task, and the reason of the status, of a folder on its way to another owner (vfolder_ownership)
+OWNERSHIP = "ownership"
 # who said that a folder's files may go, and so the proof that a directory without a folder is no mistake of ours
 GIVEN_UP, PURGED = "vfolder.give-up", "vfolder.purge"
 
@@ -112,7 +114,10 @@ def tidy(db: Session, moment: datetime | None = None) -> Left:
     unmade = uncopied = undeleted = 0
     states = (FolderStatus.PERFORMING, FolderStatus.CLONING, FolderStatus.DELETE_ONGOING)
     for row in db.scalars(select(VFolder).where(VFolder.status.in_(states)).with_for_update(skip_locked=True)):
-        if row.status is FolderStatus.PERFORMING:
+        if row.status is FolderStatus.PERFORMING and row.status_reason == OWNERSHIP:
+            if not _has_task(db, row, OWNERSHIP):  # it is whole, and whose it says
+                set_status(row, FolderStatus.READY)
+        elif row.status is FolderStatus.PERFORMING:
             if row.created_at < moment - timedelta(seconds=MAKING_S):
                 give_up(db, row, "nobody finished it")
                 unmade += 1
@@ -166,7 +171,7 @@ def _in_pieces(db: Session, ids: Collection[str], build: Callable[[list[str]], A
     return found
 
 
-def _has_task(db: Session, row: VFolder) -> bool:
-    kind = "clone" if row.status is FolderStatus.CLONING else "purge"
+def _has_task(db: Session, row: VFolder, kind: str = "") -> bool:
+    kind = kind or ("clone" if row.status is FolderStatus.CLONING else "purge")
     query = select(FolderTask.id).where(FolderTask.vfolder_id == row.id, FolderTask.kind == kind, FolderTask.status.in_(folder_tasks.LIVE))
     return db.scalar(query.limit(1)) is not None
