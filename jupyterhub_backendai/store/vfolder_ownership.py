@@ -17,10 +17,12 @@ from ..errors import N_, Conflict, Forbidden, InvalidParameters, NotFound, Viola
 from . import audit, folder_tasks
 from .models import FolderGate, Upload, User, VFolder, VFolderPermission
 from .vfolder_gates import read_account
+from .vfolder_quotas import reserve_in, want_measured
 from .vfolder_rules import check_count, check_free, count_mounting, describe_status, find_any, set_status
+from .vfolder_works import OWNERSHIP
 from .vfolders import NO_FOLDER, find_access
 
-KIND = "ownership"
+KIND = OWNERSHIP
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def begin(db: Session, actor: Actor, folder_id: str, to: str) -> Folder:
     """Begin to give a folder to somebody, by mail address or user name; a task does it. For superadmins.
 
     Raises NotFound (no such folder, nobody of that name), Forbidden, InvalidParameters (a project's), Conflict (in use, or in
-    another state), AlreadyExists and QuotaExceeded for what the new owner has already.
+    another state), AlreadyExists, QuotaExceeded and StorageFull for what the new owner has already.
     """
     if not actor.is_superadmin:
         find_access(db, actor.name, folder_id)
@@ -52,7 +54,8 @@ def begin(db: Session, actor: Actor, folder_id: str, to: str) -> Folder:
     row = _lock(db, known, taker)
     _check(db, row, taker)
     giver = str(row.user_id)
-    set_status(row, FolderStatus.PERFORMING, "ownership")
+    reserve_in(db, row.host, quota_scope_of(OwnershipType.USER, taker.id), row.used_bytes or 0)
+    set_status(row, FolderStatus.PERFORMING, KIND)
     folder_tasks.add(db, KIND, row.id, source_id=giver, user_id=taker.id)
     details = {"name": row.name, "from": giver, "to": taker.id}
     audit.record(db, actor=actor.name, action="vfolder.change-ownership", object=row.id, source=actor.source, details=details)
@@ -119,6 +122,7 @@ def switch(db: Session, move: Move) -> bool:
     db.execute(delete(Upload).where(Upload.vfolder_id == row.id))
     db.execute(delete(FolderGate).where(FolderGate.vfolder_id == row.id))
     db.flush()
+    want_measured(db, row.id)
     return True
 
 

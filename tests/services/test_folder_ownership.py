@@ -1,6 +1,7 @@
 """A folder that is given to somebody else: killed at every step it is whole, and somebody's; on both databases."""
 
 import contextlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from jupyterhub_backendai.errors import AlreadyExists, Conflict, Forbidden, Inva
 from jupyterhub_backendai.services.folder_access import FolderAccess
 from jupyterhub_backendai.services.folder_ownership import FolderOwners
 from jupyterhub_backendai.services.folder_tasks import Progress
-from jupyterhub_backendai.store import folder_tasks, models, vfolder_ownership
+from jupyterhub_backendai.store import folder_tasks, models, vfolder_ownership, vfolder_works
 from jupyterhub_backendai.store.vfolder_rules import find_any
 from tests.databases import database, database_url, postgres_url, sqlite_template
 from tests.factories import add_user
@@ -163,3 +164,14 @@ async def test_what_stands_against_it_is_said(people):
     await people.run_exclusive(begin, ROOT, folder, "park04")
     with pytest.raises(Conflict):
         await people.run_exclusive(begin, ROOT, folder, "park04")
+
+
+async def test_a_sweep_leaves_what_is_under_way_and_frees_what_nobody_moves(people):
+    folder, *_ = await start(people)
+    long_ago = datetime.now(UTC) - timedelta(days=30)
+    await people.run(lambda db: setattr(db.get(models.VFolder, folder), "created_at", long_ago))
+    await people.run_exclusive(vfolder_works.tidy)
+    assert (await people.run(find_any, folder)).status is FolderStatus.PERFORMING
+    await people.run_exclusive(folder_tasks.cancel, folder)
+    await people.run_exclusive(vfolder_works.tidy)
+    assert (await people.run(find_any, folder)).status is FolderStatus.READY
