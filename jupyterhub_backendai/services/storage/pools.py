@@ -7,13 +7,14 @@ import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ...errors import N_, BackendAIError, StorageFull, StorageUnavailable
 
 T = TypeVar("T")
 THREADS = 4
 PATIENCE_S = 30.0
+TURNS = 4  # pieces sent between two looks at who else wants something
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 DISK_FULL = N_("There is no room left: the quota of this folder, or the disk that it is on, is full. What has arrived is kept.")
 
@@ -23,13 +24,14 @@ class Pools:
 
     def __init__(self) -> None:
         self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._turns = asyncio.Semaphore(TURNS)
 
     def of(self, host: str) -> HostPool:
         """The threads of a host."""
         pool = self._pools.get(host)
         if pool is None:
             pool = self._pools[host] = ThreadPoolExecutor(THREADS, thread_name_prefix=f"files-{host}")
-        return HostPool(host, pool)
+        return HostPool(host, pool, self._turns)
 
     def close(self) -> None:
         """Wait for nobody: a thread in a file system that hangs never comes back."""
@@ -38,10 +40,10 @@ class Pools:
 
 
 class HostPool:
-    """The threads of one storage host."""
+    """The threads of one storage host. ``turns``: whoever works on the loop itself takes one for each piece."""
 
-    def __init__(self, host: str, pool: ThreadPoolExecutor) -> None:
-        self.host, self._pool = host, pool
+    def __init__(self, host: str, pool: ThreadPoolExecutor, turns: asyncio.Semaphore) -> None:
+        self.host, self._pool, self.turns = host, pool, turns
 
     async def run(self, function: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
         """``function()`` in a thread. Raises StorageUnavailable when it takes too long, StorageFull and what else the disk says."""
@@ -61,7 +63,7 @@ class HostPool:
         except OSError as exc:
             raise explain(exc, self.host) from exc
 
-    def close(self, descriptor: int, after: asyncio.Future[object] | None = None) -> None:
+    def close(self, descriptor: int, after: asyncio.Future[Any] | None = None) -> None:
         """Close a descriptor in a thread (a network file system writes back then), when what uses it is over. Nobody waits for it."""
         if after is not None and not after.done():
             after.add_done_callback(lambda _: self.close(descriptor))

@@ -8,11 +8,11 @@ from typing import Any
 
 from tornado.web import stream_request_body
 
+from ...core.vfolders import HostPermission
 from ...errors import BackendAIError, TooLarge
 from ..auth import find_identity, refuse_write
 from ..base import HubUserHandler
 from ..folder_files import OpenFolder, open_folder
-from ...core.vfolders import HostPermission
 from .uploads import Uploads
 
 log = logging.getLogger("backendai")

@@ -7,11 +7,11 @@ import binascii
 import hashlib
 import hmac
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from email.utils import format_datetime
 from typing import Any, Protocol
 
-from ...core.files import join_path, parse_new_path
+from ...core.files import parse_new_path
 from ...errors import N_, BackendAIError, ChecksumMismatch, Conflict, InvalidParameters, TooLarge
 from ...store import uploads as rows
 from ...store.uploads import UploadInfo
@@ -90,8 +90,12 @@ class TusHandler(ApiHandler):
     def check_version(self) -> None:
         """Raises WrongVersion."""
         if self.request.headers.get("Tus-Resumable") != VERSION:
-            self.set_header("Tus-Version", VERSION)
             raise WrongVersion
+
+    def write_problem(self, error: BackendAIError) -> None:
+        if isinstance(error, WrongVersion):
+            self.set_header("Tus-Version", VERSION)
+        super().write_problem(error)
 
     async def options(self, *_: str) -> None:
         self.set_header("Tus-Version", VERSION)
@@ -157,7 +161,7 @@ class CreateHandler(StreamedHandler, TusHandler):
         self._end(201)
 
     @authenticated
-    async def get(self, folder_id: str) -> None:
+    async def get(self, _folder_id: str) -> None:
         folder = await self.open_folder()
         found = await self.db.run(rows.list_own, self.identity.name, folder.access.folder.id)
         self.answer({"uploads": [describe_upload(info) for info in found]})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any
 from jupyterhub_backendai.core.files import Entry, kind_of
 from jupyterhub_backendai.core.vfolders import Access
 from jupyterhub_backendai.errors import Conflict, Forbidden, NotFound
-from jupyterhub_backendai.services.storage.files import OpenFile
+from jupyterhub_backendai.helper.archive import plan_archive, write_archive
+from jupyterhub_backendai.services.storage.files import OpenArchive, OpenFile
 
 
 @dataclass
@@ -70,6 +73,20 @@ class LocalFiles:
 
     async def drop_upload(self, upload_id: str) -> None:
         (self.root / "work" / upload_id).unlink(missing_ok=True)
+
+    async def archive(self, paths: Sequence[bytes], name: str) -> OpenArchive:
+        top = os.open(self.root / "data", os.O_RDONLY)
+        plan = plan_archive(top, paths)
+        reader, writer = os.pipe()
+
+        def write() -> None:
+            with contextlib.suppress(Exception):
+                write_archive(plan, top, writer)
+            os.close(writer)
+            os.close(top)
+
+        threading.Thread(target=write, daemon=True).start()
+        return OpenArchive(reader, plan.size, name)
 
     def read(self, path: str) -> bytes:
         return (self.root / "data" / path).read_bytes()
