@@ -264,6 +264,7 @@ class Service:
         self.quotas = Quotas(self.db, settings.helper_socket)
         self.storage = make_storage(settings, self.quotas.prepare)
         self.folder_tasks = FolderTasks(self.db)
+        self.folder_access = FolderAccess(self.db, self.storage, self.folder_tasks)
         self.measuring = FolderMeasuring(
             self.db,
             self.storage,
@@ -275,6 +276,7 @@ class Service:
             "storage": self.storage,
             "quotas": self.quotas,
             "folder_tasks": self.folder_tasks,
+            "folder_access": self.folder_access,
             "hub": self.hub,
             "hub_auth": make_hub_auth(settings),
             "figures": self.figures,
@@ -324,6 +326,7 @@ class Service:
             self.wait_mails.run,
             self.storage.run,
             self.folder_tasks.run,
+            self.folder_access.run,
             self.quotas.run,
             self.measuring.run,
         )
