@@ -106,6 +106,19 @@ def format_mounts(requests: Sequence[MountRequest]) -> str:
     return ",".join(map(format_mount, requests))
 
 
+def format_again(mounts: Sequence[Mount]) -> str:
+    """What asks for the same folders once more, those that come by themselves aside."""
+    asked = (mount for mount in mounts if not mount.is_automatic)
+    return format_mounts(
+        [
+            MountRequest(
+                mount.folder_id, mount.subpath, "" if mount.target == mount.name else mount.target, READ_ONLY if mount.is_read_only else ""
+            )
+            for mount in asked
+        ]
+    )
+
+
 def parse_mount(text: str) -> MountRequest:
     """``name[/subpath][:target][:ro]``. Raises ValueError as :func:`parse_mounts`."""
     parts = _split(text.lstrip(), ":")
@@ -138,7 +151,7 @@ def _read_object(item: Any) -> MountRequest:
 def _make(folder: str, subpath: str, target: str, mode: str) -> MountRequest:
     if mode not in _MODES:
         raise ValueError(N_("A folder is mounted with ro (for reading) or rw (for writing too), not with %(mode)s."), {"mode": mode[:20]})
-    if not folder or len(folder) > 128 or not folder.isprintable():
+    if folder in {"", ".", ".."} or len(folder) > 128 or not folder.isprintable():
         raise ValueError(_UNREADABLE, {"text": folder[:80]})
     return MountRequest(folder, clean_path(subpath), clean_target(target), _MODES[mode])
 

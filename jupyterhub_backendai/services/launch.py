@@ -10,7 +10,9 @@ from tornado.httputil import url_concat
 from ..core.images import check_image
 from ..core.policies import build_refusal, has_line, join_violations
 from ..core.sessions import BATCH, INTERFACES, LaunchRequest, check_request, parse_request
+from ..core.vfolder_mounts import format_again
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, Unauthenticated, Violation
+from ..store import session_mounts
 from ..store.batch import read_command
 from ..store.models import new_id
 from ..store.standing import load_standing
@@ -19,6 +21,7 @@ from .announcements import load_news
 from .auth import authenticated, refuse_write
 from .base import PageHandler
 from .launch_form import DEFAULTS, FIELDS, MAX_VALUE, Form, Refusal, collect, find_unknown_queue, read_form, soften
+from .launch_mounts import MOUNTS, SEARCH, check_mounts, load_card
 from .launch_offer import offer_for
 from .launch_quote import check_credit_for
 from .limits import check_limits
@@ -53,7 +56,8 @@ class LaunchHandler(PageHandler):
     async def _repeat(self, session_id: str) -> Form:
         """The form as a session of the caller's was asked for. Raises NotFound."""
         session = await find_own(self, session_id[:MAX_VALUE])
-        values = batch.describe_again(session, await self.db.run(read_command, session.id))
+        mounts = await self.db.run(session_mounts.load, session.id)
+        values = {**batch.describe_again(session, await self.db.run(read_command, session.id)), MOUNTS: format_again(mounts)}
         return Form({name: str(values.get(name, "")) for name in FIELDS}, None if session.is_batch else session.server_name or None)
 
     async def _choose(self, form: Form, name: str) -> None:
@@ -77,7 +81,7 @@ class LaunchHandler(PageHandler):
     @authenticated
     async def _start(self, form: Form) -> None:
         try:
-            request = parse_request({name: self._read(name) for name in FIELDS})
+            request = parse_request({**{name: self._read(name) for name in FIELDS}, MOUNTS: form.values[MOUNTS]})
             await self._check(request)
             if request.session_type == BATCH:
                 session_id = await batch.start(self, request, form.new_id)
@@ -109,6 +113,7 @@ class LaunchHandler(PageHandler):
         violations = check_request(request, queue, row, self.identity.projects, self.identity.posix)
         violations += await self.groups.check_usable(self.identity, queue, request.project)
         violations = join_violations(violations, check_image(self.groups.images()[request.environment], request.slots))
+        violations += await check_mounts(self, queue, request.project, request.mounts)
         if not request.project or request.project in self.identity.projects:
             standing = await self.db.run(load_standing, self.identity.name, request.project)
             violations += check_limits(standing, queue, request.slots, request.time_s)
@@ -162,6 +167,7 @@ class LaunchHandler(PageHandler):
         page["new_id"] = new_id()
         page["sends_mail"] = bool(self.config.mail_server)
         page["offer"] = await offer_for(self, queues.get(page["chosen"]), page["values"])
+        page["folders"] = await load_card(self, queues.get(page["chosen"]), page["values"], self.get_query_argument(SEARCH, "")[:64])
         page["presets"] = await presets.load_cards(self, queues.get(page["chosen"]), page["values"])
         if form.server is not None and running is None and self.request.method == "GET":
             servers = await list_servers(self)
@@ -218,4 +224,20 @@ class PartsHandler(PageHandler):
         self.render_page("launch_parts.html", offer=await offer_for(self, queue, form.values, is_switched=is_switched))
 
 
-default_handlers = [(r"launch", LaunchHandler), (r"launch/parts", PartsHandler), (r"presets", PresetsHandler)]
+class FoldersHandler(PageHandler):
+    """The folders to choose from alone, for another queue or project, or those of a name: the same part of the page, drawn anew."""
+
+    @authenticated
+    async def get(self) -> None:
+        form = read_form(self.request.query_arguments)
+        queue = (await self.groups.list_usable(self.identity)).get(form.values["queue"])
+        text = self.get_query_argument(SEARCH, "")[:64]
+        self.render_page("launch_folders.html", folders=await load_card(self, queue, form.values, text))
+
+
+default_handlers = [
+    (r"launch", LaunchHandler),
+    (r"launch/parts", PartsHandler),
+    (r"launch/folders", FoldersHandler),
+    (r"presets", PresetsHandler),
+]

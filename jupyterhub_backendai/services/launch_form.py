@@ -12,13 +12,14 @@ from .. import i18n
 from ..core.fields import MAX_SCRIPT_BYTES, format_duration, parse_time
 from ..core.slots import format_bytes, parse_bytes
 from ..errors import N_, BackendAIError, Violation
+from .launch_mounts import MAX_IN_LINK, MOUNTS, compose
 
 COMMAND = "command"
 FIELDS = (
     *("project", "name", "queue", "environment", "session_type", "interface", COMMAND),
     *("cpu", "mem", "gpu", "gpu_type", "shares", "time", "starts_at", "depends_on"),
     *("account", "qos", "reservation", "features", "cluster"),
-    *("patience", "mail"),
+    *("patience", "mail", MOUNTS),
 )
 DEFAULTS = {"session_type": "interactive", "interface": "lab", "cpu": "1", "mem": "1 GiB", "gpu": "0"}
 MAX_VALUE = 256
@@ -43,7 +44,10 @@ class Form:
 
     def to_query(self) -> str:
         """The form as the query of a link to it."""
-        pairs = [(f"opt-{name}", value[:MAX_VALUE]) for name, value in self.values.items() if value and name != COMMAND]
+        pairs = [(f"opt-{name}", value[:MAX_VALUE]) for name, value in self.values.items() if value and name not in {COMMAND, MOUNTS}]
+        mounts = self.values.get(MOUNTS, "")
+        if mounts and len(mounts) <= MAX_IN_LINK:
+            pairs.append((f"opt-{MOUNTS}", mounts))
         command = self.values.get(COMMAND, "")
         if command and len(command) <= MAX_COMMAND_IN_LINK:
             pairs.append((f"opt-{COMMAND}", command))
@@ -65,6 +69,7 @@ def read_form(arguments: Mapping[str, Sequence[bytes]]) -> Form:
     """The fields of a form or of a link, ``opt-`` or not. What is no text is shown as it can be, and refused later."""
     texts = {name: values[-1].decode("utf-8", "replace") for name, values in arguments.items() if values}
     values = {name: texts.get(f"opt-{name}", texts.get(name, ""))[: MAX_COMMAND if name == COMMAND else 4 * MAX_VALUE] for name in FIELDS}
+    values[MOUNTS] = compose(arguments)
     new_id = texts.get("id", "")
     server, next_url = texts.get("server"), texts.get("next", "")
     is_local = next_url.startswith("/") and not next_url.startswith(("//", "/\\")) and len(next_url) < 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, insert, select, update
@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from ..core.vfolder_mount_plans import RULE, Plan, Surroundings, plan_mounts, refresh_mounts
 from ..core.vfolder_mounts import LINKING_ENGINES, Mount, MountRequest
 from ..core.vfolders import UPDATABLE, Access, HostPermission
-from ..errors import N_, Conflict, Violation
+from ..errors import N_, Violation
 from . import vfolder_hosts, vfolders
 from .circumstances import Owner
-from .models import ComputeSession, SessionMount, User, VFolder, now
+from .models import ComputeSession, SessionMount, VFolder, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +28,12 @@ class Folders:
 NO_FOLDERS = Folders()
 
 
-@dataclass(frozen=True, slots=True)
-class FolderSession:
-    """A live session that has a folder. ``user`` is the hub's name of its owner."""
-
-    session_id: str
-    name: str
-    user: str
-    queue: str
-    engine: str
-    target: str
-    is_read_only: bool
-
-
 def plan(db: Session, owner: Owner, project_id: str, project: str, engine: str, requests: Sequence[MountRequest]) -> Plan:
     """Which folders a session that is being admitted gets. Locks them: none of them goes into the trash before the transaction ends."""
     accesses = list_accesses(db, owner.name, requests)
     if not accesses and not requests:
         return Plan()
-    around = find_surroundings(db, owner, project_id, project, engine)
+    around = find_surroundings(db, owner.id, owner.name, project_id, project, engine)
     return _lock(db, plan_mounts(requests, accesses, around))
 
 
@@ -56,18 +43,18 @@ def list_accesses(db: Session, user: str, requests: Iterable[MountRequest]) -> l
     return vfolders.list_mountable(db, user, named)
 
 
-def find_surroundings(db: Session, owner: Owner, project_id: str, project: str, engine: str) -> Surroundings:
-    """What a plan for a person, a project and an engine is made in."""
+def find_surroundings(db: Session, user_id: str, user: str, project_id: str, project: str, engine: str) -> Surroundings:
+    """What a plan for a person (by id and the hub's name), a project and an engine is made in."""
     hosts = vfolder_hosts.list_hosts(db)
-    allowed = vfolder_hosts.allowed_hosts(db, owner.name, project_id or None)
+    allowed = vfolder_hosts.allowed_hosts(db, user, project_id or None)
     return Surroundings(
         engine=engine,
         project=project_id,
         project_name=project,
-        user_id=owner.id,
+        user_id=user_id,
         paths={host.name: host.path.rstrip("/") for host in hosts},
         mountable=frozenset(name for name, permissions in allowed.items() if HostPermission.MOUNT in permissions),
-        taken=_list_taken(db, owner.id, engine) if engine in LINKING_ENGINES else {},
+        taken=_list_taken(db, user_id, engine) if engine in LINKING_ENGINES else {},
     )
 
 
@@ -98,42 +85,6 @@ def load_current(db: Session, row: ComputeSession, user: str) -> Folders:
         gone = {mount.target for mount in settled} - {mount.target for mount in current}
         db.execute(delete(SessionMount).where(SessionMount.session_id == row.id, SessionMount.target.in_(gone)))
     return Folders(tuple(current), _list_neighbours(db, row))
-
-
-def list_sessions(db: Session, folder_id: str) -> list[FolderSession]:
-    """The live sessions that have a folder, or will when they leave their line; the oldest first."""
-    query = (
-        select(SessionMount, ComputeSession, User.name)
-        .join(ComputeSession, ComputeSession.id == SessionMount.session_id)
-        .join(User, User.id == ComputeSession.user_id)
-        .where(SessionMount.vfolder_id == folder_id, ComputeSession.released_at.is_(None))
-        .order_by(ComputeSession.created_at, ComputeSession.id, SessionMount.target)
-    )
-    return [
-        FolderSession(row.id, row.name or row.server_name, user, row.queue, row.engine, mount.target, mount.is_read_only)
-        for mount, row, user in db.execute(query)
-    ]
-
-
-def list_mounted(db: Session, folder_ids: Collection[str]) -> set[str]:
-    """Those of these folders that a live session has."""
-    query = (
-        select(SessionMount.vfolder_id)
-        .join(ComputeSession, ComputeSession.id == SessionMount.session_id)
-        .where(SessionMount.vfolder_id.in_(folder_ids), ComputeSession.released_at.is_(None))
-    )
-    return set(db.scalars(query.distinct()))
-
-
-def check_unmounted(db: Session, folder_id: str, user: str = "") -> None:
-    """Raises Conflict where live sessions have a folder; call it with the folder's row locked. ``user``'s own are named."""
-    using = list_sessions(db, folder_id)
-    own = [session for session in using if session.user == user]
-    if own:
-        names = ", ".join(session.name or session.session_id[:8] for session in own[:5])
-        raise Conflict(N_("Your sessions have this folder: %(sessions)s. End them first."), sessions=names)
-    if using:
-        raise Conflict(N_("%(count)s sessions of others have this folder. They must end first."), count=len(using))
 
 
 def _lock(db: Session, settled: Plan) -> Plan:

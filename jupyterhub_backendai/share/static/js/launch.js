@@ -1,4 +1,5 @@
 // The launch page: figures that refresh themselves, hints and a summary that follow what is chosen.
+import { followFolders } from "./launch_folders.js";
 import { followOffer, showGPUs } from "./launch_offer.js";
 import { fetchTable, mergeTable } from "./table.js";
 
@@ -144,7 +145,7 @@ let asked = 0;
 async function readPresets() {
   const box = byId("presets-box");
   const url = new URL(box.dataset.url, window.location.href);
-  for (const [name, value] of new FormData(form)) if (!["_xsrf", "command", "id"].includes(name)) url.searchParams.set(name, value);
+  for (const [name, value] of new FormData(form)) if (!["_xsrf", "command", "id"].includes(name) && !name.startsWith("folder")) url.searchParams.set(name, value);
   const number = ++asked;
   try {
     const headers = { Accept: "text/html", "X-XSRFToken": form.elements._xsrf.value };
@@ -180,6 +181,7 @@ byId("refresh").addEventListener("click", (event) => {
 form.addEventListener("input", showChoice);
 form.addEventListener("change", showChoice);
 const readOffer = followOffer(form);
+followFolders(form);
 form.addEventListener("submit", (event) => {
   // what is no number at all is never sent by the browser: the session would start without a GPU
   if (byId("shares").validity.badInput) {

@@ -4,6 +4,7 @@ const byId = (id) => document.getElementById(id);
 // What another choice of these makes different is more than the price.
 const SWITCHES = ["queue", "project", "account", "cluster", "gpu_type"];
 const NOTHING = ["name", "command", "interface", "starts_at", "depends_on", "patience", "mail"];
+const isNothing = (name) => NOTHING.includes(name) || name.startsWith("folder");
 
 export function showGPUs() {
   const [gpu, shares] = [byId("gpu").value, byId("shares").value];
@@ -47,7 +48,7 @@ export function followOffer(form) {
 
   async function read() {
     const url = new URL(box.dataset.url, window.location.href);
-    for (const [name, value] of new FormData(form)) if (!["_xsrf", "command", "id"].includes(name)) url.searchParams.set(name, value);
+    for (const [name, value] of new FormData(form)) if (!["_xsrf", "command", "id"].includes(name) && !name.startsWith("folder")) url.searchParams.set(name, value);
     if (isSwitched) url.searchParams.set("switched", "1");
     const number = ++asked;
     box.setAttribute("aria-busy", "true");
@@ -77,11 +78,11 @@ export function followOffer(form) {
     timer = setTimeout(read, QUIET_MS);
   }
   form.addEventListener("input", (event) => {
-    if (!NOTHING.includes(event.target.name)) later();
+    if (!isNothing(event.target.name)) later();
   });
   form.addEventListener("change", (event) => {
     isSwitched ||= SWITCHES.includes(event.target.name);
-    if (!NOTHING.includes(event.target.name)) later();
+    if (!isNothing(event.target.name)) later();
   });
   return later;
 }
