@@ -33,6 +33,7 @@ REGISTRY_LOGIN = ("robot", "registry-secret")
 REGISTRY_PROGRAM = BASE / "registry" / "package" / "usr" / "bin" / "docker-registry"
 SLURMREST_PORT = 6820 + int(os.environ.get("BACKENDAI_LAB_SHIFT", "0"))
 SLURMREST_URL, SLURM_JWT_KEY = f"http://127.0.0.1:{SLURMREST_PORT}", BASE / "slurm" / "jwt" / "jwt_hs256.key"
+DOCKER_SOCKET, DOCKER_IMAGE = BASE / "docker" / "docker.sock", "backendai-lab:host"
 CHROMIUM = "/usr/bin/chromium"
 SCRATCH = f"{BASE}/scratch/{{user}}"
 NODE_USERS = ("kim01", "kim02", "lee01", "lee02", "park04", "choi01", "jung01", "UPPER")
@@ -144,6 +145,13 @@ def _registry() -> str:
     return "" if REGISTRY_PROGRAM.is_file() and _listens(5055) else "the container registry is down (script/lab up registry)"
 
 
+def _docker() -> str:
+    if not DOCKER_SOCKET.is_socket():
+        return "the Docker Engine is down (script/lab up docker)"
+    with socket.socket(socket.AF_UNIX) as probe:
+        return "the Docker Engine is down (script/lab up docker)" if probe.connect_ex(str(DOCKER_SOCKET)) else ""
+
+
 def _browser() -> str:
     return "" if os.access(CHROMIUM, os.X_OK) else "no Chromium (script/lab up browser)"
 
@@ -162,6 +170,7 @@ _PROBES = {
     "privacyidea": _privacyidea,
     "postgres": _postgres,
     "registry": _registry,
+    "docker": _docker,
     "browser": _browser,
     "root": _root,
 }

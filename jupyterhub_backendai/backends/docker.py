@@ -30,6 +30,7 @@ T = TypeVar("T")
 HUB_LABEL, SESSION_LABEL, USER_LABEL = "backendai.hub", "backendai.session", "backendai.user"
 READ_EVERY_S, CALL_LIMIT_S, STOP_AFTER_S = 1.0, 30, 10
 LOG_BYTES = 64 * 1024
+MOST_ENDS = 2000
 OUT_OF_MEMORY = "OutOfMemory"
 
 
@@ -72,7 +73,7 @@ class DockerBackend(Backend):
             return self._ends.get(session_id) or JobStatus(job_id, JobState.GONE if job_id else JobState.UNKNOWN)
         if found["State"] in {"exited", "dead"} and session_id not in self._ends:
             try:
-                self._ends[session_id] = await self._run(self._inspect_end, found["Id"])
+                self._remember(session_id, await self._run(self._inspect_end, found["Id"]))
             except BackendUnavailable:
                 return JobStatus(found["Id"], JobState.UNKNOWN)
         return self._ends.get(session_id) or parse_status(found)
@@ -141,6 +142,12 @@ class DockerBackend(Backend):
         found = await self._run(lambda: self._client.containers(all=True, filters=filters))
         self._containers = {item["Labels"][SESSION_LABEL]: item for item in found if SESSION_LABEL in item.get("Labels", {})}
         self._read_at = time.monotonic()
+
+    def _remember(self, session_id: str, end: JobStatus) -> None:
+        """How a container ended is asked for after it was removed, too; the oldest are forgotten."""
+        while len(self._ends) >= MOST_ENDS:
+            del self._ends[next(iter(self._ends))]
+        self._ends[session_id] = end
 
     def _inspect_end(self, job_id: str) -> JobStatus:
         state = self._client.inspect_container(job_id)["State"]

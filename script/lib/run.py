@@ -5,12 +5,13 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from instance import APP, PORTS, SYSTEM_DIR, Failed, Instance, choose_ports, is_free
+from instance import APP, PORTS, SYSTEM_DIR, Failed, Instance, choose_ports, docker_socket, is_free
 
 
 def parse_arguments():
@@ -47,6 +48,12 @@ def lock(path, url):
     return file
 
 
+def has_docker(arguments):
+    """Whether the lab has a Docker Engine that listens, and we may hand it to the account of the hub."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return arguments.lab and os.geteuid() == 0 and docker_socket().is_socket() and probe.connect_ex(str(docker_socket())) == 0
+
+
 def raise_interrupt(*_):
     raise KeyboardInterrupt
 
@@ -71,7 +78,7 @@ def run(arguments):
             raise Failed(f"port {arguments.port} is in use; choose another with --port")
         wanted = {**PORTS, "BACKENDAI_PRIVATE_PORT": 0}
         ports = {"BACKENDAI_PORT": arguments.port, **choose_ports(wanted)}
-        instance = Instance(state, name, ports, node=arguments.node, proxy=arguments.proxy, lab=arguments.lab)
+        instance = Instance(state, name, ports, node=arguments.node, proxy=arguments.proxy, lab=arguments.lab, docker=has_docker(arguments))
         say(f"state {state}, account {instance.account.pw_name}" + ("" if os.geteuid() == 0 else "; sessions run as you"))
         instance.prepare()
         try:
@@ -110,7 +117,9 @@ def check(arguments):
     state = Path(tempfile.mkdtemp(prefix="", dir=root))
     state.rmdir()
     ports = choose_ports({**dict.fromkeys(PORTS, 0), "BACKENDAI_PORT": 0, "BACKENDAI_PRIVATE_PORT": 0})
-    instance = Instance(state, f"check{os.getpid()}", ports, node=arguments.node, proxy=arguments.proxy, lab=arguments.lab)
+    instance = Instance(
+        state, f"check{os.getpid()}", ports, node=arguments.node, proxy=arguments.proxy, lab=arguments.lab, docker=has_docker(arguments)
+    )
     passed = False
     try:
         say(f"starting {instance.url}")

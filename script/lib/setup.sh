@@ -11,7 +11,7 @@ APP=$ROOT
 # set_up EXTRAS: everything that a command needs, e.g. postgresql,single-user
 set_up() {
   umask 022 # other accounts run what is made here
-  choose_app && choose_python && make_venv && install_python "$1" && install_proxy
+  choose_app && choose_python && make_venv && install_python "$1" && install_proxy && install_scripts
 }
 
 # As root, other accounts must reach the program: a checkout that they may not enter (below /root, say) is copied.
@@ -78,6 +78,23 @@ install_proxy() {
   mkdir -p "$VENV/lib/proxy" && echo '{"private": true}' >"$VENV/lib/proxy/package.json" &&
     "${NPM[@]}" install --prefix "$VENV/lib/proxy" --silent --no-fund --no-audit --no-update-notifier configurable-http-proxy@5.3.0 >&2 &&
     [ -f "$PROXY" ]
+}
+
+# Scripts of others for our pages: resumable uploads (tus-js-client). Kept out of git; what is built from here has them.
+install_scripts() {
+  local kept=$VENV/lib/scripts target=$APP/jupyterhub_backendai/share/static/vendor file
+  local source=$kept/node_modules/tus-js-client
+  [ -f "$target/tus.min.js" ] && [ -f "$target/tus.LICENSE" ] && return 0
+  [ -w "$(dirname "$target")" ] || { say "no scripts for uploads: $(dirname "$target") is somebody else's"; return 0; }
+  if [ ! -f "$source/dist/tus.min.js" ]; then
+    find_node || return 1
+    say "installing tus-js-client"
+    mkdir -p "$kept" && echo '{"private": true}' >"$kept/package.json" &&
+      "${NPM[@]}" install --prefix "$kept" --silent --no-fund --no-audit --no-update-notifier --ignore-scripts tus-js-client@4.3.1 >&2 || return 1
+  fi
+  mkdir -p "$target" && cp "$source/LICENSE" "$target/tus.LICENSE" && cp "$source/dist/tus.min.js" "$target/" || return 1
+  # no browser of ours looks for the map of its source, which is not here
+  for file in "$target"/*.min.js; do sed -i '/^\/\/# sourceMappingURL=/d' "$file"; done
 }
 
 node_is_new() { "$1" -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null; }

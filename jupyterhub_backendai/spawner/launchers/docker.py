@@ -38,6 +38,7 @@ class DockerLauncher(TimedLauncher, DockerSpawner):
     mounts: list[dict[str, Any]]
     extra_create_kwargs: dict[str, Any]
     extra_host_config: dict[str, Any]
+    client_kwargs: dict[str, Any]
     home = Unicode("/home/work", config=True, help="Home of the sessions; folders appear beneath it.")
 
     @default("remove")
@@ -98,8 +99,9 @@ class DockerLauncher(TimedLauncher, DockerSpawner):
         admission = self.admission
         environment = self._find_environment()
         self.user_options = {}
-        self.object_name = container_name(admission.session_id)
+        self.client_kwargs = {"base_url": self.settings.docker_url, **dict(self.client_kwargs)}
         self.image = str(environment["image"])
+        self.object_name = container_name(admission.session_id)  # after the image: dockerspawner names anew when that changes
         interpreter = [str(word) for word in environment.get("command") or ()]
         self.cmd = [*interpreter, "-m", "jupyterhub.singleuser"] if interpreter else ["jupyterhub-singleuser"]
         self.cpu_limit = float(admission.slots.amount(CPU)) or None

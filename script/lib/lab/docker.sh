@@ -39,8 +39,9 @@ docker_start() {
 docker_make_image() {
   local root
   root=$(mktemp -d)
-  mkdir -p "$root"/{proc,sys,dev,root,run,var,usr,home/work,tmp,etc} && chmod 1777 "$root/tmp" "$root/home/work"
-  for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
+  # /sbin is its own: the engine puts its init there
+  mkdir -p "$root"/{proc,sys,dev,root,run,var,usr,sbin,home/work,tmp,etc} && chmod 1777 "$root/tmp" "$root/home/work"
+  for name in bin lib lib64; do ln -s "usr/$name" "$root/$name"; done
   printf 'root:x:0:0:root:/root:/bin/sh\nwork:x:1000:1000::/home/work:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' >"$root/etc/passwd"
   printf 'root:x:0:\nwork:x:1000:\n' >"$root/etc/group"
   printf 'passwd: files\ngroup: files\nhosts: files dns\n' >"$root/etc/nsswitch.conf"

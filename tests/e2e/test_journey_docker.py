@@ -1,0 +1,89 @@
+"""Sessions in containers of a real engine: as the person's own uid, with the limits that were admitted, and ended for real."""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import AsyncIterator, Iterator
+
+import docker
+import pytest
+import pytest_asyncio
+
+from tests import lab
+from tests.e2e.conftest import QUICK
+from tests.e2e.marks import LAB, PLATFORM
+from tests.e2e.stack import Client, Stack, check, running, until
+
+pytestmark = [*PLATFORM, *LAB, pytest.mark.docker]
+GIB = 1024**3
+ASK = {"queue": "containers", "cpu": "1", "mem": str(GIB), "time": "1800"}
+
+
+@pytest.fixture(scope="module")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    with running("lab", QUICK, lambda: request.session.testsfailed, docker=True) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[docker.APIClient]:
+    client = docker.APIClient(f"unix://{lab.DOCKER_SOCKET}", timeout=30)
+    yield client
+    client.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def kim(stack: Stack) -> AsyncIterator[Client]:
+    async with stack.client("kim01") as client:
+        await client.enter()
+        yield client
+        await client.end_all()
+
+
+def list_containers(engine: docker.APIClient, stack: Stack) -> list[dict]:
+    return engine.containers(all=True, filters={"label": [f"backendai.hub=backendai-{stack.name}"]})
+
+
+async def test_a_cell_runs_in_a_container_of_the_persons_own(stack, kim, engine):
+    status, answer = await kim.start("", **ASK)
+    assert status in (201, 202), answer
+    await kim.until_ready("", 120)
+    [container] = list_containers(engine, stack)
+    found = engine.inspect_container(container["Id"])
+    account = pwd.getpwnam("kim01")
+    assert found["Config"]["User"] == f"{account.pw_uid}:{account.pw_gid}"
+    limits = found["HostConfig"]
+    assert (limits["Memory"], limits["MemorySwap"], limits["PidsLimit"], limits["CapDrop"]) == (GIB, GIB, 4096, ["ALL"])
+    async with kim.kernel() as socket:
+        code = "import os; print('here', os.getuid(), os.getcwd(), os.cpu_count() > 0)"
+        assert await check.execute(socket, code, f"here {account.pw_uid} /home/work True")
+    await kim.stop("")
+    await kim.until_stopped("")
+    assert list_containers(engine, stack) == []
+
+
+async def test_a_container_that_ends_by_itself_says_why_and_is_cleared_away(stack, kim, engine):
+    await kim.start("", **ASK)
+    await kim.until_ready("", 120)
+    [container] = list_containers(engine, stack)
+    engine.kill(container["Id"])
+    await kim.until_stopped("")
+
+    async def is_cleared() -> bool:
+        return not list_containers(engine, stack)
+
+    await until(is_cleared, 20, "the removal of the container")
+    page = await kim.get(f"{stack.url}/services/backendai/sessions")
+    assert "137" in page.text or "exit code" in page.text
+
+
+async def test_a_killed_hub_finds_its_containers_again(stack, kim, engine):
+    await kim.start("", **ASK)
+    await kim.until_ready("", 120)
+    stack.kill_hub()
+    stack.restart_hub()
+    await kim.until_ready("", 60)
+    assert [item["State"] for item in list_containers(engine, stack)] == ["running"]
+    await kim.stop("")
+    await kim.until_stopped("")
+    assert list_containers(engine, stack) == []
