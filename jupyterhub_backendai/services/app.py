@@ -40,6 +40,7 @@ from .folder_access import FolderAccess
 from .folder_measuring import FolderMeasuring
 from .folder_ownership import FolderOwners
 from .folder_tasks import FolderTasks
+from .folder_works import FolderWorks
 from .groups import ResourceGroups
 from .health import Health
 from .hub import HubClient
@@ -272,8 +273,11 @@ class Service:
             every_s=settings.measure_folders_every_s,
             live_every_s=settings.measure_used_folders_every_s,
         )
+        self.storage_hosts = StorageHosts(settings, self.db)
+        self.folder_works = FolderWorks(self.db, self.storage, self.folder_tasks, self.storage_hosts)
         return {
             "storage": self.storage,
+            "storage_hosts": self.storage_hosts,
             "quotas": self.quotas,
             "folder_tasks": self.folder_tasks,
             "folder_access": self.folder_access,
@@ -326,6 +330,7 @@ class Service:
             self.wait_mails.run,
             self.storage.run,
             self.folder_tasks.run,
+            self.folder_works.run,
             self.folder_access.run,
             self.quotas.run,
             self.measuring.run,

@@ -32,6 +32,10 @@ _WORDS = {
 }
 
 
+# those of the file first: the others may be known to nobody who can make a directory there
+_ORDER = (StorageHost.is_configured.desc(), StorageHost.position, StorageHost.name)
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """A storage host. ``path`` is its directory on this machine and on the nodes."""
@@ -45,7 +49,7 @@ class Host:
 
 def list_hosts(db: Session, *, is_active: bool | None = True) -> list[Host]:
     """The storage hosts in their order; the active ones unless asked otherwise (None: all)."""
-    query = select(StorageHost).order_by(StorageHost.position, StorageHost.name)
+    query = select(StorageHost).order_by(*_ORDER)
     if is_active is not None:
         query = query.where(StorageHost.is_active.is_(is_active))
     return [_read(row) for row in db.scalars(query)]
@@ -67,9 +71,7 @@ def allowed_hosts(db: Session, user: str, project: str | None = None) -> dict[st
     person = db.scalar(select(User).where(User.name == user))
     if person is None:
         return {}
-    names = db.scalars(
-        select(StorageHost.name).where(StorageHost.is_active.is_(True)).order_by(StorageHost.position, StorageHost.name)
-    ).all()
+    names = db.scalars(select(StorageHost.name).where(StorageHost.is_active.is_(True)).order_by(*_ORDER)).all()
     if person.role is Role.SUPERADMIN:
         return dict.fromkeys(names, ALL)
     granted = merge_host_permissions(*_list_granted(db, person, project))
