@@ -218,6 +218,7 @@ async def forget(settings: dict[str, Any], noun: Noun) -> None:
     """Read anew what is kept in memory and depends on this noun."""
     if noun.name in _PEOPLE:
         settings.get("identities", {}).clear()
+        settings["folder_access"].wake()
         await look_anew(settings)
     if noun.name in _GROUPS:
         await settings["groups"].refresh()
@@ -226,6 +227,7 @@ async def forget(settings: dict[str, Any], noun: Noun) -> None:
 async def forget_all(settings: dict[str, Any]) -> None:
     """Read everything anew that is kept in memory."""
     settings.get("identities", {}).clear()
+    settings["folder_access"].wake()
     await look_anew(settings)
     await settings["groups"].refresh()
 
