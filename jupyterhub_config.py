@@ -68,6 +68,8 @@ c.BackendAI.queues = [
         "max_time_s": 8 * 3600,
     },
 ]
+# Where virtual folders are. Without the helper (docs/storage.md) all of them are files of this account
+c.BackendAI.storage_hosts = [{"name": "local:folders", "path": str(state / "folders")}]
 
 # -- JupyterHub: addresses and state
 c.JupyterHub.bind_url = f"http://127.0.0.1:{port}"

@@ -171,6 +171,11 @@ class Instance:
         command += ["--allow-user", self.account.pw_name, "--user-root", settings.user_root]
         command += ["--log-dir", settings.log_dir, "--workspace-dir", settings.workspace_dir, "--slurm-bin", settings.slurm_bin]
         command.append("--allow-extend")
+        for host in settings.list_storage_hosts().values():
+            # root's, and everybody may pass: who reads what is the gates' matter
+            Path(host.path).mkdir(mode=0o711, parents=True, exist_ok=True)
+            Path(host.path).chmod(0o711)
+            command += ["--storage", f"{host.name}={host.path}"]
         self._launch("helper", command, as_root=True)
 
     def read_settings(self):

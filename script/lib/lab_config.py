@@ -46,6 +46,9 @@ c.BackendAI.helper_socket = os.environ.get("BACKENDAI_HELPER_SOCKET") or "/run/j
 
 # -- how jobs are submitted: BACKENDAI_SUBMIT is helper, sudo or rest; script/run makes ready what each needs
 c.BackendAI.slurm_submit = os.environ.get("BACKENDAI_SUBMIT") or "helper"
+if c.BackendAI.slurm_submit == "helper":
+    # everybody's files are their own; each hub has a directory, because what is in it belongs to that hub's database
+    c.BackendAI.storage_hosts = [{"name": "local:volume1", "path": f"{lab}/folders/{c.BackendAI.hub_id}", "description": "Scratch"}]
 once = [sys.executable, "-I", "-m", "jupyterhub_backendai.helper.once", "--options"]
 c.BackendAI.slurm_sudo_command = [*once, os.environ.get("BACKENDAI_SUBMIT_OPTIONS") or "/run/jupyterhub-backendai/submit.options"]
 c.BackendAI.slurm_sudo_operator = c.BackendAI.slurm_rest_operator = "slurm"
