@@ -22,7 +22,7 @@ from ..core.ledger import Balance, Entry, Settlement, Terms, Used
 from ..core.prices import Billing, is_price_known, is_priced, most_cost
 from ..core.queues import Queue, QueueFigures
 from ..core.slots import ResourceSlots
-from ..errors import N_, InvalidParameters, NotFound, QuotaExceeded, Violation
+from ..errors import N_, Conflict, InvalidParameters, NotFound, QuotaExceeded, Violation
 from . import audit
 from .models import ComputeSession, Domain, LedgerAccount, LedgerEntry, Project, SessionBill, User, now
 
@@ -223,7 +223,8 @@ def list_due(db: Session, limit: int = 500, after: str = "") -> list[Due]:
 def give_credit(db: Session, actor: Actor, account: str, amount: Decimal, note: str, at: datetime, reference: str = "") -> Balance:
     """Add to (or, below zero, take from) somebody's credit, audited; the balance after it. Only superadmins; raises NotFound to others.
 
-    With a ``reference`` the same act twice is done once. Raises InvalidParameters for an amount that is none in this currency.
+    With a ``reference`` the same act twice is done once. Raises InvalidParameters for an amount that is none in this currency, and
+    Conflict for a reference of another act.
     """
     if not actor.is_superadmin or not describe_account(db, account):
         raise NotFound(N_("There is no account %(account)s."), account=account)
@@ -232,8 +233,7 @@ def give_credit(db: Session, actor: Actor, account: str, amount: Decimal, note: 
         message = N_("Give an amount of at most %(digits)s digits after the point that is not zero.")
         raise InvalidParameters(violations=[Violation(message, {"digits": currency.digits}, "amount", "invalid")])
     before = lock_account(db, account)
-    is_known = select(_ENTRIES.c.id).where(_ENTRIES.c.account == account, _ENTRIES.c.reference == reference)
-    if reference and db.execute(is_known.limit(1)).first():
+    if reference and _is_done(db, account, reference, amount):
         return before
     source, target = (ledger.FUNDING, account) if amount > 0 else (account, ledger.FUNDING)
     entry = Entry(ledger.CREDIT if amount > 0 else ledger.DEBIT, source, target, abs(amount))
@@ -242,6 +242,18 @@ def give_credit(db: Session, actor: Actor, account: str, amount: Decimal, note: 
     details = {"amount": format(amount, "f"), "note": note[:512], "balance": format(after.total, "f")}
     audit.record(db, actor=actor.name, action="ledger.credit", object=account, source=actor.source, details=details)
     return after
+
+
+def _is_done(db: Session, account: str, reference: str, amount: Decimal) -> bool:
+    """Whether this very act was done under the reference. Raises Conflict when another one was."""
+    done = db.execute(
+        select(_ENTRIES.c.kind, _ENTRIES.c.amount).where(_ENTRIES.c.account == account, _ENTRIES.c.reference == reference).limit(1)
+    ).first()
+    if done is None:
+        return False
+    if (done.kind == ledger.CREDIT) != (amount > 0) or abs(done.amount) != abs(amount):
+        raise Conflict(N_("The reference %(reference)s was used for another amount already. Take another one."), reference=reference[:64])
+    return True
 
 
 def get_balance(db: Session, account: str) -> Balance:

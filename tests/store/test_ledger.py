@@ -14,7 +14,7 @@ from jupyterhub_backendai.core.prices import Billing, Currency
 from jupyterhub_backendai.core.queues import QueueFigures
 from jupyterhub_backendai.core.sessions import SessionStatus
 from jupyterhub_backendai.core.slots import ResourceSlots
-from jupyterhub_backendai.errors import InvalidParameters, NotFound, QuotaExceeded
+from jupyterhub_backendai.errors import Conflict, InvalidParameters, NotFound, QuotaExceeded
 from jupyterhub_backendai.store import ledger, models, sessions
 from jupyterhub_backendai.store.database import Database
 from tests.factories import GIB, add_user, make_queue, make_spec
@@ -238,6 +238,14 @@ async def test_the_same_act_twice_gives_credit_once(paid):
     for _ in range(2):
         after = await paid.run_exclusive(ledger.give_credit, BOSS, paid.account, Decimal(5), "", AT, "act-1")
     assert after.total == 1005
+
+
+@pytest.mark.parametrize("other", [Decimal(6), Decimal(-5)])
+async def test_a_reference_of_another_act_is_refused_in_words(paid, other):
+    await paid.run_exclusive(ledger.give_credit, BOSS, paid.account, Decimal(5), "", AT, "act-1")
+    with pytest.raises(Conflict, match="act-1"):
+        await paid.run_exclusive(ledger.give_credit, BOSS, paid.account, other, "", AT, "act-1")
+    assert (await balance(paid)).total == 1005
 
 
 async def test_a_balance_that_is_not_its_entries_is_found_and_mended(paid):
