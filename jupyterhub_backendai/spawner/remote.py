@@ -89,8 +89,9 @@ def fetch(url: str, ticket: str) -> dict[str, Any]:
     while True:
         try:
             session = json.loads(ask(url + "/ticket", {"ticket": ticket, "asker": asker}))
-            if isinstance(session, dict):
-                return session
+            if not isinstance(session, dict):
+                raise ValueError("no object")
+            return session
         except urllib.error.HTTPError as exc:
             if exc.code in FINAL or time.monotonic() > deadline:
                 raise

@@ -103,3 +103,10 @@ def test_a_hub_that_is_away_for_a_while_is_waited_for(node, tmp_path):
     node.hub = HubForTickets(node.tickets, node.hub.server_address[1])
     assert process.wait(20) == 0
     assert node.log() == "done\n"
+
+
+def test_an_answer_that_is_no_session_is_asked_for_only_so_long(monkeypatch):
+    monkeypatch.setattr(remote, "GIVE_UP_S", 0)
+    monkeypatch.setattr(remote, "ask", lambda url, body: b"[]")
+    with pytest.raises(ValueError, match="no object"):
+        remote.fetch("http://hub.example", "ticket")
