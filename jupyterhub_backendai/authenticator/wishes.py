@@ -25,6 +25,14 @@ def read_patience(text: str) -> int | None:
     return seconds
 
 
+def find_query(address: str) -> str:
+    """The query of an address that a browser sent, "" of one that is none."""
+    try:
+        return urlsplit(address).query
+    except ValueError:
+        return ""
+
+
 class WishesHandler(BaseHandler):  # type: ignore[misc,unused-ignore]
     """``POST /hub/waiting/<user>[/<server>]`` with ``patience`` (seconds or nothing) and ``mail``; then the pending page again."""
 
@@ -45,7 +53,7 @@ class WishesHandler(BaseHandler):  # type: ignore[misc,unused-ignore]
             raise web.HTTPError(exc.status, i18n.explain(language, exc)) from exc
         path = f"{self.hub.base_url}spawn-pending/{quote(user.name, safe='@')}" + (f"/{quote(server_name)}" if server_name else "")
         # where to go afterwards stands in the query of the page that the form was on
-        query = urlsplit(self.get_body_argument("here", "")).query
+        query = find_query(self.get_body_argument("here", ""))
         self.redirect(f"{path}?{query}" if query else path, status=303)
 
 

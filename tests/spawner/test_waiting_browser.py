@@ -152,6 +152,7 @@ async def test_wishes_without_scripts_and_of_nobody_else():
             for path, body, status in (
                 ("kim01/lab", {"patience": "1800"}, 403),  # without the token of the form
                 ("kim01/lab", {"patience": "soon", "_xsrf": xsrf}, 400),
+                ("kim01/lab", {"patience": "1800", "here": "http://[", "_xsrf": xsrf}, 303),
                 ("kim01/none", {"patience": "", "_xsrf": xsrf}, 404),
                 ("lee01", {"patience": "", "_xsrf": xsrf}, 404),
             ):
