@@ -325,7 +325,9 @@ async def test_a_session_that_was_read_before_anybody_asked_is_read_again(slurm)
     reader = SlurmReader(slurm.run, "/usr/bin", "backendai-hub", starting_s=0.01, steady_s=0.01, clock=slurm.clock)
     slurm.jobs["7"] = FakeJob(comment=ONE, state="PENDING")
     await reader.refresh()
-    await asyncio.sleep(2 * slurm_reader.MIN_GAP_S)
+    async with asyncio.timeout(60):
+        while not reader._rests:
+            await asyncio.sleep(0.01)
     assert (await reader.status(ONE, "7", "kim01")).state is JobState.PENDING
     slurm.jobs["7"].state = "RUNNING"
     async with asyncio.timeout(60):
