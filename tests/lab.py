@@ -156,6 +156,11 @@ def _browser() -> str:
     return "" if os.access(CHROMIUM, os.X_OK) else "no Chromium (script/lab up browser)"
 
 
+def _filesystems() -> str:
+    is_there = all(map(shutil.which, ("linux.uml", "mkfs.btrfs", "mkfs.xfs"))) and Path("/dev/loop-control").exists()
+    return "" if is_there else "no file systems with quotas (script/lab up filesystems)"
+
+
 def _root() -> str:
     return "" if os.geteuid() == 0 else "needs root"
 
@@ -172,6 +177,7 @@ _PROBES = {
     "registry": _registry,
     "docker": _docker,
     "browser": _browser,
+    "filesystems": _filesystems,
     "root": _root,
 }
 PARTS = tuple(_PROBES)

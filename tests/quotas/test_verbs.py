@@ -13,7 +13,7 @@ import pytest
 from tests.filesystems import MIB, mounted_btrfs
 from tests.helperd import RunningHelper, running_helper
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.filesystems]
 SCOPE = "user-" + "0" * 32
 LIMIT = 20 * MIB
 

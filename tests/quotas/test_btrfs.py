@@ -13,7 +13,7 @@ from jupyterhub_backendai.errors import Conflict
 from jupyterhub_backendai.helper.quota import AUTO, Driver, find_driver
 from tests.filesystems import MIB, mounted_btrfs
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.filesystems]
 UID = 54321
 
 
