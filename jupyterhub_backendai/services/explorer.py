@@ -1,7 +1,7 @@
 """The files of one folder in the browser: a directory page by page, and the addresses of what can be done there.
 
 The folder's page includes ``explorer/listing.html`` with what :func:`load_explorer` returns as ``explorer``, ``explorer/head.html``
-in its head and ``explorer/scripts.html`` among its scripts. ``data/<id>/files`` is the same listing as a page of its own.
+in its head and ``explorer/scripts.html`` among its scripts.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
-
-from tornado.web import HTTPError
 
 from .. import i18n
 from ..core.files import Entry, EntryKind, Listing, decode_ref, encode_ref, join_path
@@ -151,7 +149,7 @@ class Explorer:
 
     def notice_url(self, notice: str, count: str = "") -> str:
         """Here again, to say what was done."""
-        return f"{self.here}{'&' if '?' in self.here else '?'}{urlencode({'notice': notice, **({'count': count} if count else {})})}"
+        return f"{self.here}{'&' if '?' in self.here else '?'}{urlencode({'did': notice, **({'count': count} if count else {})})}"
 
     def _address(self, path: bytes, **query: str) -> str:
         found = {**query_of(path), **{name: value for name, value in query.items() if value}}
@@ -161,13 +159,15 @@ class Explorer:
         """Where a form without scripts sends files. Its token is in the address, because the body is read as it comes."""
         return f"{self.rest}/upload?{urlencode({**query_of(self.path), '_xsrf': token})}"
 
-    def archive_url(self) -> str:
-        return f"{self.rest}/archive"
+    @property
+    def zip_url(self) -> str:
+        """Where the chosen things are sent from as one zip."""
+        return f"{self.acts}/zip"
 
 
 def address_page(handler: HubUserHandler, folder_id: str) -> str:
     """The page that shows a folder's files."""
-    return f"{handler.hub_auth.base_url}data/{folder_id}/files"
+    return f"{handler.hub_auth.base_url}data/{folder_id}"
 
 
 def make_explorer(handler: HubUserHandler, opened: OpenFolder) -> Explorer:
@@ -216,7 +216,7 @@ async def _list(handler: PageHandler, opened: OpenFolder, explorer: Explorer) ->
 def make_row(explorer: Explorer, entry: Entry) -> Row:
     path = join_path(explorer.path, entry.name)
     if entry.kind is EntryKind.DIRECTORY:
-        return Row(entry, explorer.url(path), f"{explorer.archive_url()}?{urlencode(query_of(path))}")
+        return Row(entry, explorer.url(path), download_url(explorer, path))
     # a link may well lead to a file; whoever follows it is told where it does not
     is_shown = entry.kind in (EntryKind.FILE, EntryKind.SYMLINK)
     url = f"{explorer.acts}/view?{urlencode(query_of(path))}" if is_shown else ""
@@ -233,10 +233,14 @@ def path_of(handler: HubUserHandler) -> bytes:
 
 
 def argument(handler: HubUserHandler, name: str, default: str = "") -> str:
-    """One argument of the request as it came; what is no text counts as not given."""
+    """One argument of the request as it came; what is no text counts as not given.
+
+    Not tornado's: it makes spaces of control characters, and texts and names may have them.
+    """
+    values = handler.request.arguments.get(name)
     try:
-        return str(handler.get_argument(name, default, strip=False))
-    except HTTPError:
+        return values[-1].decode() if values else default
+    except UnicodeDecodeError:
         return default
 
 
@@ -259,18 +263,17 @@ def read_after(handler: HubUserHandler) -> bytes:
 def read_notice(handler: HubUserHandler) -> str:
     """What the last act did, in words."""
     count = argument(handler, "count")
-    message = NOTICES.get(argument(handler, "notice")[:16], "")
+    message = NOTICES.get(argument(handler, "did")[:16], "")
     return i18n.translate(handler.language, message, {"count": count if count.isascii() and count.isdecimal() and len(count) < 9 else 1})
 
 
-class ExplorerHandler(PageHandler):
-    """GET a directory of a folder as a page of its own."""
+class FilesHandler(PageHandler):
+    """GET: the files are on the folder's own page."""
 
     @authenticated
     async def get(self, folder_id: str) -> None:
-        explorer = await load_explorer(self, folder_id)
-        self.set_status(explorer.status)
-        self.render_page("explorer/page.html", explorer=explorer)
+        query = self.request.query
+        self.redirect(f"{address_page(self, folder_id)}{'?' if query else ''}{query}")
 
 
-default_handlers = [(r"data/([0-9a-f]{32})/files", ExplorerHandler)]
+default_handlers = [(r"data/([0-9a-f]{32})/files", FilesHandler)]

@@ -12,12 +12,14 @@ from typing import Any
 
 from .. import i18n
 from ..core.files import EntryKind, check_path, decode_ref, encode_ref, join_path, parse_new_path, parse_ref
+from ..core.vfolders import HostPermission
 from ..errors import N_, BackendAIError, Conflict, InvalidParameters, NotFound
 from .auth import authenticated
-from .base import PageHandler
+from .base import HubUserHandler, PageHandler
 from .explorer import Explorer, address_page, argument, make_explorer, path_of, read_order
 from .folder_files import OpenFolder, open_folder, show
 from .rest.folder_files import MAX_ITEMS, read_name
+from .storage.downloads import DownloadHandler
 
 MAX_NAMED = 20
 MAX_CHOICES = 1000
@@ -105,7 +107,7 @@ class ActHandler(PageHandler):
         await self.opened.files.make_directory(parse_new_path(act.typed, self.explorer.path))
 
     async def _rename(self) -> None:
-        act = Act("rename", self._items())
+        act = Act("rename", read_items(self))
         if len(act.items) != 1:
             act.wrong = i18n.translate(self.language, N_("Choose one file or directory to rename."))
             self._ask(act, 400)
@@ -121,7 +123,7 @@ class ActHandler(PageHandler):
         await self.opened.files.move(join_path(directory, act.items[0]), join_path(directory, read_name(act.typed)))
 
     async def _delete(self) -> None:
-        act = Act("delete", self._items())
+        act = Act("delete", read_items(self))
         if not act.items:
             self._ask_to_choose(act)
             return
@@ -145,7 +147,7 @@ class ActHandler(PageHandler):
         return len(items) > MAX_NAMED
 
     async def _move(self) -> None:
-        act = Act("move", self._items())
+        act = Act("move", read_items(self))
         if not act.items:
             self._ask_to_choose(act)
             return
@@ -194,19 +196,6 @@ class ActHandler(PageHandler):
         directories = [entry.name for entry in listing.entries if entry.kind is EntryKind.DIRECTORY]
         return [name for name in directories if join_path(act.target, name) not in moved]
 
-    def _items(self) -> list[bytes]:
-        """The names that were chosen. Raises InvalidParameters."""
-        found = []
-        for item in self.get_body_arguments("item", strip=False)[:MAX_ITEMS]:
-            try:
-                name = decode_ref(item)
-            except ValueError as exc:
-                raise InvalidParameters(N_("The request could not be read.")) from exc
-            if not name or b"/" in name:
-                raise InvalidParameters(N_("The request could not be read."))
-            found.append(check_path(name))
-        return list(dict.fromkeys(found))
-
     @property
     def _is_confirmed(self) -> bool:
         return argument(self, "confirmed") == "yes"
@@ -238,6 +227,37 @@ class ActHandler(PageHandler):
         self.redirect(url, status=303)
 
 
+class ZipHandler(DownloadHandler):
+    """POST sends what was chosen as one zip. A list of a hundred long names is too long for an address."""
+
+    @authenticated
+    async def post(self, folder_id: str) -> None:
+        folder = await open_folder(self, folder_id, HostPermission.DOWNLOAD)
+        paths = [join_path(path_of(self), item) for item in read_items(self)]
+        if not paths:
+            raise InvalidParameters(N_("Choose something first."))
+        await self._send_archive(folder, paths)
+
+    @authenticated
+    async def get(self, folder_id: str) -> None:
+        """Where a reload goes."""
+        self.redirect(address_page(self, folder_id))
+
+
+def read_items(handler: HubUserHandler) -> list[bytes]:
+    """The names that were chosen in a form. Raises InvalidParameters."""
+    found = []
+    for item in handler.get_body_arguments("item", strip=False)[:MAX_ITEMS]:
+        try:
+            name = decode_ref(item)
+        except ValueError as exc:
+            raise InvalidParameters(N_("The request could not be read.")) from exc
+        if not name or b"/" in name:
+            raise InvalidParameters(N_("The request could not be read."))
+        found.append(check_path(name))
+    return list(dict.fromkeys(found))
+
+
 def write_into(path: bytes) -> str:
     """A directory as the form's buttons name it: a dot, so that the top is not an empty word, and its reference."""
     return "." + encode_ref(path)
@@ -248,4 +268,7 @@ def read_into(text: str) -> bytes:
     return parse_ref(text.removeprefix("."))
 
 
-default_handlers: list[Any] = [(r"data/([0-9a-f]{32})/files/(mkdir|rename|move|delete)", ActHandler)]
+default_handlers: list[Any] = [
+    (r"data/([0-9a-f]{32})/files/(mkdir|rename|move|delete)", ActHandler),
+    (r"data/([0-9a-f]{32})/files/zip", ZipHandler),
+]

@@ -85,7 +85,7 @@ class SaveHandler(ViewHandler):
             await self._show_again(typed, etag, exc)
         else:
             fields = "&".join(f"{name}={quote(value, safe='')}" for name, value in query_of(self.path).items())
-            self.redirect(f"{self.explorer.acts}/view?{fields}&notice=saved", status=303)
+            self.redirect(f"{self.explorer.acts}/view?{fields}&did=saved", status=303)
 
     @authenticated
     async def get(self, folder_id: str) -> None:
