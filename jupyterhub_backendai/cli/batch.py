@@ -50,6 +50,13 @@ def add_batch(parsers: Any) -> None:
     run.add_argument("file", nargs="?", type=Path, help="the file with the lines for the shell; default: standard input")
     for name, text in _OPTIONS:
         run.add_argument(f"--{name}", required=name == "queue", default="", help=text)
+    run.add_argument(
+        "--mount",
+        action="append",
+        default=[],
+        metavar="FOLDER[/PATH][:NAME][:ro]",
+        help="a folder of yours, or a directory in it, under a name, for reading only; as often as you like",
+    )
     run.add_argument("--wait", action="store_true", help="wait for the end, print the log and exit as the commands did")
     add_style(run)
     add_style(add_verb(verbs, "list", list_sessions, "list your batch sessions, the newest first"))
@@ -68,9 +75,8 @@ def run_session(options: argparse.Namespace) -> int:
     """``batch run``."""
     fields = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name, _ in _OPTIONS}
     connection = open_own(options)
-    session = connection.call(
-        "POST", "sessions", {"command": _read(options.file), **{name: text for name, text in fields.items() if text}}
-    ).data
+    wanted: dict[str, Any] = {name: text for name, text in fields.items() if text} | ({"mounts": options.mount} if options.mount else {})
+    session = connection.call("POST", "sessions", {"command": _read(options.file), **wanted}).data
     if not options.wait:
         return print_session(session, options.style)
     print(f"{session['id']} in {session['queue']}", file=sys.stderr)

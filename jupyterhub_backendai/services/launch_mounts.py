@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..core.queues import Queue
 from ..core.vfolder_mount_plans import place_of
-from ..core.vfolder_mounts import LINKING_ENGINES, MAX_TEXT, MountRequest, format_mount, parse_mounts
+from ..core.vfolder_mounts import LINKING_ENGINES, MAX_TEXT, Mount, MountRequest, format_mount, parse_mounts
 from ..core.vfolders import Access, is_automount
 from ..errors import Violation
 from ..store.launch_folders import Choices, load_choices, preview
@@ -41,6 +41,17 @@ class Automatic:
     name: str
     place: str
     is_read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """A folder as the page of a session shows it: ``name`` with the path in it, and where it is."""
+
+    folder_id: str
+    name: str
+    place: str
+    is_read_only: bool
+    is_automatic: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +106,20 @@ async def check_mounts(handler: PageHandler, queue: Queue, project: str, request
     """Why a session would be refused for its folders."""
     project = project or next(iter(handler.identity.projects), "")
     return (await handler.db.run(preview, handler.identity.name, project, queue.engine, requests)).violations
+
+
+def describe_mounted(mounts: Sequence[Mount]) -> list[Mounted]:
+    """The folders of a session."""
+    return [
+        Mounted(
+            mount.folder_id,
+            f"{mount.name}/{mount.subpath}" if mount.subpath and not mount.is_own_part else mount.name,
+            place_of(mount),
+            mount.is_read_only,
+            mount.is_automatic,
+        )
+        for mount in mounts
+    ]
 
 
 def _list_rows(choices: Choices, requests: Sequence[MountRequest], user: str) -> list[Row]:

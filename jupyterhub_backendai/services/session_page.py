@@ -12,8 +12,9 @@ from ..core.logs import clean_log
 from ..core.prices import Currency, most_cost
 from ..core.queues import Queue
 from ..core.sessions import SessionStatus
+from ..core.vfolder_mounts import LINKING_ENGINES
 from ..errors import N_, BackendAIError, BackendUnavailable, Unauthenticated
-from ..store import ends
+from ..store import ends, session_mounts
 from ..store.batch import read_command
 from ..store.ends import Course, find_session_end
 from ..store.history import Bill, load_bills
@@ -22,6 +23,7 @@ from . import batch, extensions
 from .auth import authenticated
 from .base import PageHandler, PrivateHandler
 from .history import describe_cost, describe_use
+from .launch_mounts import describe_mounted
 from .own_sessions import (
     describe_end,
     explain_why,
@@ -71,6 +73,8 @@ class SessionHandler(PageHandler):
             state=self._find_state(session, server),
             queue=label_queue(self.groups.queues(), session.queue, self.language),
             slots=describe_slots(session, self.language),
+            mounts=describe_mounted(await self.db.run(session_mounts.load, session.id)),
+            has_links=session.engine in LINKING_ENGINES,
             reason=explain_why(session, course, self.language),
             delay=await batch.explain_delay(self, session, self.language) if session.is_live and session.is_batch else "",
             end=describe_end(find_session_end(session, course), self.language, self.config.warn_before_s, time.time()),

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...core.sessions import BATCH, parse_request
 from ...errors import N_, Conflict, InvalidParameters, NotFound, Violation
-from ...store import sessions
+from ...store import session_mounts, sessions
 from ...store.batch import read_command
 from ...store.history import list_page
 from ...store.sessions import SessionInfo
@@ -16,7 +16,7 @@ from ..auth import authenticated
 from ..base import ApiHandler
 from ..history import read_query
 from ..own_sessions import describe_own, describe_past, find_own, load_recent_log
-from .sessions import describe
+from .sessions import describe, describe_mount
 
 FIELDS = frozenset(
     {
@@ -41,6 +41,7 @@ FIELDS = frozenset(
         "depends_on",
         "patience",
         "mail",
+        "mounts",
     }
 )
 
@@ -71,7 +72,8 @@ class SessionsHandler(ApiHandler):
             raise InvalidParameters(violations=[Violation(message, {}, "session_type")])
         session_id = await batch.start(self, request, wanted_id)
         self.set_header("Location", f"{self.hub_auth.base_url}rest/v1/sessions/{session_id}")
-        self.answer(describe(await batch.find_own(self, session_id), self.language), 201)
+        mounts = [describe_mount(mount) for mount in await self.db.run(session_mounts.load, session_id)]
+        self.answer({**describe(await batch.find_own(self, session_id), self.language), "mounts": mounts}, 201)
 
 
 class SessionHandler(ApiHandler):
@@ -81,6 +83,7 @@ class SessionHandler(ApiHandler):
     async def get(self, session_id: str) -> None:
         session = await self._find(session_id)
         more: dict[str, Any] = {"command": await self.db.run(read_command, session_id)} if session.is_batch else {}
+        more["mounts"] = [describe_mount(mount) for mount in await self.db.run(session_mounts.load, session_id)]
         self.answer({**describe(session, self.language), **await describe_own(self, session), **more})
 
     @authenticated

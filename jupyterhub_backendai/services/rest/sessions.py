@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import i18n
 from ...core.scheduling import Wait
+from ...core.vfolder_mounts import READ_ONLY, READ_WRITE, Mount
 from ...core.waiting import explain_wait
 from ...store.sessions import SessionInfo
 
@@ -34,6 +35,18 @@ def describe(session: SessionInfo, language: str) -> dict[str, Any]:
         "created_at": _format(session.created_at),
         "started_at": _format(session.started_at),
         "terminated_at": _format(session.terminated_at),
+    }
+
+
+def describe_mount(mount: Mount) -> dict[str, Any]:
+    """One folder of a session; ``target`` is beneath the session's home where it does not begin with a slash."""
+    return {
+        "folder": mount.folder_id,
+        "name": mount.name,
+        "subpath": "" if mount.is_own_part else mount.subpath,
+        "target": mount.target,
+        "mode": READ_ONLY if mount.is_read_only else READ_WRITE,
+        "is_automatic": mount.is_automatic,
     }
 
 
