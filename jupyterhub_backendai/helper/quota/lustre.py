@@ -14,8 +14,9 @@ _TIMEOUT_S = 20.0
 _FIRST, _COUNT = 0x40000000, 0x40000000
 # one line of `lfs project -d`: number, P where new files inherit it, path
 _PROJECT = re.compile(r"\s*(\d+)\s+([P-])\s", re.ASCII)
-# one line of `lfs quota -q -p`: path, KiB used, soft, hard, grace, files …; a star marks what is too much
-_QUOTA = re.compile(r"\s+(\d+)\*?\s+\d+\s+(\d+)\s+\S+\s+(\d+)\*?\s", re.ASCII)
+# one line of `lfs quota -q -p`: path, KiB used, soft, hard, grace, files …; a star marks what is too much, brackets what one server does
+# not say
+_QUOTA = re.compile(r"\s+\[?(\d+)\]?\*?\s+\d+\s+(\d+)\s+\S+\s+\[?(\d+)\]?\*?\s", re.ASCII)
 
 
 class Lustre(Driver):
