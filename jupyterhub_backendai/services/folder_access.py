@@ -69,7 +69,7 @@ class FolderAccess:
             if gate is None:
                 return True
             first = first or gate
-            await storage.set_gate(gate.folder, gate.wanted)
+            await self._tell(storage, gate)
             again = await self._db.run(vfolder_gates.load_gate, folder_id)
             if again is None:
                 return True
@@ -79,6 +79,15 @@ class FolderAccess:
                 return True
         log.warning("Who may use the folder %s changes faster than its host is told", folder_id)
         return False
+
+    async def _tell(self, storage: Gates, gate: Gate) -> None:
+        """Tell a gate. Where somebody new cannot be let in, whoever is to be kept out is kept out all the same; then raises."""
+        try:
+            await storage.set_gate(gate.folder, gate.wanted)
+        except BackendAIError as exc:
+            if not exc.transient and gate.applied:
+                await storage.set_gate(gate.folder, [grant for grant in gate.wanted if str(grant.uid) in gate.applied])
+            raise
 
     async def _follow_files(self, gate: Gate) -> None:
         """Have the access lists of the files follow, where somebody's right among them is another one than before."""
