@@ -9,6 +9,7 @@ import logging
 import os
 import pwd
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from .options import add_options, read_options
@@ -45,7 +46,7 @@ def main() -> int:
     logging.getLogger(__name__).info("serving %s at %s", allowed.pw_name, arguments.socket)
     gc.freeze()  # what is here stays: a fork then shares its memory instead of copying it when the collector looks
     try:
-        Server(listener, allowed.pw_uid, options, call_limit_s=arguments.call_limit).serve()
+        Server(listener, allowed.pw_uid, replace(options, platform_uid=allowed.pw_uid), call_limit_s=arguments.call_limit).serve()
     finally:
         with contextlib.suppress(OSError):
             arguments.socket.unlink()

@@ -9,6 +9,9 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..errors import N_, Conflict
+
+_TOO_MANY = N_("The access lists of this file system do not hold %(count)s people. Its administrator knows how many they hold.")
 READ, WRITE, EXECUTE = 4, 2, 1
 ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
 _HEADER, _ENTRY = struct.Struct("<I"), struct.Struct("<HHI")
@@ -58,9 +61,14 @@ def read_acl(descriptor: int, kind: str = ACCESS) -> Acl | None:
 
 
 def set_acl(descriptor: int, acl: Acl | None, kind: str = ACCESS) -> None:
-    """Give something open this list, or none; works for O_PATH too. Raises OSError."""
+    """Give something open this list, or none; works for O_PATH too. Raises Conflict where it is too long for the file system, OSError."""
     if acl is not None:
-        os.setxattr(_name(descriptor), kind, acl.to_bytes())
+        try:
+            os.setxattr(_name(descriptor), kind, acl.to_bytes())
+        except OSError as exc:
+            if exc.errno in {errno.ENOSPC, errno.E2BIG, errno.ERANGE}:
+                raise Conflict(_TOO_MANY, count=len(acl.users)) from exc
+            raise
         return
     with contextlib.suppress(OSError):
         os.removexattr(_name(descriptor), kind)

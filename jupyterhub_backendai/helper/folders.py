@@ -56,7 +56,7 @@ def make_folder(
         with _open(host, scope) as scope_directory:
             if not _is_there(scope_directory, folder):
                 _make_gate(scope_directory, folder, owner)
-        set_gate(host, scope, folder, owner[0], passers)
+        set_gate(host, scope, folder, passers)
 
 
 def make_scope(host: int, scope: str) -> None:
@@ -81,7 +81,7 @@ def _make_gate(scope: int, folder: str, owner: tuple[int, int]) -> None:
         rename_new(new.encode(), folder.encode(), scope, scope)
 
 
-def set_gate(host: int, scope: str, folder: str, owner: int, passers: Sequence[Passer]) -> None:
+def set_gate(host: int, scope: str, folder: str, passers: Sequence[Passer]) -> None:
     """Let exactly these pass from now on, and have what is made from now on be theirs to use. Nobody: the folder is shut.
 
     What is in the folder already keeps its own lists: :mod:`.worker_access` follows. Raises NotFound, BackendAIError.
@@ -95,7 +95,7 @@ def set_gate(host: int, scope: str, folder: str, owner: int, passers: Sequence[P
                 return
             # the names first: whoever passes finds what is theirs, whoever must not finds the gate shut at the latest now
             if passers:
-                _set_lists(gate, owner, passers)
+                _set_lists(gate, passers)
             set_gate_list(gate, [passer.uid for passer in passers])
 
 
@@ -113,10 +113,11 @@ def set_gate_list(gate: int, uids: Sequence[int]) -> None:
         os.fchmod(gate, 0)  # what was the mask is the group's, once there is no list
 
 
-def _set_lists(gate: int, owner: int, passers: Sequence[Passer]) -> None:
+def _set_lists(gate: int, passers: Sequence[Passer]) -> None:
     """The lists of ``data`` and ``work`` themselves. Their owner has all of it, others what was granted; only writers see ``work``."""
-    others = {passer.uid: passer.bits for passer in passers if passer.uid != owner}
     with _open(gate, DATA_DIRECTORY, is_users=True) as data:
+        owner = os.fstat(data).st_uid
+        others = {passer.uid: passer.bits for passer in passers if passer.uid != owner}
         set_directory_list(data, owner, others)
     with _open(gate, WORK_DIRECTORY, is_users=True) as work:
         writers = {uid: bits for uid, bits in others.items() if bits & WRITE}

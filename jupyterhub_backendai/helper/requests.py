@@ -12,6 +12,7 @@ from ..errors import N_, InvalidParameters
 from .links import check_links
 
 MAX_REQUEST_BYTES = 256 * 1024
+MAX_GRANTS = 8000
 MAX_VARIABLES, MAX_ARGUMENTS, MAX_TEXT, MAX_SCOPES = 256, 64, 32 * 1024, 1000
 
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -143,6 +144,52 @@ class ReadScopes(QuotaRequest):
     sync: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWorker(Request):
+    """A process that is the user from now on and serves the files of one storage host, through a socket that comes with the answer."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderRequest(Request):
+    """About folders of one storage host, which the helper knows by name. ``user`` only says for whom such requests are counted."""
+
+    user: str = "storage"
+    uid: int = 0
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetGate(FolderRequest):
+    """Let exactly the given uids pass, each with ``ro``, ``rw`` or ``wd``."""
+
+    scope: str
+    folder: str
+    grants: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeFolder(SetGate):
+    """Have a folder's directories; ``owner_uid`` and ``owner_gid`` are whose the files are."""
+
+    owner_uid: int
+    owner_gid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveFolder(FolderRequest):
+    """Delete a folder's directories for good."""
+
+    scope: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFolders(FolderRequest):
+    """Which folders have directories."""
+
+
 VERBS: Mapping[str, type[Request]] = {
     "submit": Submit,
     "cancel": Cancel,
@@ -151,6 +198,11 @@ VERBS: Mapping[str, type[Request]] = {
     "extend": Extend,
     "drain": Drain,
     "resume": Resume,
+    "worker": OpenWorker,
+    "make_folder": MakeFolder,
+    "set_gate": SetGate,
+    "remove_folder": RemoveFolder,
+    "list_folders": ListFolders,
     "quota_prepare": PrepareScope,
     "quota_read": ReadScopes,
 }
@@ -193,6 +245,18 @@ def _command(value: Any) -> tuple[str, ...]:
     return tuple(_free_text(item) for item in value)
 
 
+def _grants(value: Any) -> tuple[tuple[int, str], ...]:
+    if not isinstance(value, list) or len(value) > MAX_GRANTS:
+        raise ValueError
+    found = []
+    for item in value:
+        uid, permission = item if isinstance(item, list) and len(item) == 2 else (0, "")
+        if type(uid) is not int or not 0 < uid < 2**32 - 1 or permission not in {"ro", "rw", "wd"}:
+            raise ValueError
+        found.append((uid, permission))
+    return tuple(found)
+
+
 def _scopes(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > MAX_SCOPES:
         raise ValueError
@@ -233,6 +297,10 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "driver": _text(_DRIVER),
     "scope": _text(_SCOPE),
     "scopes": _scopes,
+    "folder": _text(_SESSION),
+    "owner_uid": _number(1, 2**32 - 2),
+    "owner_gid": _number(0, 2**32 - 2),
+    "grants": _grants,
     "limit": _number(0, 1 << 60),
     "sync": _flag,
     "lines": _free_text,

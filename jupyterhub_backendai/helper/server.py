@@ -20,15 +20,18 @@ from typing import Any, NoReturn
 
 from ..errors import N_, BackendAIError, BackendUnavailable, Forbidden, TooManyRequests
 from .directories import is_trusted
-from .requests import MAX_REQUEST_BYTES, Request, parse
+from .requests import MAX_REQUEST_BYTES, OpenWorker, RemoveFolder, Request, parse
 from .verbs import Options, perform
+from .worker_start import become_worker
 
 log = logging.getLogger(__name__)
 
 CALL_LIMIT_S = 30.0
+REMOVE_LIMIT_S = 3600.0  # what is cut off goes on where it was
 READ_LIMIT_S = 5.0
 STOP_LIMIT_S = 5.0
 MAX_CONNECTIONS, MAX_PER_USER = 256, 16
+MAX_WORKERS, MAX_WORKERS_PER_USER = 512, 16
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -38,7 +41,10 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class Call:
-    """One connection: being read while ``pid`` is 0, then being worked on by that process."""
+    """One connection: being read while ``pid`` is 0, then being worked on by that process.
+
+    ``is_worker``: the process has answered, and is there until the caller closes the connection.
+    """
 
     connection: socket.socket
     deadline: float
@@ -46,6 +52,7 @@ class Call:
     user: str = ""
     pid: int = 0
     what: str = ""
+    is_worker: bool = False
     started: float = field(default_factory=time.monotonic)
 
 
@@ -120,13 +127,15 @@ class Server:
                     self._accept()
                 elif key.fileobj is self.signals:
                     self._drain_signals()
-                else:
+                elif key.data is not None:
+                    self._note_ready(key.data, key.fd)
+                elif key.fd in self.calls:
                     self._read(self.calls[key.fd])
             self._reap()
             self._expire()
 
     def _patience(self) -> float | None:
-        ends = [call.deadline for call in self.calls.values()]
+        ends = [call.deadline for call in self.calls.values() if not call.is_worker]
         if self.stop_at:
             ends.append(self.stop_at)
         return max(0.0, min(ends) - time.monotonic()) if ends else None
@@ -147,7 +156,7 @@ class Server:
             log.warning("refused a caller with uid %s", uid)
             _answer(connection, Forbidden().to_problem())
             connection.close()
-        elif len(self.calls) >= MAX_CONNECTIONS:
+        elif sum(not call.is_worker for call in self.calls.values()) >= MAX_CONNECTIONS:
             _answer(connection, TooManyRequests().to_problem())
             connection.close()
         else:
@@ -161,6 +170,9 @@ class Server:
             return
         except OSError:
             data = b""
+        if call.is_worker:
+            self._end_worker(call)
+            return
         call.buffer += data
         line, newline, rest = call.buffer.partition(b"\n")
         if newline and not rest and len(line) <= MAX_REQUEST_BYTES:
@@ -173,21 +185,48 @@ class Server:
         call.buffer.clear()
         try:
             request = parse(line)
-            working = Counter([*(other.user for other in self.calls.values() if other.pid), *self.lingering.values()])
-            if working[request.user] >= MAX_PER_USER:
-                raise TooManyRequests
+            self._check_room(request)
         except BackendAIError as exc:
             self._finish(call, exc)
             return
         self.selector.unregister(call.connection)
         call.user, call.what = request.user, type(request).__name__
-        call.deadline = time.monotonic() + self.call_limit_s
+        call.deadline = time.monotonic() + (REMOVE_LIMIT_S if isinstance(request, RemoveFolder) else self.call_limit_s)
+        ready, told = os.pipe() if isinstance(request, OpenWorker) else (-1, -1)
         sys.stderr.flush()
         call.pid = os.fork()
         if not call.pid:
-            self._work(call.connection, request)
+            self._work(call.connection, request, told)
+        if ready >= 0:
+            os.close(told)
+            self.selector.register(ready, selectors.EVENT_READ, call)
 
-    def _work(self, connection: socket.socket, request: Request) -> NoReturn:
+    def _check_room(self, request: Request) -> None:
+        """Whether one more may be begun for that user. Raises TooManyRequests."""
+        is_worker = isinstance(request, OpenWorker)
+        workers = [call.user for call in self.calls.values() if call.is_worker]
+        working = workers if is_worker else [call.user for call in self.calls.values() if call.pid and not call.is_worker]
+        most = MAX_WORKERS_PER_USER if is_worker else MAX_PER_USER
+        if Counter([*working, *self.lingering.values()])[request.user] >= most or (is_worker and len(workers) >= MAX_WORKERS):
+            raise TooManyRequests
+
+    def _note_ready(self, call: Call, pipe: int) -> None:
+        """A worker is one now, and has answered by itself; or it never will be."""
+        is_ready = bool(os.read(pipe, 1))
+        self.selector.unregister(pipe)
+        os.close(pipe)
+        if is_ready and self.calls.get(call.connection.fileno()) is call:
+            call.is_worker = True
+            self.selector.register(call.connection, selectors.EVENT_READ)
+
+    def _end_worker(self, call: Call) -> None:
+        """Nobody wants it any more. It may be stuck, or stopped by its user: nothing less than this ends it for sure."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(call.pid, signal.SIGKILL)
+        self.lingering[call.pid] = call.user
+        self._finish(call, None)
+
+    def _work(self, connection: socket.socket, request: Request, told: int) -> NoReturn:
         """In the child: everything is inherited, so everything but the own connection goes first."""
         status = 1
         gc.disable()  # this process ends before it could matter
@@ -200,6 +239,9 @@ class Server:
                 if other is not connection:
                     other.close()
             self.selector.close()
+            if isinstance(request, OpenWorker):
+                become_worker(request, self.options, connection, told)
+                os._exit(0)
             try:
                 answer: dict[str, Any] = {"ok": True, **perform(request, self.options)}
             except BackendAIError as exc:
@@ -231,7 +273,10 @@ class Server:
         """End what takes too long: the request's process with all it started. Its caller is told at once."""
         now = time.monotonic()
         for call in list(self.calls.values()):
-            if call.deadline <= now or (self.stop_at and self.stop_at <= now):
+            if call.is_worker:
+                if self.stop_at:
+                    self._end_worker(call)
+            elif call.deadline <= now or (self.stop_at and self.stop_at <= now):
                 if call.pid:
                     log.warning("%s for %s took too long", call.what, call.user)
                     with contextlib.suppress(ProcessLookupError):

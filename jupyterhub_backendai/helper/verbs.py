@@ -15,8 +15,9 @@ from typing import Any
 from ..errors import N_, BackendAIError, Conflict, Forbidden, SchedulerUnavailable, SubmitRefused
 from . import directories
 from .accounts import Account, become, build_environment, find_account
+from .folder_verbs import perform as perform_folder
 from .quota.verbs import perform as perform_quota
-from .requests import Cancel, Drain, Extend, QuotaRequest, ReadLog, Request, Resume, Submit
+from .requests import Cancel, Drain, Extend, FolderRequest, QuotaRequest, ReadLog, Request, Resume, Submit
 
 COMMAND_TIMEOUT_S = 25.0
 OPERATIONS = (Drain, Extend, Resume)  # what Slurm lets its operators do, and nobody else
@@ -55,6 +56,7 @@ class Options:
     allow_drain: bool = False
     allow_extend: bool = False
     storage: Mapping[str, str] = field(default_factory=dict)  # storage hosts: where each is
+    platform_uid: int = -1  # the account of hub and service, which owns the files of projects
 
     def root(self, account: Account) -> Path:
         """The user's directory. The name has no slash and is neither of the dots, so it stays one part of a path."""
@@ -67,6 +69,8 @@ def perform(request: Request, options: Options) -> dict[str, Any]:
         return _update_node(request, options)
     if isinstance(request, QuotaRequest):
         return perform_quota(request, options.storage)
+    if isinstance(request, FolderRequest):
+        return perform_folder(request, options.storage, min_uid=options.min_uid, platform_uid=options.platform_uid)
     account = find_account(request.user, request.uid, options.min_uid)
     if isinstance(request, Extend):
         return _extend(request, options, account)

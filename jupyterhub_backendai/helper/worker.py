@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_DESCRIPTORS = 4
 MAX_CHILDREN = 12
+DESCRIPTORS = 4096
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -42,7 +43,7 @@ def settle() -> None:
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     os.umask(0o077)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536) if hard != resource.RLIM_INFINITY else 65536, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS), hard))
 
 
 class Worker:
@@ -130,8 +131,12 @@ class Worker:
             for _, process in self._children.values():
                 os.close(process)
             self._selector.close()
-            self._answer(request["id"], self._perform(request, descriptors))
+            answer = self._perform(request, descriptors)
+            self._answer(request["id"], answer)
             status = 0
+            if isinstance(answer, Answer) and answer.then:
+                self._connection.close()
+                answer.then()
         finally:
             os._exit(status)
 

@@ -28,6 +28,8 @@ class Answer:
 
     values: dict[str, Any] = field(default_factory=dict)
     descriptors: tuple[int, ...] = ()
+    # what a child goes on with after it has answered
+    then: Callable[[], None] | None = None
 
 
 class Tree:

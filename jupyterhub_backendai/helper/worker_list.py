@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import heapq
+import json
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -11,9 +14,10 @@ from typing import Any
 from ..core.files import decode_ref, encode_ref
 from ..errors import N_, InvalidParameters
 from .worker_base import Answer, Job, pack_entry
-from .worker_errors import UNREADABLE
+from .worker_errors import UNREADABLE, translate
 
 MAX_PAGE, MAX_SORTED = 1000, 20_000
+_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 Key = tuple[int, str]  # the value that is sorted by (0 for names alone), then the name
 
 
@@ -32,6 +36,37 @@ def list_page(job: Job) -> Answer:
     if is_more:
         values["after"] = _format_after(*page[limit - 1])
     return Answer(values)
+
+
+def list_all(job: Job) -> Answer:
+    """Everything in a directory, in no order, through a pipe: a line of JSON for each entry, and one that says that it was all."""
+    descriptor = job.tree.open_directory(job.path(), follow=True, flags=os.O_RDONLY)
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    with contextlib.suppress(OSError):  # more than this account may have: the usual 64 KiB do
+        fcntl.fcntl(writer, _SET_PIPE_SIZE, 1024 * 1024)
+    return Answer({}, (reader,), lambda: _write_all(descriptor, writer, job.tree.host))
+
+
+def _write_all(descriptor: int, writer: int, host: str) -> None:
+    end: dict[str, Any] = {"end": True}
+    with open(writer, "wb", buffering=256 * 1024) as file, contextlib.suppress(BrokenPipeError):
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    try:
+                        packed = pack_entry(os.fsencode(entry.name), entry.stat(follow_symlinks=False))
+                    except FileNotFoundError:
+                        continue
+                    file.write(_encode(packed))
+        except BrokenPipeError:
+            raise
+        except OSError as exc:
+            end = {"problem": translate(exc, host).to_problem()}
+        file.write(_encode(end))
+
+
+def _encode(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
 def _read(descriptor: int, sort: str, search: str) -> tuple[list[Key], list[Key]]:

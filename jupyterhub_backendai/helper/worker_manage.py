@@ -18,7 +18,7 @@ def make_folder(job: Job) -> Answer:
 
 def set_gate(job: Job) -> Answer:
     scope, folder = _names(job)
-    folders.set_gate(job.tree.directory, scope, folder, job.number("owner_uid"), read_passers(job))
+    folders.set_gate(job.tree.directory, scope, folder, read_passers(job))
     return Answer()
 
 

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import worker_files, worker_list, worker_manage, worker_remove, worker_uploads
+from . import (
+    worker_access,
+    worker_archive,
+    worker_copy,
+    worker_files,
+    worker_list,
+    worker_manage,
+    worker_remove,
+    worker_tree,
+    worker_uploads,
+    worker_write,
+)
 from .worker_base import Answer, Job
 
 OPERATIONS: Mapping[str, Callable[[Job], Answer]] = {
+    "archive": worker_archive.archive,
+    "apply_access": worker_access.apply_access,
+    "copy": worker_copy.copy,
+    "directory": worker_copy.directory,
+    "list_all": worker_list.list_all,
+    "measure": worker_tree.measure,
+    "sweep": worker_uploads.sweep,
+    "write": worker_write.write,
     "stat": worker_files.stat_path,
     "list": worker_list.list_page,
     "open": worker_files.open_file,
@@ -24,4 +43,6 @@ OPERATIONS: Mapping[str, Callable[[Job], Answer]] = {
     "list_folders": worker_manage.list_folders,
 }
 # done by a child, so that the next request need not wait
-LONG: frozenset[str] = frozenset({"remove", "remove_folder", "list_folders"})
+LONG: frozenset[str] = frozenset(
+    {"apply_access", "archive", "copy", "list_all", "list_folders", "measure", "remove", "remove_folder", "write"}
+)

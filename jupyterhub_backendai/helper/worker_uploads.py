@@ -8,7 +8,8 @@ import os
 from ..core.files import split_path
 from ..errors import NotFound
 from .openat2 import open_beneath
-from .worker_base import Answer, Job, open_regular, pack_entry
+from .worker_access import inherit
+from .worker_base import Answer, Job, Tree, open_regular, pack_entry
 from .worker_errors import NOT_THERE
 from .worker_files import make_directories, place
 
@@ -40,6 +41,7 @@ def finish_upload(job: Job) -> Answer:
     directory = tree.open_directory(parent)
     try:
         try:
+            _adopt(tree, name, directory)
             place(name, target, tree.work, directory, is_replacing=job.flag("is_replacing"))
         except FileNotFoundError:
             if _is_there(tree.work, name):
@@ -49,10 +51,35 @@ def finish_upload(job: Job) -> Answer:
         os.close(directory)
 
 
+def _adopt(tree: Tree, name: bytes, directory: int) -> None:
+    """Who may use the file where it goes: those who may use what is made there."""
+    descriptor, status = open_regular(tree.work, name)
+    try:
+        inherit(descriptor, directory, status.st_mode)
+    finally:
+        os.close(descriptor)
+
+
 def drop_upload(job: Job) -> Answer:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_name(job), dir_fd=job.tree.work)
     return Answer()
+
+
+def sweep(job: Job) -> Answer:
+    """Remove what nobody works on any more: everything in ``work`` that is older than ``before`` (seconds) but the uploads to keep."""
+    kept = {f"upload-{upload}" for upload in job.fields.get("kept", ())}
+    before, count = job.number("before"), 0
+    readable = open_beneath(job.tree.work, b"", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for name in os.listdir(readable):  # noqa: PTH208 - a descriptor
+            if name not in kept and os.stat(name, dir_fd=readable, follow_symlinks=False).st_mtime < before:
+                with contextlib.suppress(FileNotFoundError, PermissionError):
+                    os.unlink(name, dir_fd=readable)
+                    count += 1
+    finally:
+        os.close(readable)
+    return Answer({"count": count})
 
 
 def _name(job: Job) -> bytes:

@@ -17,7 +17,7 @@ from .base import Driver
 
 def perform(request: QuotaRequest, storage: Mapping[str, str]) -> dict[str, Any]:
     """Do what is asked of one storage host. Raises NotFound for a host that the helper was not started with, and Conflict."""
-    with _open_host(request.host, storage) as host:
+    with open_host(request.host, storage) as host:
         driver = find_driver(host, request.driver)
         if isinstance(request, PrepareScope):
             return _prepare(driver, host, request)
@@ -50,7 +50,8 @@ def _measure_disk(host: int) -> dict[str, int]:
 
 
 @contextmanager
-def _open_host(name: str, storage: Mapping[str, str]) -> Iterator[int]:
+def open_host(name: str, storage: Mapping[str, str]) -> Iterator[int]:
+    """A storage host's directory. Raises NotFound for one that the helper was not started with, Conflict where others can change it."""
     if name not in storage:
         raise NotFound(N_("The helper was not started with --storage %(host)s."), host=name)
     anchor = open_trusted(Path(os.path.realpath(storage[name])))

@@ -73,8 +73,7 @@ class Storage:
 
     async def set_gate(self, folder: Folder, grants: Sequence[Grant]) -> None:
         """Let exactly these people in from now on; nobody: the folder is shut. Raises BackendAIError."""
-        owner = next((grant for grant in grants if grant.is_owner), None)
-        await self._manage("set_gate", folder, owner_uid=self._owner(owner)[0], grants=self._grants(folder, grants))
+        await self._manage("set_gate", folder, grants=self._grants(folder, grants))
 
     async def remove_folder(self, folder: Folder) -> None:
         """Delete it for good with all that is in it, also what a kill left half deleted. Raises BackendAIError."""
@@ -88,14 +87,20 @@ class Storage:
         What is there already and the same is left: after a kill it goes on. The answer counts what could not be copied, because
         that person may not read it or it is neither file, directory nor link. Raises BackendAIError.
         """
-        reply = await self.workers.call(
-            self._account(as_whom),
-            target.host,
-            "copy",
-            {"folder": _directory(target), "source": _directory(source)},
-            is_long=True,
-            on_progress=(lambda values: progress(values["bytes"], values["files"])) if progress else None,
-        )
+        account = self._account(as_whom)
+        opened = await self.workers.call(account, source.host, "directory", {"folder": _directory(source)}, is_read=True)
+        try:
+            reply = await self.workers.call(
+                account,
+                target.host,
+                "copy",
+                {"folder": _directory(target)},
+                descriptors=opened.descriptors,
+                is_long=True,
+                on_progress=(lambda values: progress(values["bytes"], values["files"])) if progress else None,
+            )
+        finally:
+            os.close(opened.descriptors[0])
         if progress:
             progress(reply.values["bytes"], reply.values["files"])
         return int(reply.values["skipped"])
@@ -104,15 +109,20 @@ class Storage:
         """Give that person's files in a folder the lists that the grants ask for; how many were changed. Raises BackendAIError."""
         if self.is_single_user:
             return 0
-        owner = next((grant for grant in grants if grant.is_owner), None)
         reply = await self.workers.call(
             self._account(as_whom),
             folder.host,
             "apply_access",
-            {"folder": _directory(folder), "owner_uid": self._owner(owner)[0], "grants": _pack(grants)},
+            {"folder": _directory(folder), "grants": _pack(grants)},
             is_long=True,
         )
         return int(reply.values["changed"])
+
+    async def sweep_work(self, folder: Folder, as_whom: PosixAccount | None, kept: Sequence[str], before: float) -> int:
+        """Remove what uploads and edits of that person left in a folder; ``kept`` are uploads under way. How many files went."""
+        fields = {"folder": _directory(folder), "kept": list(kept), "before": int(before)}
+        reply = await self.workers.call(self._account(as_whom), folder.host, "sweep", fields)
+        return int(reply.values["count"])
 
     async def measure(self, folder: Folder, as_whom: PosixAccount | None) -> Usage:
         """What a folder holds, as far as that person may look."""
