@@ -22,7 +22,7 @@ from ..core.nouns.resource_groups import list_owned_fields
 from ..core.slots import SlotKind
 from ..errors import N_, BackendAIError, Forbidden, InvalidParameters, NotFound, Violation
 from . import audit
-from .models import DEFAULT_POLICY, Image, ResourceGroup
+from .models import DEFAULT_POLICY, Image, ResourceGroup, StorageHost
 from .records import RECORDS, Records, list_slot_kinds
 from .resource_groups import list_owned
 from .settings import get_setting, list_settings, set_setting
@@ -285,6 +285,9 @@ def _list_owned(db: Session, name: str) -> dict[str, frozenset[str]]:
         return {row.name: list_owned_fields(list_owned(row)) for row in groups}
     if name == "images":
         return {key: frozenset({"labels"}) for key in db.scalars(select(Image.name).where(Image.is_configured.is_(True)))}
+    if name == "storage_hosts":
+        owned = frozenset({"path", "description", "quota_driver"})
+        return dict.fromkeys(db.scalars(select(StorageHost.name).where(StorageHost.is_configured.is_(True))), owned)
     return {}
 
 

@@ -24,6 +24,7 @@ from ..models import (
     ResourceGroupProject,
     StorageHost,
     User,
+    VFolder,
 )
 from .base import Records, check_references
 
@@ -104,6 +105,9 @@ class ProjectRecords(Records):
         if db.scalar(used):
             message = N_("Sessions were run in the project %(name)s, and their usage stays accounted for. Make it inactive instead.")
             raise Conflict(message, name=row.name)
+        if count := db.scalar(select(func.count()).where(VFolder.project_id == row.id)):
+            message = N_("The project %(name)s has %(count)s folders, those in the trash included. Delete them for good first.")
+            raise Conflict(message, name=row.name, count=count)
 
     def _record(self, db: Session, row: Any) -> Record:
         query = select(User.name).join(ProjectMember, ProjectMember.user_id == User.id).where(ProjectMember.project_id == row.id)

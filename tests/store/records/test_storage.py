@@ -4,8 +4,10 @@ from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.nouns import Query
 from jupyterhub_backendai.core.slots import ResourceSlots
 from jupyterhub_backendai.errors import Conflict, Forbidden, InvalidParameters, NotFound
-from jupyterhub_backendai.store.models import Domain, KeypairResourcePolicy, Project
+from jupyterhub_backendai.store.models import Domain, KeypairResourcePolicy, Project, VFolder
 from jupyterhub_backendai.store.records import RECORDS
+from tests.factories import add_user
+from tests.factories_folders import HOST, add_folder, add_host
 
 HOSTS, SLOTS = RECORDS["storage_hosts"], RECORDS["resource_slot_types"]
 ROOT = Actor("root", Role.SUPERADMIN)
@@ -91,3 +93,36 @@ async def test_who_may_see_and_touch_them(database, records):
         await database.run(records.remove, ADMIN, "a")
     with pytest.raises(NotFound):
         await database.run(records.remove, SOMEBODY, "a")
+
+
+async def test_a_host_of_the_configuration_file_is_changed_there(database):
+    await database.run_exclusive(add_host, "/data/folders")
+    with pytest.raises(InvalidParameters) as caught:
+        await database.run(HOSTS.update, ROOT, HOST, {"path": "/other", "quota_driver": "xfs", "is_active": False})
+    assert [(item.field, item.rule) for item in caught.value.violations] == [("path", "configured"), ("quota_driver", "configured")]
+    await database.run(HOSTS.update, ROOT, HOST, {"is_active": False})
+    with pytest.raises(Conflict, match="configuration file"):
+        await database.run(HOSTS.remove, ROOT, HOST)
+
+
+async def test_a_host_with_folders_stays_where_it_is(database):
+    await database.run(HOSTS.add, ROOT, {"name": "own", "path": "/data/own", "quota_driver": "btrfs"})
+    await database.run_exclusive(add_user)
+    folder = await database.run_exclusive(add_folder, host="own")
+    record = await database.run(HOSTS.find, ROOT, "own")
+    assert (record.values["folder_count"], record.values["quota_driver"], record.values["is_configured"]) == (1, "btrfs", False)
+    assert (await database.run(HOSTS.list_page, ROOT, Query(sort="-folder_count"))).total == 1
+    with pytest.raises(InvalidParameters, match="nothing moves them"):
+        await database.run(HOSTS.update, ROOT, "own", {"path": "/other"})
+    with pytest.raises(Conflict, match="1 folders on the storage host own"):
+        await database.run(HOSTS.remove, ROOT, "own")
+    await database.run(lambda db: db.delete(db.get(VFolder, folder)))
+    await database.run(HOSTS.remove, ROOT, "own")
+
+
+async def test_a_project_with_folders_stays(database):
+    await database.run_exclusive(add_user, "kim01", "nlp")
+    await database.run_exclusive(add_folder, project="nlp")
+    project = await database.run(lambda db: db.query(Project).filter_by(name="nlp").one().id)
+    with pytest.raises(Conflict, match="has 1 folders"):
+        await database.run(RECORDS["projects"].remove, ROOT, project)
