@@ -23,6 +23,7 @@ DRIVERS = (*KERNEL_DRIVERS, ACCOUNTING)
 MAX_LIMIT_BYTES = (1 << 60) - 1
 # Kernels count in blocks, and take a limit of nothing for no limit at all.
 MIN_APPLIED_BYTES = 4096
+NEARLY_BYTES = 1024 * 1024
 
 _SCOPE = re.compile(r"(user|project):([0-9a-f]{32})", re.ASCII)
 
@@ -36,6 +37,7 @@ NO_ROOM_RESERVED = N_(
 DISK_FULL = N_(
     "The storage host %(host)s has no room for %(wanted)s more: %(free)s are free. Try a smaller file, or tell your administrator."
 )
+FULL = N_("There is no room left on %(host)s: %(used)s of %(limit)s are used. Delete something, or ask for more.")
 BAD_LIMIT = N_("The limit is a number of bytes from 0 to %(highest)s, or null for no limit.")
 BAD_SCOPE = N_("A quota scope is written user:<id> or project:<id>, with 32 hexadecimal digits.")
 
@@ -111,6 +113,12 @@ def check_room(usage: ScopeUsage, wanted_bytes: int) -> None:
     if usage.reserved_bytes:
         raise StorageFull(NO_ROOM_RESERVED, **params, reserved=format_bytes(usage.reserved_bytes))
     raise StorageFull(NO_ROOM, **params)
+
+
+def check_full(usage: ScopeUsage) -> None:
+    """Raises StorageFull, with the numbers, where a scope is as good as full: kernels keep a little for themselves."""
+    if usage.is_enforced and usage.limit_bytes is not None and (usage.used_bytes or 0) > usage.limit_bytes * 0.95 - NEARLY_BYTES:
+        raise StorageFull(FULL, host=usage.host, used=format_bytes(usage.used_bytes or 0), limit=format_bytes(usage.limit_bytes))
 
 
 def check_disk(host: str, free_bytes: int | None, wanted_bytes: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backends.helper import Helper
 from ..core.identity import Actor
-from ..core.vfolder_quotas import ACCOUNTING, KERNEL_DRIVERS, ScopeUsage, applied_limit, check_disk, check_room
+from ..core.vfolder_quotas import ACCOUNTING, KERNEL_DRIVERS, ScopeUsage, applied_limit, check_disk, check_full, check_room
 from ..core.vfolders import Folder
 from ..errors import BackendAIError
 from ..store import audit, vfolder_hosts, vfolder_quota_lists, vfolder_quotas
@@ -31,6 +31,7 @@ LOOK_S, LEASE_S, FREE_S, REFRESH_S = 60.0, 180.0, 15.0, 2.0
 SCOPES_AT_ONCE = 500
 # No answer from a host in this time is no answer; what is asked of it meanwhile does not wait.
 DISK_S = 5.0
+BLOCK_BYTES = 1024 * 1024  # a disk with less is full
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,13 @@ class Quotas:
         except BackendAIError as exc:
             log.info("What is used on %s cannot be read: %s", usage.host, exc)
         return await self._db.run(vfolder_quotas.read_scope, usage.host, usage.id)
+
+    async def explain_full(self, folder: Folder) -> None:
+        """The kernel refused something for want of room: raises StorageFull with the numbers, where they show why."""
+        usage = await self.refresh(await self._db.run(vfolder_quotas.read_scope, folder.host, folder.quota_scope_id))
+        check_full(usage)
+        disk = await self.find_disk(folder.host)
+        check_disk(folder.host, disk.free if disk else None, BLOCK_BYTES)
 
     async def set_limit(
         self, actor: Actor, host: str, scope_id: str, limit_bytes: int | None, *, is_set: bool = True
