@@ -113,6 +113,7 @@ MODULES = (
     "rest.vfolders",
     "rest.waits",
     "storage.downloads",
+    "storage.plain",
     "storage.tus",
 )
 
@@ -264,6 +265,7 @@ class Service:
         self.wait_mails = WaitMails(settings, self.db, self.mail)
         self.quotas = Quotas(self.db, settings.helper_socket)
         self.storage = make_storage(settings, self.quotas.prepare)
+        self.uploads = Uploads(self.db, Pools(), self.storage)
         self.folder_tasks = FolderTasks(self.db)
         self.folder_access = FolderAccess(self.db, self.storage, self.folder_tasks)
         self.measuring = FolderMeasuring(
@@ -277,6 +279,7 @@ class Service:
         self.folder_works = FolderWorks(self.db, self.storage, self.folder_tasks, self.storage_hosts)
         return {
             "storage": self.storage,
+            "uploads": self.uploads,
             "storage_hosts": self.storage_hosts,
             "quotas": self.quotas,
             "folder_tasks": self.folder_tasks,
@@ -329,6 +332,7 @@ class Service:
             self.accounts.run,
             self.wait_mails.run,
             self.storage.run,
+            self.uploads.run,
             self.folder_tasks.run,
             self.folder_works.run,
             self.folder_access.run,
@@ -358,6 +362,7 @@ class Service:
                 await asyncio.wait_for(server.close_all_connections(), 3)
             except TimeoutError:
                 log.warning("Requests were cut off")
+        await self.uploads.close()
         self.storage.close()
         await self.rescanner.close()
         await self.importer.close()

@@ -60,8 +60,11 @@ class NewUpload:
     metadata: str = ""
 
 
-def add(db: Session, new: NewUpload, life_s: float) -> UploadInfo:
-    """Begin an upload and hold its room (use it exclusively). Raises StorageFull, NotFound, TooManyRequests."""
+def add(db: Session, new: NewUpload, life_s: float, holder: str = "", ttl_s: float = 0) -> UploadInfo:
+    """Begin an upload and hold its room (use it exclusively); with ``holder`` locked at once, as by :func:`lock`.
+
+    Raises StorageFull, NotFound, TooManyRequests.
+    """
     user_id = db.scalar(select(User.id).where(User.name == new.user))
     if user_id is None:
         raise NotFound
@@ -77,7 +80,8 @@ def add(db: Session, new: NewUpload, life_s: float) -> UploadInfo:
         received_bytes=0,
         is_replacing=new.on_conflict == "replace",
         details={"metadata": new.metadata, "rename": new.on_conflict == "rename"},
-        locked_by="",
+        locked_by=holder,
+        locked_until=now() + timedelta(seconds=ttl_s) if holder else None,
         created_at=now(),
         expires_at=now() + timedelta(seconds=life_s),
     )
@@ -173,7 +177,7 @@ def finish(db: Session, upload_id: str, *, size: int, added_bytes: int, added_fi
 
 
 def resize(db: Session, upload_id: str, size: int) -> None:
-    """The size was not known before (use it exclusively): hold so much room. Raises StorageFull."""
+    """More comes than was known before (use it exclusively): hold so much room. Raises StorageFull."""
     row = _hold(db, upload_id)
     if size > row.size_bytes:
         reserve(db, row.vfolder_id, size - row.size_bytes)

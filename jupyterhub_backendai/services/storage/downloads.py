@@ -11,12 +11,12 @@ from email.utils import format_datetime
 from urllib.parse import parse_qs
 
 from ...core.downloads import format_disposition, matches_etag, parse_range
-from ...core.files import EntryKind, split_path
+from ...core.files import EntryKind, join_path, parse_ref, split_path
 from ...core.vfolders import HostPermission
 from ...errors import N_, BackendAIError, InvalidParameters, NotFound, RangeNotSatisfiable, TooManyRequests
 from ..auth import authenticated
-from ..base import ApiHandler
 from ..folder_files import OpenFolder, open_folder, read_path, show
+from .either import EitherHandler
 from .files import OpenFile
 from .pools import HostPool, Pools
 from .sending import send_file, send_pipe, widen_pipe
@@ -27,12 +27,11 @@ POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'; base-uri 'none'; 
 _archives: Counter[str] = Counter()
 
 
-class DownloadHandler(ApiHandler):
+class DownloadHandler(EitherHandler):
     """``?path=`` (or ``path_ref=``), as often as there are things; none: the whole folder. ``archive=1``: a single file as zip, too."""
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
-        self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
 
     def write_problem(self, error: BackendAIError) -> None:
@@ -53,7 +52,7 @@ class DownloadHandler(ApiHandler):
 
     @authenticated
     async def head(self, folder_id: str) -> None:
-        await DownloadHandler.get.__wrapped__(self, folder_id)  # type: ignore[attr-defined] # the same, and nothing is sent
+        await type(self).get.__wrapped__(self, folder_id)  # type: ignore[attr-defined] # the same, and nothing is sent
 
     @property
     def pools(self) -> Pools:
@@ -149,9 +148,31 @@ class DownloadHandler(ApiHandler):
             pool.close(archive.descriptor)
 
     def _describe(self, name: str) -> None:
+        self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Content-Disposition", format_disposition(name))
         self.set_header("Cache-Control", "private, no-cache")
 
 
-default_handlers = [(r"rest/v1/folders/([0-9a-f]{32})/download", DownloadHandler)]
+class ArchiveHandler(DownloadHandler):
+    """The same, always as a zip. By ``POST`` for a form: ``path`` is a directory, each ``item`` (base64url) a name in it."""
+
+    @authenticated
+    async def get(self, folder_id: str) -> None:
+        folder = await open_folder(self, folder_id, HostPermission.DOWNLOAD)
+        await self._send_archive(folder, self._read_paths())
+
+    @authenticated
+    async def post(self, folder_id: str) -> None:
+        folder = await open_folder(self, folder_id, HostPermission.DOWNLOAD)
+        directory = read_path(self.get_body_argument("path", "", strip=False), self.get_body_argument("path_ref", ""))
+        items = self.get_body_arguments("item")
+        if not items or len(items) > MAX_PATHS:
+            raise InvalidParameters(N_("Choose what you want to download."))
+        await self._send_archive(folder, [join_path(directory, parse_ref(item)) for item in items])
+
+
+default_handlers = [
+    (r"rest/v1/folders/([0-9a-f]{32})/download", DownloadHandler),
+    (r"rest/v1/folders/([0-9a-f]{32})/archive", ArchiveHandler),
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 from tornado.web import stream_request_body
 
@@ -99,7 +98,7 @@ class StreamedHandler(HubUserHandler):
         if self._watch is not None:
             self._watch.cancel()
         if self._has_begun:
-            keep(self._interrupt_once())
+            self.uploads.keep(self._interrupt_once())
 
     async def _interrupt_once(self) -> None:
         if self._has_begun:
@@ -130,19 +129,3 @@ class StreamedHandler(HubUserHandler):
     async def open_folder(self) -> OpenFolder:
         """The folder of this address, for somebody who may upload into it."""
         return await open_folder(self, self.path_args[0], HostPermission.UPLOAD)
-
-
-_tasks: set[asyncio.Task[Any]] = set()
-
-
-def keep(work: Any) -> None:
-    """Let something finish by itself."""
-    task = asyncio.ensure_future(work)
-    _tasks.add(task)
-    task.add_done_callback(_forget)
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    _tasks.discard(task)
-    if not task.cancelled() and task.exception() is not None:
-        log.error("A transfer did not end as it should", exc_info=task.exception())

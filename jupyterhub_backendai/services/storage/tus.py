@@ -19,7 +19,8 @@ from ..auth import authenticated
 from ..base import ApiHandler
 from ..folder_files import OpenFolder, read_path, ref_of, require_some, show
 from .streaming import StreamedHandler
-from .uploads import CONFLICTS, Incoming
+from .targets import CONFLICTS
+from .uploads import Incoming
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,termination,checksum"
@@ -138,10 +139,14 @@ class CreateHandler(StreamedHandler, TusHandler):
         has_body = bool(self.length) and self.request.headers.get("Content-Type", "") == BODY_TYPE
         if has_body and (self.length or 0) > size:
             raise TooLarge
-        name = self.identity.name
-        self._info = await self.uploads.begin(folder, name, path, size, on_conflict=on_conflict, metadata=header)
+        name, source = self.identity.name, self.request.remote_ip or ""
         if has_body or not size:
-            self._incoming = await self.uploads.enter(folder, name, self._info.id, source=self.request.remote_ip or "")
+            self._incoming = await self.uploads.begin_at_once(
+                folder, name, path, size, on_conflict=on_conflict, metadata=header, source=source
+            )
+            self._info = self._incoming.info
+        else:
+            self._info = await self.uploads.begin(folder, name, path, size, on_conflict=on_conflict, metadata=header)
         self.max_bytes = size if has_body else 0
 
     async def take(self, data: bytes) -> None:

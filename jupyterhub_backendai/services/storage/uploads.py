@@ -6,15 +6,17 @@ is a piece with a checksum: it counts when the checksum was right, and until the
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
 import socket
 import time
 import uuid
+from collections.abc import Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...core.files import EntryKind, join_path, split_path
 from ...core.vfolders import FolderStatus
 from ...errors import N_, AlreadyExists, BackendAIError, Conflict, NotFound, TooLarge, UploadLocked
 from ...store import uploads, users, vfolders
@@ -22,22 +24,21 @@ from ...store.database import Database
 from ...store.models import now
 from ...store.uploads import NewUpload, UploadInfo
 from ..lease import Lease
-from .files import FolderFiles
 from .pools import Pools
+from .targets import choose_target, explain_taken, find_size
 from .writing import Checksum, Writer
 
 if TYPE_CHECKING:
     from ..folder_files import OpenFolder
 
 log = logging.getLogger("backendai")
+GROWTH_BYTES = 64 * 1024 * 1024
 LOCK_S = 15.0  # whoever sends nothing for so long may be overtaken
 RENEW_S = 5.0
 LIFE_S = 7 * 24 * 3600.0
 SWEEP_S = 3600.0
-MAX_NAMES, RENAMES = 1000, 5
+RENAMES = 5
 WRITABLE = frozenset({FolderStatus.READY, FolderStatus.PERFORMING, FolderStatus.MOUNTED})
-CONFLICTS = ("fail", "replace", "rename")
-EXISTS = N_("“%(name)s” is there already.")
 BUSY_FOLDER = N_("Nothing can be uploaded into the folder %(name)s right now: it is being copied or deleted.")
 
 
@@ -48,15 +49,43 @@ class Uploads:
         self.db, self.pools, self.life_s = db, pools, life_s
         self._storage = storage
         self._process = f"{socket.gethostname()}:{os.getpid()}"
+        self._tasks: set[asyncio.Task[None]] = set()
         self._lease = Lease(db, "upload-sweep", SWEEP_S / 2)
 
     async def begin(
         self, folder: OpenFolder, user: str, path: bytes, size: int, *, on_conflict: str = "fail", metadata: str = ""
     ) -> UploadInfo:
-        """A new upload to a path in a folder; its room is held from now on.
+        """A new upload to a path in a folder, for later requests; its room is held from now on.
 
         Raises AlreadyExists where something is there and may not be replaced, StorageFull with numbers.
         """
+        info = await self._add(folder, user, path, size, on_conflict, metadata)
+        self.pools.of(folder.access.folder.host).close(await self._make(folder, info))
+        return info
+
+    async def begin_at_once(
+        self,
+        folder: OpenFolder,
+        user: str,
+        path: bytes,
+        size: int,
+        *,
+        on_conflict: str = "fail",
+        metadata: str = "",
+        is_open_ended: bool = False,
+        source: str = "",
+    ) -> Incoming:
+        """The same for one whose bytes come with this very request. ``is_open_ended``: ``size`` is a guess of the most that comes."""
+        holder = self._new_holder()
+        info = await self._add(folder, user, path, size, on_conflict, metadata, holder)
+        incoming = Incoming(self, folder, info, holder, source)
+        incoming.is_open_ended, incoming.is_fresh = is_open_ended, True
+        incoming.take_over(Writer(await self._make(folder, info), 0, self.pools.of(folder.access.folder.host)))
+        return incoming
+
+    async def _add(
+        self, folder: OpenFolder, user: str, path: bytes, size: int, on_conflict: str, metadata: str, holder: str = ""
+    ) -> UploadInfo:
         check_open(folder)
         if on_conflict != "rename":
             await choose_target(folder.files, path, on_conflict)
@@ -69,14 +98,17 @@ class Uploads:
             on_conflict=on_conflict,
             metadata=metadata,
         )
-        info = await self.db.run_exclusive(uploads.add, new, self.life_s)
+        return await self.db.run_exclusive(uploads.add, new, self.life_s, holder, LOCK_S)
+
+    async def _make(self, folder: OpenFolder, info: UploadInfo) -> int:
         try:
-            descriptor = await folder.files.begin_upload(info.id)
+            return await folder.files.begin_upload(info.id)
         except BackendAIError:
             await self.db.run(uploads.remove, info.id)
             raise
-        self.pools.of(folder.access.folder.host).close(descriptor)
-        return info
+
+    def _new_holder(self) -> str:
+        return f"{self._process}:{secrets.token_hex(6)}"[-64:]
 
     async def find(self, folder: OpenFolder, user: str, upload_id: str) -> UploadInfo:
         """Somebody's own upload. Raises NotFound."""
@@ -102,7 +134,7 @@ class Uploads:
         """Go on with an upload, alone. Raises UploadLocked while another one writes, NotFound when it is gone."""
         check_open(folder)
         info = await self.find(folder, user, upload_id)
-        holder = f"{self._process}:{secrets.token_hex(6)}"
+        holder = self._new_holder()
         info = await self.db.run_exclusive(uploads.lock, info.id, holder, LOCK_S)
         incoming = Incoming(self, folder, info, holder, source)
         try:
@@ -118,6 +150,23 @@ class Uploads:
         await self.db.run(uploads.remove, info.id)
         if not info.is_finished:
             await folder.files.drop_upload(info.id)
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let what was interrupted be put away by itself."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            log.error("An upload was not put away as it should be", exc_info=exc)
+
+    async def close(self, limit_s: float = 5.0) -> None:
+        """Put away what was interrupted; before the database goes."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=limit_s)
+        self.pools.close()
 
     async def run(self) -> None:
         """Sweep for ever; one service at a time does."""
@@ -175,10 +224,11 @@ class Incoming:
     """One upload while one request writes to it."""
 
     def __init__(self, owner: Uploads, folder: OpenFolder, info: UploadInfo, holder: str, source: str) -> None:
-        self.info, self.offset = info, info.size if info.is_finished else 0
+        self.info, self.offset, self.path = info, info.size if info.is_finished else 0, info.path
         self._owner, self._folder, self._holder, self._source = owner, folder, holder, source
         self._writer: Writer | None = None
         self._begin = 0
+        self.is_open_ended = self.is_fresh = False
         self._is_over = False
         self._renew_at = time.monotonic() + RENEW_S
 
@@ -194,6 +244,10 @@ class Incoming:
         if checksum is not None:
             await self._owner.db.run_exclusive(uploads.lock, self.info.id, self._holder, LOCK_S, checked_bytes=self.offset)
 
+    def take_over(self, writer: Writer) -> None:
+        """Write to a file that was made just now."""
+        self._writer = writer
+
     @property
     def missing(self) -> int:
         """How many bytes are still to come."""
@@ -201,8 +255,10 @@ class Incoming:
 
     async def write(self, data: bytes) -> None:
         """Some more bytes. Raises TooLarge, StorageFull, StorageUnavailable, UploadLocked."""
-        if self._writer is None or len(data) > self.missing:
+        if self._writer is None:
             raise TooLarge
+        if len(data) > self.missing:
+            await self._grow(len(data))
         await self._keep_lock()
         self.offset += len(data)
         await self._writer.write(data)
@@ -221,6 +277,8 @@ class Incoming:
             return self.offset
         try:
             await self._writer.flush()
+            if self.is_open_ended:
+                self.info = replace(self.info, size=self.offset)
             if not is_right:
                 await self._keep_lock(always=True)
                 await self._writer.truncate(self._begin)
@@ -242,6 +300,18 @@ class Incoming:
             await self._owner.db.run_exclusive(uploads.unlock, self.info.id, self._holder, received, self._owner.life_s)
         except BackendAIError as exc:
             log.info("The lock of an upload runs out by itself: %s", exc)
+
+    async def _grow(self, size: int) -> None:
+        if not self.is_open_ended:
+            raise TooLarge
+        wanted = self.offset + size + GROWTH_BYTES
+        await self._owner.db.run_exclusive(uploads.resize, self.info.id, wanted)
+        self.info = replace(self.info, size=wanted)
+
+    async def discard(self) -> None:
+        """Nobody will go on with it: no trace is left."""
+        await self.abort()
+        await self._owner.drop(self._folder, self.info)
 
     async def _let_go(self, writer: Writer) -> int:
         """Write what is gathered, as far as the disk takes it; how much is there now."""
@@ -266,11 +336,12 @@ class Incoming:
     async def _complete(self, on_conflict: str) -> None:
         assert self._writer is not None  # noqa: S101 - said to the type checker
         await self._writer.sync()
-        if not await self._owner.db.run_exclusive(uploads.mark_complete, self.info.id, self._holder, LOCK_S):
+        # who does not know its address yet never asks what became of it
+        if not self.is_fresh and not await self._owner.db.run_exclusive(uploads.mark_complete, self.info.id, self._holder, LOCK_S):
             raise UploadLocked
         files, info, how = self._folder.files, self.info, on_conflict or self.info.on_conflict
         for _ in range(RENAMES):
-            path = await choose_target(files, info.path, how) if how == "rename" else info.path
+            path = self.path = await choose_target(files, info.path, how) if how == "rename" else info.path
             if path != info.path:
                 await self._owner.db.run_exclusive(uploads.retarget, info.id, path)
             replaced = await find_size(files, path) if how == "replace" else None
@@ -281,8 +352,10 @@ class Incoming:
                     continue  # somebody took the name in between
                 raise
             await self._owner.settle(info, info.size, replaced, self._source)
+            self._is_over = True
+            self._writer.close()
             return
-        raise AlreadyExists(EXISTS, name=split_path(info.path)[1].decode(errors="replace"))
+        raise explain_taken(info.path)
 
 
 def check_open(folder: OpenFolder) -> None:
@@ -290,53 +363,3 @@ def check_open(folder: OpenFolder) -> None:
     folder.require_writing()
     if folder.access.folder.status not in WRITABLE:
         raise Conflict(BUSY_FOLDER, name=folder.access.folder.name)
-
-
-async def find_size(files: FolderFiles, path: bytes) -> int | None:
-    """The size of a file, None where there is nothing."""
-    try:
-        return (await files.stat(path)).size
-    except NotFound:
-        return None
-
-
-async def choose_target(files: FolderFiles, path: bytes, on_conflict: str) -> bytes:
-    """Where a file goes.
-
-    ``fail``: AlreadyExists where something is. ``replace``: only files give way. ``rename``: the next free name of ``name (2).txt`` …
-    """
-    try:
-        entry = await files.stat(path)
-    except NotFound:
-        return path
-    name = split_path(path)[1].decode(errors="replace")
-    if on_conflict == "replace" and entry.kind is EntryKind.FILE:
-        return path
-    if on_conflict != "rename":
-        raise AlreadyExists(EXISTS, name=name)
-    for number in range(2, MAX_NAMES):
-        other = number_name(path, number)
-        try:
-            await files.stat(other)
-        except NotFound:
-            return other
-    raise AlreadyExists(EXISTS, name=name)
-
-
-def number_name(path: bytes, number: int) -> bytes:
-    """``a/name (2).tar.gz`` for ``a/name.tar.gz``, within the 255 bytes of a name; cut between letters."""
-    parent, name = split_path(path)
-    stem, dot, suffix = name.partition(b".") if name[:1] != b"." else (name, b"", b"")
-    tail = f" ({number})".encode() + dot + suffix
-    if len(tail) > 200:  # a suffix like that is none
-        stem, tail = name, f" ({number})".encode()
-    stem = stem[: 255 - len(tail)]
-    while stem:
-        try:
-            stem.decode()
-            break
-        except UnicodeDecodeError as exc:
-            if exc.end < len(stem):
-                break  # never was text
-            stem = stem[:-1]
-    return join_path(parent, stem + tail)

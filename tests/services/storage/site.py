@@ -111,4 +111,5 @@ async def file_site(site: Site, tmp_path: Path) -> AsyncIterator[FileSite]:
     yield found
     for program in found.programs.values():
         await program.close()
-    site.application.settings["uploads"].pools.close()
+    await site.application.settings["server"].close_all_connections()
+    await site.application.settings["uploads"].close()
