@@ -1,0 +1,181 @@
+"""Quotas from the policy down to the kernel: a real helper, a real btrfs, workers of people of the lab."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from sqlalchemy.orm import Session
+
+from jupyterhub_backendai.core.identity import Actor, Role
+from jupyterhub_backendai.core.vfolder_quotas import ScopeUsage
+from jupyterhub_backendai.core.vfolders import Folder
+from jupyterhub_backendai.errors import StorageFull
+from jupyterhub_backendai.services.counted_files import count_files
+from jupyterhub_backendai.services.folder_measuring import FolderMeasuring
+from jupyterhub_backendai.services.folder_tasks import FolderTasks
+from jupyterhub_backendai.services.quotas import Quotas
+from jupyterhub_backendai.services.storage.files import FolderFiles
+from jupyterhub_backendai.services.storage.hosts import Storage
+from jupyterhub_backendai.store import models, vfolder_quotas
+from jupyterhub_backendai.store.database import Database
+from jupyterhub_backendai.store.vfolder_rules import find_any
+from tests.databases import sqlite_template
+from tests.factories import add_user
+from tests.factories_folders import add_folder, add_host
+from tests.filesystems import MIB, mounted_btrfs
+from tests.helper.folders_site import account, grant
+from tests.helperd import running_helper
+from tests.services.storage.folders_on_disk import access
+
+__all__ = ["sqlite_template"]
+pytestmark = [pytest.mark.root, pytest.mark.ldap, pytest.mark.filesystems]
+ROOT = Actor("root", Role.SUPERADMIN)
+HOSTS = ("local:btrfs", "local:plain")
+LIMIT = 20 * MIB
+
+
+@dataclass
+class Place:
+    """The parts of a service that know of quotas."""
+
+    db: Database
+    quotas: Quotas
+    storage: Storage
+    tasks: FolderTasks
+
+    async def make(self, host: str, name: str = "data") -> Folder:
+        folder_id = await self.db.run_exclusive(lambda db: add_folder(db, name, host=host))
+        folder = await self.db.run(find_any, folder_id)
+        await self.storage.make_folder(folder, [grant("kim01", "wd", is_owner=True)])
+        return folder
+
+    def files(self, folder: Folder) -> FolderFiles:
+        return count_files(self.storage.files(access(folder), account("kim01")), folder, self.quotas, self.db)
+
+    async def usage(self, folder: Folder) -> ScopeUsage:
+        return await self.db.run(vfolder_quotas.read_scope, folder.host, folder.quota_scope_id)
+
+    async def fill(self, folder: Folder) -> None:
+        """Until the kernel says no: the files are numbered."""
+        files = self.storage.files(access(folder), account("kim01"))
+        for number in range(100):
+            await files.write(b"%d" % number, os.urandom(MIB))
+
+
+def _set_up(db: Session, paths: dict[str, Path]) -> None:
+    for name, path in paths.items():
+        add_host(db, str(path), name)
+    entry = account("kim01")
+    add_user(db, "kim01", posix_name="kim01", posix_uid=entry.uid, posix_gid=entry.gid)
+    db.get_one(models.UserResourcePolicy, models.DEFAULT_POLICY).max_quota_scope_size_bytes = LIMIT
+
+
+@pytest.fixture(scope="module")
+def paths() -> Iterator[dict[str, Path]]:
+    with mounted_btrfs() as mounted:
+        plain = mounted.parent / "plain"
+        plain.mkdir(mode=0o711)
+        plain.chmod(0o711)
+        yield dict(zip(HOSTS, (mounted, plain), strict=True))
+
+
+@pytest.fixture(scope="module")
+def socket(paths: dict[str, Path]) -> Iterator[str]:
+    with running_helper(*(f"--storage={name}={path}" for name, path in paths.items())) as helper:
+        yield str(helper.socket)
+
+
+@pytest_asyncio.fixture
+async def place(paths: dict[str, Path], socket: str, sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Place]:
+    shutil.copy(sqlite_template, tmp_path / "db.sqlite")
+    db = Database(f"sqlite:///{tmp_path / 'db.sqlite'}")
+    await db.run_exclusive(_set_up, paths)
+    quotas = Quotas(db, socket)
+    storage = Storage({name: str(path) for name, path in paths.items()}, socket, prepare_scope=quotas.prepare)
+    tasks = FolderTasks(db)
+    FolderMeasuring(db, storage, tasks)
+    yield Place(db, quotas, storage, tasks)
+    storage.close()
+    await db.close()
+
+
+async def test_the_policy_reaches_the_kernel(place: Place) -> None:
+    folder = await place.make("local:btrfs")
+    usage = await place.usage(folder)
+    assert (usage.driver, usage.is_enforced, usage.limit_bytes) == ("btrfs", True, LIMIT)
+    with pytest.raises(StorageFull):
+        await place.fill(folder)
+    with pytest.raises(StorageFull, match=r"no room left on local:btrfs.*of 20 MiB are used"):
+        await place.files(folder).write(b"one more", os.urandom(MIB))
+    usage = await place.usage(folder)
+    assert usage.percent is not None
+    assert usage.percent >= 90
+    # what is deleted is free at once, though the number kept is older
+    assert await place.files(folder).remove([b"%d" % number for number in range(10)]) == 10
+    place.quotas._refreshed.clear()
+    await place.quotas.check_room(folder, 8 * MIB)
+    with pytest.raises(StorageFull, match="for 18 MiB more"):
+        await place.quotas.check_room(folder, 18 * MIB)
+
+
+async def test_a_limit_that_an_administrator_sets_holds_at_once(place: Place) -> None:
+    folder = await place.make("local:btrfs", "more")
+    scope_id = folder.quota_scope_id
+    usage, is_applied = await place.quotas.set_limit(ROOT, folder.host, scope_id, 3 * MIB)
+    assert (usage.limit_bytes, is_applied) == (3 * MIB, True)
+    with pytest.raises(StorageFull):
+        await place.fill(folder)
+    assert (await place.storage.measure(folder, account("kim01"))).size < 3 * MIB
+
+
+async def test_a_policy_that_changes_reaches_the_kernel_soon(place: Place) -> None:
+    folder = await place.make("local:btrfs")
+
+    def change(db: Session) -> None:
+        db.get_one(models.UserResourcePolicy, models.DEFAULT_POLICY).max_quota_scope_size_bytes = 2 * MIB
+
+    await place.db.run_exclusive(change)
+    await place.quotas.look()
+    with pytest.raises(StorageFull):
+        await place.fill(folder)
+    await place.quotas.look()
+    usage = await place.usage(folder)
+    assert usage.measured_at is not None
+
+
+async def test_where_no_kernel_counts_we_do(place: Place) -> None:
+    folder = await place.make("local:plain")
+    files = place.files(folder)
+    await files.write(b"a", bytes(MIB))
+    await files.write(b"b", bytes(MIB))
+    await place.db.run_exclusive(lambda db: db.query(models.FolderTask).update({"not_before": None}))
+    assert await place.tasks.run_due() == 1
+    usage = await place.usage(folder)
+    assert (usage.driver, usage.is_enforced, usage.used_bytes, usage.used_files) == ("accounting", False, 2 * MIB, 2)
+    with pytest.raises(StorageFull, match=r"local:plain for 19 MiB more: 2 MiB of 20 MiB are used"):
+        await place.quotas.check_room(folder, 19 * MIB)
+
+
+async def test_a_disk_that_is_full_is_said(place: Place) -> None:
+    folder = await place.make("local:btrfs")
+    await place.quotas.set_limit(ROOT, folder.host, folder.quota_scope_id, None)
+    with pytest.raises(StorageFull, match="The storage host local:btrfs has no room"):
+        await place.quotas.check_room(folder, 1 << 40)
+    disk = await place.quotas.find_disk("local:btrfs")
+    assert disk is not None
+    assert (disk.driver, 0 < disk.free < disk.size) == ("btrfs", True)
+
+
+async def test_a_helper_that_is_gone_refuses_nothing(place: Place, tmp_path: Path) -> None:
+    """What we know is what is said; starting goes on."""
+    folder = await place.make("local:btrfs")
+    quotas = Quotas(place.db, "")
+    assert await quotas.find_disk("local:btrfs") is not None  # asked by ourselves
+    await quotas.check_room(folder, MIB)
+    await quotas.look()
