@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..core.vfolders import IN_TRASH, Folder, Grant
-from ..errors import BackendAIError
+from ..errors import BackendAIError, StorageUnavailable
 from ..store import folder_tasks, vfolder_gates
 from ..store.database import Database
 from ..store.vfolder_gates import Gate
@@ -48,37 +48,41 @@ class FolderAccess:
 
     async def apply(self, folder_id: str) -> bool:
         """Tell a folder's gate who may use it now. False when its host does not answer: it is told again by itself."""
+        return await self._try(folder_id) is None
+
+    async def _try(self, folder_id: str) -> BackendAIError | None:
+        """The same; why not, None when all is well."""
         if self._storage is None:
-            return True
+            return None
         lock = self._locks.setdefault(folder_id, asyncio.Lock())
         try:
             async with lock:
-                return await self._settle(self._storage, folder_id)
+                await self._settle(self._storage, folder_id)
         except BackendAIError as exc:
             log.warning("Who may use the folder %s is told to its host later: %s", folder_id, exc)
-            return False
+            return exc
         finally:
             if not lock.locked():
                 self._locks.pop(folder_id, None)
+        return None
 
-    async def _settle(self, storage: Gates, folder_id: str) -> bool:
+    async def _settle(self, storage: Gates, folder_id: str) -> None:
         """Tell the gate until what it was told is still right afterwards: another process may have told it something older."""
         first: Gate | None = None
         for _ in range(MOST_TRIES):
             gate = await self._db.run(vfolder_gates.load_gate, folder_id)
             if gate is None:
-                return True
+                return
             first = first or gate
             await self._tell(storage, gate)
             again = await self._db.run(vfolder_gates.load_gate, folder_id)
             if again is None:
-                return True
+                return
             if again.wanted == gate.wanted:
                 await self._db.run_exclusive(vfolder_gates.note_applied, folder_id, gate.wanted)
                 await self._follow_files(Gate(gate.folder, gate.wanted, first.applied))
-                return True
-        log.warning("Who may use the folder %s changes faster than its host is told", folder_id)
-        return False
+                return
+        raise StorageUnavailable(host=first.folder.host if first else "")  # it changes faster than its host is told
 
     async def _tell(self, storage: Gates, gate: Gate) -> None:
         """Tell a gate. Where somebody new cannot be let in, whoever is to be kept out is kept out all the same; then raises."""
@@ -101,10 +105,14 @@ class FolderAccess:
         """One look at all folders by one of the services; how many gates were told something new."""
         if self._storage is None or not await self._lease.take():
             return 0
+        await self._db.run_exclusive(vfolder_gates.drop_old_overrides)
         behind = await self._db.run(vfolder_gates.list_behind)
-        told = 0
+        told, away = 0, set[str]()  # a host that does not answer once is not asked a thousand times
         for start in range(0, len(behind), AT_ONCE):
-            told += sum(await asyncio.gather(*(self.apply(folder_id) for folder_id in behind[start : start + AT_ONCE])))
+            some = [(folder_id, host) for folder_id, host in behind[start : start + AT_ONCE] if host not in away]
+            troubles = await asyncio.gather(*(self._try(folder_id) for folder_id, _ in some))
+            away |= {host for (_, host), trouble in zip(some, troubles, strict=True) if trouble is not None and trouble.transient}
+            told += troubles.count(None)
             if not await self._lease.keep():
                 break
         return told

@@ -75,19 +75,31 @@ def note_applied(db: Session, folder_id: str, grants: Sequence[Grant]) -> None:
     db.flush()
 
 
-def list_behind(db: Session) -> list[str]:
-    """The ids of the folders whose gates were told something else than what is right now, the longest known first.
+def list_behind(db: Session) -> list[tuple[str, str]]:
+    """(id, host) of the folders whose gates were told something else than what is right now, the longest known first.
 
     All folders in a handful of queries; what it finds for one is what :func:`.vfolder_grants.list_grants` says.
     """
     kept = {folder_id: applied for folder_id, applied in db.execute(select(FolderGate.vfolder_id, FolderGate.applied))}  # noqa: C416
-    return [folder_id for folder_id, wanted in _list_wanted(db) if kept.get(folder_id) != wanted]
+    return [(folder_id, host) for folder_id, host, wanted in _list_wanted(db) if kept.get(folder_id) != wanted]
 
 
-def _list_wanted(db: Session) -> list[tuple[str, dict[str, str]]]:
+def drop_old_overrides(db: Session) -> int:
+    """Whoever left a project has no permission of their own in its folders when they come back; how many were dropped."""
+    member = select(ProjectMember.user_id).where(
+        ProjectMember.user_id == VFolderPermission.user_id, ProjectMember.project_id == VFolder.project_id
+    )
+    query = select(VFolderPermission).join(VFolder, VFolder.id == VFolderPermission.vfolder_id)
+    old = db.scalars(query.where(VFolderPermission.source == "override", ~member.exists())).all()
+    for row in old:
+        db.delete(row)
+    return len(old)
+
+
+def _list_wanted(db: Session) -> list[tuple[str, str, dict[str, str]]]:
     uids, own, members = _list_uids(db), _list_own_rights(db), _list_members(db)
     folders = select(VFolder).where(VFolder.status.in_(list(STEADY))).order_by(VFolder.created_at, VFolder.id)
-    return [(row.id, _by_uid(_rights_of(row, own.get(row.id, {}), members), uids)) for row in db.scalars(folders)]
+    return [(row.id, row.host, _by_uid(_rights_of(row, own.get(row.id, {}), members), uids)) for row in db.scalars(folders)]
 
 
 def _rights_of(row: VFolder, own: Mapping[str, tuple[Permission, str]], members: Mapping[str, Sequence[str]]) -> dict[str, Permission]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 
 from ..core.identity import Actor, UserStatus
 from ..core.vfolder_sharing import Invitation, Outcome, Refusal, check_manageable, check_ready, check_shareable, explain_refusals
-from ..core.vfolders import GONE, Access, Folder, FolderStatus, HostPermission, InvitationState, Permission
+from ..core.vfolders import GONE, IN_TRASH, Access, Folder, FolderStatus, HostPermission, InvitationState, Permission
 from ..errors import N_, AlreadyExists, Conflict, NotFound, Violation
 from . import audit
 from .models import User, VFolder, VFolderInvitation, VFolderPermission, new_id, now
@@ -88,7 +88,8 @@ def _nobody(refused: Sequence[Refusal]) -> NotFound | AlreadyExists:
 def list_received(db: Session, user: str) -> list[Invitation]:
     """What somebody (by the hub's name) is to answer, the newest first."""
     invitee = select(User.id).where(User.name == user).scalar_subquery()
-    return _list(db, VFolderInvitation.invitee_id == invitee, VFolderInvitation.state == InvitationState.PENDING)
+    is_open = (VFolderInvitation.state == InvitationState.PENDING, VFolder.status.not_in(list(IN_TRASH)))
+    return _list(db, VFolderInvitation.invitee_id == invitee, *is_open)
 
 
 def list_sent(db: Session, user: str) -> list[Invitation]:

@@ -60,7 +60,8 @@ def _list(db: Session, user: str, condition: Any, statuses: Iterable[FolderStatu
 
 def _select(user_id: str) -> Any:
     """Rows with owner, project and the person's own permission, of every folder that the person may use."""
-    owner, member = aliased(User), select(ProjectMember.project_id).where(ProjectMember.user_id == user_id)
+    owner, active = aliased(User), and_(Project.id == ProjectMember.project_id, Project.is_active.is_(True))
+    member = select(ProjectMember.project_id).join(Project, active).where(ProjectMember.user_id == user_id)
     may_use = or_(VFolder.user_id == user_id, VFolderPermission.source == "invitation", VFolder.project_id.in_(member))
     return (
         select(VFolder, owner, Project, VFolderPermission)

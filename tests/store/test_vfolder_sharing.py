@@ -12,7 +12,7 @@ from jupyterhub_backendai.store.vfolder_grants import list_grants
 from jupyterhub_backendai.store.vfolders import find_access
 from tests.databases import database, database_url, postgres_url, sqlite_template
 from tests.factories import add_user
-from tests.services.data_folders import HOST, add_folder, add_host
+from tests.services.data_folders import HOST, add_folder, add_host, share
 
 __all__ = ["database", "database_url", "postgres_url", "sqlite_template"]
 KIM, LEE, PARK, JUNG, HAN = (Actor(name, Role.USER, "default") for name in ("kim01", "lee01", "park04", "jung03", "han05"))
@@ -252,7 +252,7 @@ async def test_all_gates_in_a_look_are_what_each_one_is(people, folder):
     await shared(people, folder)
 
     def compare(db):
-        behind = vfolder_gates.list_behind(db)
+        behind = [folder_id for folder_id, _ in vfolder_gates.list_behind(db)]
         for folder_id in folders:
             wanted = list_grants(db, folder_id)
             kept = db.get(models.FolderGate, folder_id)
@@ -282,3 +282,23 @@ async def test_all_gates_in_a_look_are_what_each_one_is(people, folder):
         await people.run(change)
         assert set(await people.run(compare)) == set(expected)
         await people.run_exclusive(settle)
+
+
+async def test_an_override_is_over_when_its_person_leaves_the_project(people):
+    def add(db):
+        add_user(db, "jung03", "alpha", posix_uid=5010)
+        folder = add_folder(db, "team", "", project="alpha", permission=RO)
+        share(db, folder, "jung03", WD, "override")
+        share(db, add_folder(db, "own", "kim01"), "jung03", WD)
+        return folder
+
+    folder = await people.run(add)
+    assert await people.run(vfolder_gates.drop_old_overrides) == 0
+    jung = await user_id(people, "jung03")
+    await people.run(lambda db: db.query(models.ProjectMember).filter_by(user_id=jung).delete())
+    assert await people.run(vfolder_gates.drop_old_overrides) == 1
+    await people.run(lambda db: db.add(models.ProjectMember(user_id=jung, project_id=db.get(models.VFolder, folder).project_id)))
+    assert (await people.run(find_access, "jung03", folder)).permission is RO
+    await people.run(lambda db: setattr(db.query(models.Project).filter_by(name="alpha").one(), "is_active", False))
+    with pytest.raises(NotFound):
+        await people.run(find_access, "jung03", folder)

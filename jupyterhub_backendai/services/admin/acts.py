@@ -48,6 +48,16 @@ ACTS = {
     "ledger.credit": N_("Change somebody's credit"),
     "ledger.mend": N_("Put balances right"),
     "configuration.import": N_("Apply a configuration document"),
+    "vfolder.invite": N_("Invite somebody to a folder"),
+    "vfolder.accept": N_("Accept an invitation to a folder"),
+    "vfolder.decline": N_("Decline an invitation to a folder"),
+    "vfolder.cancel-invitation": N_("Take an invitation to a folder back"),
+    "vfolder.change-invitation": N_("Change an invitation to a folder"),
+    "vfolder.change-share": N_("Change what somebody may do with a folder"),
+    "vfolder.share": N_("Give a member a permission of their own in a folder"),
+    "vfolder.unshare": N_("Take a folder back from somebody"),
+    "vfolder.leave": N_("Leave a shared folder"),
+    "vfolder.change-ownership": N_("Give a folder to another owner"),
 }
 RESULTS = {"ok": N_("done"), "refused": N_("refused"), "failed": N_("failed"), "step": N_("goes on"), "abandoned": N_("given up")}
 _NOUNS = {noun.singular: noun for noun in NOUNS.values()}
