@@ -27,7 +27,7 @@ log = logging.getLogger("backendai")
 Usage = Callable[[], Awaitable[Mapping[str, QueueFigures]]]
 T = TypeVar("T")
 
-HUB_LABEL, SESSION_LABEL, USER_LABEL = "backendai.hub", "backendai.session", "backendai.user"
+HUB_LABEL, SESSION_LABEL = "backendai.hub", "backendai.session"
 READ_EVERY_S, CALL_LIMIT_S, STOP_AFTER_S = 1.0, 30, 10
 LOG_BYTES = 64 * 1024
 MOST_ENDS = 2000
@@ -90,7 +90,7 @@ class DockerBackend(Backend):
 
     async def nodes(self) -> Sequence[Node]:
         """The engine's machine, in its own words."""
-        info = await self._run(lambda: self._client.info())
+        info = await self._run(self._read_info)
         slots = ResourceSlots({CPU: int(info["NCPU"]), MEM: int(info["MemTotal"])})
         return [Node(str(info["Name"]), self.name, NodeState.IDLE, slots=slots)]
 
@@ -142,6 +142,10 @@ class DockerBackend(Backend):
         found = await self._run(lambda: self._client.containers(all=True, filters=filters))
         self._containers = {item["Labels"][SESSION_LABEL]: item for item in found if SESSION_LABEL in item.get("Labels", {})}
         self._read_at = time.monotonic()
+
+    def _read_info(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.info()
+        return found
 
     def _remember(self, session_id: str, end: JobStatus) -> None:
         """How a container ended is asked for after it was removed, too; the oldest are forgotten."""

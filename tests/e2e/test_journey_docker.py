@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+import secrets
 from collections.abc import AsyncIterator, Iterator
 
 import docker
@@ -87,3 +88,44 @@ async def test_a_killed_hub_finds_its_containers_again(stack, kim, engine):
     await kim.stop("")
     await kim.until_stopped("")
     assert list_containers(engine, stack) == []
+
+
+async def folder_rest(kim: Client, method: str, path: str, body=None):
+    """(status, answer) of a call of the service's REST about folders."""
+    kim.token = kim.token or await kim.take_token()
+    url = f"{kim.stack.url}/services/backendai/rest/v1/{path}"
+    async with kim.program.request(method, url, json=body, headers={"Authorization": f"token {kim.token}"}) as answer:
+        return answer.status, await answer.json(content_type=None) if answer.status != 204 else None
+
+
+WRITE = """
+import os, pathlib
+def attempt(path):
+    try:
+        pathlib.Path(path).write_text("from the container")
+        return "written"
+    except OSError as exc:
+        return type(exc).__name__ + str(exc.errno)
+print("seen", attempt("한글/새 파일"), attempt("read/x"), attempt("part/deep"), os.path.islink("part"))
+"""
+
+
+async def test_folders_are_bind_mounts_whose_mode_the_kernel_enforces(stack, kim, engine):
+    ids, mark = {}, secrets.token_hex(4)  # a second try meets the folders of the first
+    for name in ("data", "read", "whole"):
+        status, answer = await folder_rest(kim, "POST", "folders", {"name": f"{name}-{mark}"})
+        assert status == 201, answer
+        ids[name] = answer["id"]
+    status, answer = await folder_rest(kim, "POST", f"folders/{ids['whole']}/files/mkdir", {"path": "안/쪽"})
+    assert status in (200, 201), answer
+    status, answer = await kim.start("", **ASK, mounts=f"data-{mark}:한글,read-{mark}:read:ro,whole-{mark}/안/쪽:part")
+    assert status in (201, 202), answer
+    await kim.until_ready("", 120)
+    async with kim.kernel() as socket:
+        assert await check.execute(socket, WRITE, "seen written OSError30 written True")
+    await kim.stop("")
+    await kim.until_stopped("")
+    status, answer = await folder_rest(kim, "GET", f"folders/{ids['data']}/files")
+    assert (status, sorted(entry["name"] for entry in answer["entries"])) == (200, ["새 파일"]), answer
+    status, answer = await folder_rest(kim, "GET", f"folders/{ids['whole']}/files?path=안/쪽")
+    assert [entry["name"] for entry in answer["entries"]] == ["deep"], answer

@@ -6,27 +6,46 @@ dockerspawner's class gives the settings (``c.DockerSpawner.*``) and makes the c
 from __future__ import annotations
 
 import asyncio
+import io
+import tarfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 from docker.errors import APIError, DockerException
 from docker.types import DeviceRequest
+from docker.types import Mount as DockerMount
 from dockerspawner import DockerSpawner
 from jupyterhub.utils import url_path_join
 from requests.exceptions import RequestException
 from traitlets import Unicode, default
 
 from ...backends import connect
-from ...backends.docker import HUB_LABEL, OUT_OF_MEMORY, SESSION_LABEL, USER_LABEL, DockerBackend, container_name, explain_refusal
+from ...backends.docker import HUB_LABEL, OUT_OF_MEMORY, SESSION_LABEL, DockerBackend, container_name, explain_refusal
 from ...core.reasons import Explanation
 from ...core.sessions import JobState, JobStatus, SessionStatus
 from ...core.slots import CPU, MEM
+from ...core.vfolder_mounts import HOME, Mount
 from ...errors import N_, BackendAIError, InvalidParameters, NoPosixAccount, StartFailed
 from .base import Ending, Launcher
 from .timed import TimedLauncher
 
 PORT = 8888
 MAX_PROCESSES = 4096
+# where folders are of which a session has only a part
+PARTS_DIRECTORY = "/mnt/folders"
+
+
+def pack_links(links: Mapping[str, str], owner: tuple[int, int]) -> bytes:
+    """An archive of symbolic links (absolute place → where to), for a container that does not run yet."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for place, destination in links.items():
+            link = tarfile.TarInfo(place.lstrip("/"))
+            link.type, link.linkname, link.mode = tarfile.SYMTYPE, destination, 0o777
+            link.uid, link.gid = owner
+            archive.addfile(link)
+    return content.getvalue()
 
 
 class DockerLauncher(TimedLauncher, DockerSpawner):
@@ -35,11 +54,10 @@ class DockerLauncher(TimedLauncher, DockerSpawner):
     # the class of dockerspawner has one thread for everybody: one slow call would stop all
     _threads: ClassVar[ThreadPoolExecutor] = ThreadPoolExecutor(16, thread_name_prefix="docker-start")
     user_options: dict[str, Any]
-    mounts: list[dict[str, Any]]
     extra_create_kwargs: dict[str, Any]
     extra_host_config: dict[str, Any]
     client_kwargs: dict[str, Any]
-    home = Unicode("/home/work", config=True, help="Home of the sessions; folders appear beneath it.")
+    home = Unicode(HOME, config=True, help="Home of the sessions; folders appear beneath it.")
 
     @default("remove")
     def _remove_default(self) -> bool:
@@ -106,13 +124,8 @@ class DockerLauncher(TimedLauncher, DockerSpawner):
         self.cmd = [*interpreter, "-m", "jupyterhub.singleuser"] if interpreter else ["jupyterhub-singleuser"]
         self.cpu_limit = float(admission.slots.amount(CPU)) or None
         self.mem_limit = int(admission.slots.amount(MEM)) or None
-        binds = [
-            {"type": "bind", "source": mount.source, "target": self._place(mount.target), "read_only": mount.is_read_only}
-            for mount in admission.mounts
-        ]
-        self.mounts = [*self.mounts, *binds]
-        labels = {HUB_LABEL: self.settings.job_name, SESSION_LABEL: admission.session_id, USER_LABEL: self.user.name}
-        own = {"user": self._account(), "working_dir": self.home, "labels": labels}
+        labels = {HUB_LABEL: self.settings.job_name, SESSION_LABEL: admission.session_id}
+        own = {"user": "{}:{}".format(*self._account_ids()), "working_dir": self.home, "labels": labels}
         self.extra_create_kwargs = {**own, **dict(self.extra_create_kwargs), "labels": labels}
         self.extra_host_config = {**self._limits(), **dict(self.extra_host_config), "auto_remove": False}
 
@@ -133,14 +146,37 @@ class DockerLauncher(TimedLauncher, DockerSpawner):
             raise InvalidParameters(N_("The environment %(name)s has no image, so it cannot start in a container."), name=name)
         return dict(entry)
 
-    def _account(self) -> str:
+    def _account_ids(self) -> tuple[int, int]:
         posix = self.admission.posix
         if posix is None:
             raise NoPosixAccount
-        return f"{posix.uid}:{posix.gid}"
+        return posix.uid, posix.gid
 
-    def _place(self, target: str) -> str:
-        return target if target.startswith("/") else url_path_join(self.home, target)
+    # -- folders: none of their words passes dockerspawner's templates
+
+    @property
+    def mount_binds(self) -> list[DockerMount]:
+        """The site's own mounts, and the folders. Their top directories only: those nobody but the platform can put a link in place of."""
+        places = {self._place(mount): mount for mount in self.admission.mounts}
+        binds = [DockerMount(place, mount.top, type="bind", read_only=mount.is_read_only) for place, mount in places.items()]
+        return [*super().mount_binds, *binds]
+
+    def _place(self, mount: Mount) -> str:
+        """Where a folder is in the container; one of which a part was asked for is elsewhere, and the part is a link to it."""
+        if mount.subpath:
+            return f"{PARTS_DIRECTORY}/{mount.folder_id}-{'ro' if mount.is_read_only else 'rw'}"
+        return self._absolute(mount.target)
+
+    def _absolute(self, target: str) -> str:
+        return target if target.startswith("/") else f"{self.home}/{target}"
+
+    async def create_object(self) -> Any:
+        made = await super().create_object()
+        if links := {
+            self._absolute(mount.target): f"{self._place(mount)}/{mount.subpath}" for mount in self.admission.mounts if mount.subpath
+        }:
+            await self.docker("put_archive", made[self.object_id_key], "/", pack_links(links, self._account_ids()))
+        return made
 
     async def _clear_away(self) -> None:
         """A container that was made but does not start must not stay."""
