@@ -43,11 +43,16 @@ def is_trusted(status: os.stat_result) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
+def _keeps_entries(status: os.stat_result) -> bool:
+    """Whether what is root's in a directory stays what it is: nobody else changes it, or (/var/tmp) only entries of their own."""
+    return is_trusted(status) or (stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and bool(status.st_mode & stat.S_ISVTX))
+
+
 def open_trusted(path: Path) -> int:
     """A descriptor of a directory that, with all above it, only root can change; -1 when it is not so."""
     current = os.open("/", os.O_PATH | os.O_DIRECTORY)
     for part in path.parts[1:]:
-        if not is_trusted(os.fstat(current)):
+        if not _keeps_entries(os.fstat(current)):
             os.close(current)
             return -1
         try:
