@@ -13,7 +13,7 @@ import secrets
 import socket
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,11 @@ from .targets import choose_target, explain_taken, find_size
 from .writing import Checksum, Writer
 
 if TYPE_CHECKING:
+    from ...core.vfolders import Folder
     from ..folder_files import OpenFolder
 
 log = logging.getLogger("backendai")
+CheckRoom = Callable[["Folder", int], Awaitable[None]]
 GROWTH_BYTES = 64 * 1024 * 1024
 LOCK_S = 15.0  # whoever sends nothing for so long may be overtaken
 RENEW_S = 5.0
@@ -45,9 +47,9 @@ BUSY_FOLDER = N_("Nothing can be uploaded into the folder %(name)s right now: it
 class Uploads:
     """All uploads of this service."""
 
-    def __init__(self, db: Database, pools: Pools, storage: Any, life_s: float = LIFE_S) -> None:
+    def __init__(self, db: Database, pools: Pools, storage: Any, life_s: float = LIFE_S, *, check_room: CheckRoom | None = None) -> None:
         self.db, self.pools, self.life_s = db, pools, life_s
-        self._storage = storage
+        self._storage, self._check_room = storage, check_room
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._tasks: set[asyncio.Task[None]] = set()
         self._lease = Lease(db, "upload-sweep", SWEEP_S / 2)
@@ -87,6 +89,8 @@ class Uploads:
         self, folder: OpenFolder, user: str, path: bytes, size: int, on_conflict: str, metadata: str, holder: str = ""
     ) -> UploadInfo:
         check_open(folder)
+        if self._check_room:  # the disk, and numbers that are a minute old; what is reserved is exact
+            await self._check_room(folder.access.folder, size)
         if on_conflict != "rename":
             await choose_target(folder.files, path, on_conflict)
         new = NewUpload(
