@@ -184,20 +184,26 @@ def check_folders(items: list[dict[str, Any]]) -> None:
         return
     child = os.fork()
     if not child:
-        for item in items:
-            try:
-                if item["is_own_part"]:
-                    os.makedirs(item["source"], mode=0o700, exist_ok=True)
-                os.scandir(item["source"]).close()
-            except OSError as exc:
-                print(f"The folder {item['target']} cannot be read here: {exc.strerror}", flush=True)
-        os._exit(0)
+        try:
+            look_at_folders(items)
+        finally:
+            os._exit(0)
     deadline = time.monotonic() + REACH_S
     while not os.waitpid(child, os.WNOHANG)[0]:
         if time.monotonic() > deadline:
             print("The file server of the session's folders does not answer.", flush=True)
             return
         time.sleep(0.01)
+
+
+def look_at_folders(items: list[dict[str, Any]]) -> None:
+    for item in items:
+        try:
+            if item["is_own_part"]:
+                os.makedirs(item["source"], mode=0o700, exist_ok=True)
+            os.scandir(item["source"]).close()
+        except OSError as exc:
+            print(f"The folder {item['target']} cannot be read here: {exc.strerror}", flush=True)
 
 
 def run_lines(text: str, environment: dict[str, str]) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from jupyterhub_backendai.core.vfolder_mounts import parse_mounts
 from jupyterhub_backendai.core.vfolders import FolderStatus, Permission
-from jupyterhub_backendai.errors import BackendAIError, InvalidParameters
+from jupyterhub_backendai.errors import BackendAIError, Conflict, InvalidParameters
 from jupyterhub_backendai.store import models, session_mounts, sessions
+from jupyterhub_backendai.store.vfolder_changes import Act, move_to_trash
 from tests.factories import GIB, add_user, make_queue, make_slots, make_spec
 from tests.services.data_folders import add_folder, share
 
@@ -114,19 +115,23 @@ async def test_what_was_lost_before_the_session_begins_is_not_mounted(people):
 
 async def test_a_folder_is_thrown_away_or_mounted_but_never_both(people):
     """Whoever comes first, on both databases, many times."""
-
-    def throw(db, folder_id):
-        row = db.get(models.VFolder, folder_id, with_for_update=True)
-        live = db.query(models.SessionMount).join(models.ComputeSession, models.ComputeSession.id == models.SessionMount.session_id)
-        if live.filter(models.SessionMount.vfolder_id == folder_id, models.ComputeSession.released_at.is_(None)).count():
-            return False
-        row.status = FolderStatus.DELETE_PENDING
-        return True
-
     for number in range(12):
-        folder = await people.run(add_folder, f"race{number}")
-        admission, is_thrown = await asyncio.gather(
-            admit(people, f"race{number}", f"s{number}"), people.run_exclusive(throw, folder), return_exceptions=True
+        name = f"race{number}"
+        folder = await people.run(add_folder, name)
+        admission, thrown = await asyncio.gather(
+            admit(people, name, f"s{number}"), people.run_exclusive(move_to_trash, Act("kim01"), folder), return_exceptions=True
         )
-        assert isinstance(is_thrown, bool), is_thrown
-        assert isinstance(admission, BackendAIError) is is_thrown
+        for result in (admission, thrown):
+            assert isinstance(result, BackendAIError) or not isinstance(result, BaseException), result
+        assert isinstance(admission, BackendAIError) is not isinstance(thrown, BackendAIError)
+
+
+async def test_a_folder_of_a_session_can_be_thrown_away_when_that_is_over(people):
+    admission = await admit(people, "data")
+    with pytest.raises(Conflict):
+        await people.run_exclusive(move_to_trash, Act("kim01"), people.ids["data"])
+    await people.run(sessions.release, admission.session_id)
+    await people.run_exclusive(move_to_trash, Act("kim01"), people.ids["data"])
+    with pytest.raises(InvalidParameters) as caught:
+        await admit(people, "data", "two")
+    assert "it is delete-pending" in str(caught.value.violations[0])
