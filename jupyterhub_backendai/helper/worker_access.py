@@ -13,25 +13,30 @@ from .worker_base import Answer, Job
 from .worker_manage import read_passers
 from .worker_tree import Walk
 
-_TOLD_EVERY = 500
+_TOLD_EVERY, _MOST_OWNERS = 500, 2000
 
 
 def apply_access(job: Job) -> Answer:
-    """Give every file and directory of this account's beneath the folder the lists that are wanted; how many were changed."""
+    """Give every file and directory of this account's beneath the folder the lists that are wanted; how many were changed.
+
+    ``owners`` says whose else there are, so that nobody else need look; null where it could not look everywhere, or they are many.
+    """
     owner, me = os.fstat(job.tree.data).st_uid, os.geteuid()
     others = {passer.uid: passer.bits for passer in read_passers(job) if passer.uid != owner}
     wanted = {**others, owner: 7} if others else {}
-    changed = 0
-    for seen, found in enumerate(Walk(job.tree.data), 1):
+    changed, owners, walk = 0, set[int](), Walk(job.tree.data)
+    for seen, found in enumerate(walk, 1):
         if seen % _TOLD_EVERY == 0:
             job.tell({"files": seen})
+        owners.add(found.status.st_uid)
         if found.status.st_uid == me and not stat.S_ISLNK(found.status.st_mode):
             handle = found.open_handle()
             try:
                 changed += apply(handle, wanted)
             finally:
                 os.close(handle)
-    return Answer({"changed": changed})
+    is_known = not walk.skipped and len(owners) <= _MOST_OWNERS
+    return Answer({"changed": changed, "owners": sorted(owners - {me}) if is_known else None})
 
 
 def apply(handle: int, wanted: Mapping[int, int]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from ..core.identity import Actor
@@ -42,12 +43,21 @@ class FolderOwners:
         gate = await self._db.run(vfolder_gates.load_gate, task.folder_id)
         if gate is None:
             return
-        for account in await self._db.run(vfolder_gates.list_accounts, task.folder_id):
-            progress.check()
-            progress.done_files += await self._storage.apply_access(gate.folder, gate.wanted, account)
+        progress.done_files = await self._apply(gate.folder, gate.wanted, progress)
         again = await self._db.run(vfolder_gates.load_gate, task.folder_id)
         if again is not None and again.wanted != gate.wanted:  # it changed while we were at it
             await self.follow_files(task, progress)
+
+    async def _apply(self, folder: Folder, grants: Sequence[Grant], progress: Progress) -> int:
+        """How many lists were changed. The first one who looks says who else has files there: a project may have hundreds of people."""
+        changed, owners = 0, {-1}
+        for account in await self._db.run(vfolder_gates.list_accounts, folder.id):
+            progress.check()
+            if owners & {-1, account.uid}:
+                seen = set[int]()
+                changed += await self._storage.apply_access(folder, grants, account, others=seen)
+                owners = seen if owners == {-1} else owners
+        return changed
 
     async def move(self, task: Task, progress: Progress) -> None:
         """Copy, switch, delete the old directory."""
@@ -69,9 +79,7 @@ class FolderOwners:
         if not self._storage.is_single_user:
             grants = [*(grant for grant in grants if grant.uid != taker.uid), taker]
         await self._storage.set_gate(move.source, grants)
-        for account in await self._db.run(vfolder_gates.list_accounts, move.source.id):
-            progress.check()
-            await self._storage.apply_access(move.source, grants, account)
+        await self._apply(move.source, grants, progress)
         # Nobody else from now on: what somebody wrote after it was copied would be lost.
         await self._storage.set_gate(move.source, [taker])
         whole = Grant(_uid(move.taker), Permission.READ_WRITE_DELETE, _gid(move.taker), is_owner=True)

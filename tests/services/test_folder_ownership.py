@@ -56,8 +56,9 @@ class Disk:
         self.directories[self._key(folder)]["gate"] = sorted(grant.uid for grant in grants)
         self._step()
 
-    async def apply_access(self, folder, grants, account):
+    async def apply_access(self, folder, grants, account, *, others):
         self._step()
+        others.add(-1)
         assert account.uid in self.directories[self._key(folder)]["gate"]
         return 1
 

@@ -105,8 +105,13 @@ class Storage:
             progress(reply.values["bytes"], reply.values["files"])
         return int(reply.values["skipped"])
 
-    async def apply_access(self, folder: Folder, grants: Sequence[Grant], as_whom: PosixAccount | None) -> int:
-        """Give that person's files in a folder the lists that the grants ask for; how many were changed. Raises BackendAIError."""
+    async def apply_access(
+        self, folder: Folder, grants: Sequence[Grant], as_whom: PosixAccount | None, *, others: set[int] | None = None
+    ) -> int:
+        """Give that person's files in a folder the lists that the grants ask for; how many were changed. Raises BackendAIError.
+
+        ``others`` gets the uids of those who have files there too, and -1 where that person could not see everybody's.
+        """
         if self.is_single_user:
             return 0
         reply = await self.workers.call(
@@ -116,6 +121,8 @@ class Storage:
             {"folder": _directory(folder), "grants": _pack(grants)},
             is_long=True,
         )
+        if others is not None:
+            others.update([-1] if reply.values.get("owners") is None else reply.values["owners"])
         return int(reply.values["changed"])
 
     async def sweep_work(self, folder: Folder, as_whom: PosixAccount | None, kept: Sequence[str], before: float) -> int:

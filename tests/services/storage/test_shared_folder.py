@@ -5,6 +5,7 @@ import pytest
 from jupyterhub_backendai.core.identity import UserStatus
 from jupyterhub_backendai.errors import NotFound
 from jupyterhub_backendai.store import models, vfolder_ownership
+from jupyterhub_backendai.store.vfolder_gates import load_gate
 from jupyterhub_backendai.store.vfolder_rules import find_any
 from tests.databases import sqlite_template
 from tests.factories import add_user
@@ -72,6 +73,26 @@ async def test_permissions_follow_in_files_that_were_there(place, people):
     assert not lee.write(old, "5")
     assert not lee.write(path / "deep" / "er" / "more")
     assert not lee.write(path / "more")
+
+
+async def test_only_whose_files_are_there_is_asked(place, people):
+    kim, lee, park = people
+    folder, path = await place.make()
+    await place.share(folder, RW)
+    assert kim.write(path / "x")
+    assert park.account.uid not in await owners(place, folder, kim)
+    assert await owners(place, folder, kim) == set()
+    assert lee.write(path / "y")
+    assert await owners(place, folder, kim) == {lee.account.uid}
+    assert lee.do("import os, sys; os.mkdir(sys.argv[1]); os.chmod(sys.argv[1], 0o700)", path / "hidden")[0]
+    assert await owners(place, folder, kim) == {-1}
+
+
+async def owners(place, folder, person):
+    gate = await place.db.run(load_gate, folder)
+    found = set()
+    await place.storage.apply_access(gate.folder, gate.wanted, person.account, others=found)
+    return found
 
 
 async def test_whoever_is_closed_or_gets_another_account_is_found(place, people):
