@@ -15,6 +15,7 @@ from ..errors import N_, BackendAIError, Forbidden, InvalidParameters, NotFound,
 from ..store import audit, ends, sessions
 from .base import PrivateHandler
 from .metrics import REFUSALS
+from .own_parts import make_own_parts
 
 # Engines whose figures say what a queue has; without them a request cannot be checked.
 MEASURED_ENGINES = frozenset({"slurm"})
@@ -84,6 +85,7 @@ class AdmitHandler(PrivateHandler):
         except BackendAIError as exc:
             await self._count(exc, body)
             raise
+        await make_own_parts(self, admission, spec.user)
         if admission.is_waiting:
             self.scheduler.wake()
         self.answer(admission.to_json())
