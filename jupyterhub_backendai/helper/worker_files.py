@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -47,13 +48,23 @@ def make_directories(tree: Tree, path: bytes, *, parents: bool = True, exist_ok:
         for count, part in enumerate(parts, 1):
             if parents or count == len(parts):
                 made = _make_one(current, part)
-            below = open_beneath(current, part, os.O_PATH | os.O_DIRECTORY)
+            below = _enter(current, part)
             os.close(current)
             current = below
     finally:
         os.close(current)
     if not made and not exist_ok:
         raise Conflict(N_("Something of that name is there already."))
+
+
+def _enter(directory: int, name: bytes) -> int:
+    """A directory that is there or was just made. Raises Conflict where something else is."""
+    try:
+        return open_beneath(directory, name, os.O_PATH | os.O_DIRECTORY)
+    except OSError as exc:
+        if exc.errno in {errno.ENOTDIR, errno.ELOOP}:
+            raise Conflict(N_("Something of that name is there already.")) from exc
+        raise
 
 
 def _make_one(directory: int, name: bytes) -> bool:

@@ -14,7 +14,7 @@ from .worker_base import Answer, Job
 
 # Deeper than this, what is there is moved up to the top of what goes: neither descriptors nor the stack end it.
 _DEEP = 64
-_TOLD_EVERY = 1000
+_TOLD_EVERY = 200
 
 
 def remove(job: Job) -> Answer:

@@ -6,7 +6,7 @@ import contextlib
 import pwd
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,20 +49,26 @@ class FoldersSite:
         return Path(self.storage.path(folder))
 
 
-@contextlib.asynccontextmanager
-async def folders_site(host: Path | None = None) -> AsyncIterator[FoldersSite]:
-    own = Path(tempfile.mkdtemp(prefix="backendai-folders-", dir="/var/lib")) if host is None else None
-    path = own or host
-    assert path is not None
+@contextlib.contextmanager
+def folders_helper() -> Iterator[tuple[RunningHelper, Path]]:
+    """A helper, and the directory of its storage host."""
+    path = Path(tempfile.mkdtemp(prefix="backendai-folders-", dir="/var/lib"))
     path.chmod(0o711)
     try:
         with running_helper("--storage", f"{HOST}={path}") as helper:
-            storage = Storage({HOST: str(path)}, str(helper.socket))
-            assert not storage.is_single_user
-            try:
-                yield FoldersSite(helper, storage, path)
-            finally:
-                storage.close()
+            yield helper, path
     finally:
-        if own:
-            shutil.rmtree(own)
+        shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def folders_site(helper: RunningHelper, host: Path) -> Iterator[FoldersSite]:
+    """The service's side of it; nothing is left on the host at the end."""
+    storage = Storage({HOST: str(host)}, str(helper.socket))
+    assert not storage.is_single_user
+    try:
+        yield FoldersSite(helper, storage, host)
+    finally:
+        storage.close()
+        for path in host.iterdir():
+            shutil.rmtree(path)

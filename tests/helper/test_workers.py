@@ -7,7 +7,7 @@ import os
 import pwd
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +16,23 @@ import pytest_asyncio
 from jupyterhub_backendai.core.vfolders import Permission
 from jupyterhub_backendai.errors import BackendUnavailable, Forbidden, NoPosixAccount, NotFound, StorageUnavailable
 from jupyterhub_backendai.helper.acl import DEFAULT, Acl
-from tests.helper.folders_site import OWNER, FoldersSite, account, folders_site, grant
-from tests.helperd import wait_until
+from tests.helper.folders_site import OWNER, FoldersSite, account, folders_helper, folders_site, grant
+from tests.helperd import RunningHelper, wait_until
 from tests.services.storage.folders_on_disk import HOST, access, make_folder
 
 pytestmark = pytest.mark.root
 KIM, LEE = (pwd.getpwnam(name).pw_uid for name in ("kim01", "lee01"))
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[RunningHelper, Path]]:
+    with folders_helper() as found:
+        yield found
+
+
 @pytest_asyncio.fixture
-async def site() -> AsyncIterator[FoldersSite]:
-    async with folders_site() as found:
+async def site(running: tuple[RunningHelper, Path]) -> AsyncIterator[FoldersSite]:
+    with folders_site(*running) as found:
         yield found
 
 
@@ -246,11 +252,14 @@ async def test_workers_end_with_the_service_and_with_the_helper(site: FoldersSit
         await site.files(folder).list(b"")
 
 
-async def test_without_the_helper_nothing_is_made_up(site: FoldersSite):
-    folder = await site.make()
-    site.helper.process.send_signal(signal.SIGTERM)
-    site.helper.process.wait(10)
-    with pytest.raises(BackendUnavailable):
+async def test_without_the_helper_nothing_is_made_up():
+    with folders_helper() as (helper, host), folders_site(helper, host) as site:
+        folder = await site.make()
         await site.files(folder).list(b"")
-    with pytest.raises(BackendUnavailable):
-        await site.storage.set_gate(folder, [])
+        helper.process.send_signal(signal.SIGTERM)
+        helper.process.wait(10)
+        wait_until(lambda: not workers_of(KIM))
+        with pytest.raises(BackendUnavailable):
+            await site.files(folder).list(b"")
+        with pytest.raises(BackendUnavailable):
+            await site.storage.set_gate(folder, [])
