@@ -11,8 +11,18 @@ from sqlalchemy import Select, and_, case, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.elements import ColumnElement
 
-from ..core.vfolders import Access, FolderStatus, InvitationState, OwnershipType, Permission, UsageMode
-from .models import ComputeSession, Project, ProjectMember, SessionMount, User, VFolder, VFolderInvitation, VFolderPermission
+from ..core.vfolders import GONE, Access, FolderStatus, InvitationState, OwnershipType, Permission, UsageMode
+from .models import (
+    ComputeSession,
+    Project,
+    ProjectMember,
+    SessionMount,
+    User,
+    UserResourcePolicy,
+    VFolder,
+    VFolderInvitation,
+    VFolderPermission,
+)
 from .records.like import like
 from .vfolders import read_folder
 
@@ -60,6 +70,16 @@ class FolderPage:
     marks: Mapping[str, Marks] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class FolderCounts:
+    """How many folders somebody has, those in the trash included, of the most that they may have (None: as many as they like)."""
+
+    own: int = 0
+    most: int | None = None
+    project: int = 0
+    invited: int = 0
+
+
 _Owner, _Own = aliased(User), VFolderPermission
 
 
@@ -79,6 +99,17 @@ def list_page(db: Session, user: str, query: FolderQuery) -> FolderPage:
     folders = tuple(_access(me.id, row, owner, project, own) for row, owner, project, own in rows)
     hosts = tuple(db.scalars(found.with_only_columns(VFolder.host).distinct().order_by(VFolder.host)))
     return FolderPage(folders, total, page, pages, counts, hosts, load_marks(db, [access.folder.id for access in folders]))
+
+
+def count_folders(db: Session, user: str) -> FolderCounts:
+    """How many folders a person has and may have, and how many of others they see."""
+    me = db.scalar(select(User).where(User.name == user))
+    if me is None:
+        return FolderCounts()
+    most = db.scalar(select(UserResourcePolicy.max_vfolder_count).where(UserResourcePolicy.name == me.resource_policy))
+    own = db.scalar(select(func.count()).select_from(VFolder).where(VFolder.user_id == me.id, VFolder.status.not_in(GONE))) or 0
+    project, invited = db.execute(_select(me.id).with_only_columns(_count(_of_tab(PROJECT)), _count(_of_tab(INVITED)))).one()
+    return FolderCounts(own, most, project, invited)
 
 
 def load_marks(db: Session, ids: Sequence[str]) -> dict[str, Marks]:

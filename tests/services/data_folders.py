@@ -8,6 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from jupyterhub_backendai.core.files import Entry, EntryKind, Listing
+from jupyterhub_backendai.core.sessions import SessionStatus
+from jupyterhub_backendai.core.slots import ResourceSlots
 from jupyterhub_backendai.core.vfolders import OwnershipType, Permission, quota_scope_of
 from jupyterhub_backendai.store import models
 
@@ -107,3 +109,28 @@ class FakeStorage:
         if self.trouble:
             raise self.trouble
         self.asked.append(words)
+
+
+def add_session(db: Session, folder_id: str, user: str, name: str, engine: str = "slurm", target: str = "data") -> str:
+    """A live session that has a folder."""
+    row = models.ComputeSession(
+        id=models.new_id(),
+        user_id=user_id(db, user),
+        name=name,
+        server_name=name,
+        queue="small",
+        engine=engine,
+        project="default",
+        domain="default",
+        environment="default",
+        interface="lab",
+        slots=ResourceSlots({"cpu": 1}),
+        time_limit_s=3600,
+        status=SessionStatus.RUNNING,
+    )
+    db.add(row)
+    db.flush()
+    mount = models.SessionMount(session_id=row.id, target=target, vfolder_id=folder_id, name=target, source="/nowhere", is_read_only=False)
+    db.add(mount)
+    db.flush()
+    return str(row.id)

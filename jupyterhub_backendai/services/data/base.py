@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -88,13 +89,16 @@ class FormPage(DataPage):
     """
 
     template = ""
+    # what an act that was done in part still has to say, and what is left in its fields
+    remarks: Sequence[tuple[str, str]] = ()
+    typed: Mapping[str, str] = MappingProxyType({})
 
     async def load(self, *ids: str) -> dict[str, Any]:
         """What the page shows."""
         raise NotImplementedError
 
     async def act(self, fields: Mapping[str, str], *ids: str) -> str:
-        """Do it; the address of the next page. Raises BackendAIError."""
+        """Do it; the address of the next page, "" to show this one again with :attr:`remarks`. Raises BackendAIError."""
         raise NotImplementedError
 
     @authenticated
@@ -108,6 +112,9 @@ class FormPage(DataPage):
             address = await self.act(fields, *ids)
         except BackendAIError as exc:
             await self.show(*ids, error=exc, fields=fields)
+            return
+        if not address:
+            await self.show(*ids, fields=self.typed)
             return
         if self.request.headers.get("X-Dialog"):
             self.set_status(204)
@@ -130,7 +137,7 @@ class FormPage(DataPage):
             self.template,
             **await self.load(*ids),
             typed=dict(fields or {}),
-            wrong=self.explain_all(error),
+            wrong=self.explain_all(error) or list(self.remarks),
             url=self.request.path,
             back=self.back,
         )

@@ -17,6 +17,7 @@ from .. import vfolders
 from .base import FormPage
 from .forms import read_permission
 from .show import AUTOMOUNT, USAGE_MODES
+from .usage import load_usage
 
 AUTOMOUNT_MODE = "automount"
 MODES = {**{mode.value: words for mode, words in USAGE_MODES.items()}, AUTOMOUNT_MODE: AUTOMOUNT}
@@ -35,6 +36,9 @@ class CreateForm(FormPage):
 
     async def load(self, *ids: str) -> dict[str, Any]:  # noqa: ARG002 - no ids
         hosts = await vfolders.list_own_hosts(self, self.act_by)
+        gauges = (await load_usage(self)).gauges
+        words = {gauge.usage.host: gauge.words for gauge in gauges if gauge.usage.id.startswith("user:")}
+        hosts = [{**host, "words": words.get(host["name"], "")} for host in hosts]
         projects = await self.db.run(list_projects, self.identity)
         asked = {name: self.get_query_argument(name, "")[:128] for name in ("usage_mode", "name", "project", "host")}
         return {

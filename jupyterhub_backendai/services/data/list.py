@@ -8,9 +8,11 @@ from urllib.parse import urlencode
 
 from ...core.vfolders import OwnershipType, Permission
 from ...errors import N_
+from ...store import vfolder_invitations
 from ...store.vfolder_pages import AUTOMOUNT, GENERAL, INVITED, MODELS, PROJECT, SORTS, TABS, TRASH, FolderPage, FolderQuery, list_page
 from ..auth import authenticated
 from .base import DataPage
+from .usage import load_usage
 
 MAX_TEXT, MAX_PAGE = 128, 1_000_000
 NEAR = 2
@@ -83,6 +85,8 @@ class ListHandler(DataPage):
             columns=COLUMNS,
             types=TYPE_WORDS,
             notice=await self.find_notice(),
+            panel=await load_usage(self),
+            invitations=await self.db.run(vfolder_invitations.list_received, self.identity.name),
             is_filtered=bool(query.text or query.host or query.type or query.permission),
             link=lambda **changes: self.link(query, **changes),
             pages=list_pages(found),

@@ -5,16 +5,17 @@ import { dressTimes } from "./times.js";
 
 const TASK_MS = 2000;
 
-dressTimes();
-for (const time of document.querySelectorAll("time[data-day]")) {
-  time.textContent = new Date(time.dateTime).toLocaleDateString(document.documentElement.lang, { dateStyle: "medium" });
+function dress(root) {
+  dressTimes("short", root);
+  for (const time of root.querySelectorAll("time[data-day]")) {
+    time.textContent = new Date(time.dateTime).toLocaleDateString(document.documentElement.lang, { dateStyle: "medium" });
+  }
+  watchName(root);
 }
+
+dress(document);
 watchDialogs();
-watchName(document);
-document.addEventListener("filled", (event) => {
-  dressTimes("short", event.detail);
-  watchName(event.detail);
-});
+document.addEventListener("filled", (event) => dress(event.detail));
 for (const field of document.querySelectorAll("#filters select")) field.addEventListener("change", () => field.form.requestSubmit());
 // Long work goes on without being asked for; a reader who does something is not disturbed.
 if (document.querySelector("[data-live]")) {

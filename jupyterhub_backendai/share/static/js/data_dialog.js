@@ -33,7 +33,8 @@ function fill(dialog, part) {
   }
   for (const form of part.querySelectorAll("form")) form.addEventListener("submit", (event) => send(dialog, event));
   dialog.dispatchEvent(new CustomEvent("filled", { bubbles: true, detail: part }));
-  (part.querySelector("[role=alert]") ?? part.querySelector("[autofocus], input:not([type=hidden]), select, textarea, button"))?.focus();
+  const first = ["[role=alert], [role=status][tabindex]", "[autofocus]", "input:not([type=hidden]), select, textarea, button"];
+  first.map((selector) => part.querySelector(selector)).find(Boolean)?.focus();
 }
 
 // As without scripts: the answer is a page, whatever it says.
@@ -55,11 +56,15 @@ async function send(dialog, event) {
   try {
     const response = await fetch(form.action, { ...OPTIONS, method: "POST", body, headers: { "X-Dialog": "1", Accept: "text/html" } });
     const next = response.headers.get("X-Next");
-    if (next) {
+    if (next && new URL(next, window.location.href).pathname === dialog.dataset.path) {
+      dialog.dataset.changed = "yes"; // one of several things that are done here; the page behind shows them afterwards
+      fill(dialog, await fetchPart(next));
+    } else if (next) {
       window.location.assign(next);
-      return;
+    } else {
+      if (response.ok) dialog.dataset.changed = "yes";
+      fill(dialog, await readPart(response));
     }
-    fill(dialog, await readPart(response));
   } catch {
     submitPlainly(form, event.submitter);
   } finally {
@@ -70,15 +75,17 @@ async function send(dialog, event) {
 async function open(link) {
   const dialog = document.createElement("dialog");
   dialog.className = "bai-dialog";
+  dialog.dataset.path = new URL(link.href).pathname;
   try {
     const part = await fetchPart(link.href);
     document.body.append(dialog);
     dialog.addEventListener("close", () => {
       dialog.remove();
-      link.focus();
+      if (dialog.dataset.changed) window.location.reload();
+      else link.focus();
     });
     dialog.addEventListener("click", (event) => {
-      if (event.target === dialog && !dialog.querySelector("[data-typed]")) dialog.close();
+      if (event.target === dialog) dialog.close();
     });
     dialog.showModal();
     fill(dialog, part);
