@@ -106,7 +106,7 @@ def attempt(path):
         return "written"
     except OSError as exc:
         return type(exc).__name__ + str(exc.errno)
-print("seen", attempt("한글/새 파일"), attempt("read/x"), attempt("part/deep"), os.path.islink("part"))
+print("seen", attempt("한글/새 파일"), attempt("read/x"), attempt("part/deep"), os.path.islink("part"), attempt(".local/own"))
 """
 
 
@@ -118,11 +118,13 @@ async def test_folders_are_bind_mounts_whose_mode_the_kernel_enforces(stack, kim
         ids[name] = answer["id"]
     status, answer = await folder_rest(kim, "POST", f"folders/{ids['whole']}/files/mkdir", {"path": "안/쪽"})
     assert status in (200, 201), answer
+    status, answer = await folder_rest(kim, "POST", "folders", {"name": ".local", "project": "prj001"})
+    assert status in (201, 409), answer  # a second try finds it
     status, answer = await kim.start("", **ASK, mounts=f"data-{mark}:한글,read-{mark}:read:ro,whole-{mark}/안/쪽:part")
     assert status in (201, 202), answer
     await kim.until_ready("", 120)
     async with kim.kernel() as socket:
-        assert await check.execute(socket, WRITE, "seen written OSError30 written True")
+        assert await check.execute(socket, WRITE, "seen written OSError30 written True written")
     await kim.stop("")
     await kim.until_stopped("")
     status, answer = await folder_rest(kim, "GET", f"folders/{ids['data']}/files")
