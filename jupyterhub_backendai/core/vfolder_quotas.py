@@ -47,7 +47,8 @@ class ScopeUsage:
     """A quota scope: its limit, what is used of it, and what is reserved by what is under way. None as a limit is unlimited.
 
     ``policy_bytes`` is what the owner's resource policy says; ``limit_bytes`` is what holds: an administrator's word where
-    ``is_limit_set``, else the policy's. ``used_bytes`` None: nobody has measured yet. ``driver`` "" is not known yet either.
+    ``is_limit_set``, else the policy's. ``used_bytes`` None: nobody has measured yet. ``driver`` "" is not known yet either: it will be
+    the ``host_driver`` when the first folder is made. ``measured_bytes`` is what the folders hold by our own count, whoever enforces.
     """
 
     host: str
@@ -55,6 +56,7 @@ class ScopeUsage:
     owner: str = ""
     domain: str = ""
     driver: str = ""
+    host_driver: str = ""
     limit_bytes: int | None = None
     policy_bytes: int | None = None
     is_limit_set: bool = False
@@ -62,6 +64,7 @@ class ScopeUsage:
     used_files: int | None = None
     reserved_bytes: int = 0
     folders: int = 0
+    measured_bytes: int | None = None
     measured_at: datetime | None = None
     biggest: Sequence[Folder] = ()
 
@@ -73,7 +76,7 @@ class ScopeUsage:
     @property
     def words(self) -> str:
         """Who enforces the limit, a msgid."""
-        return ENFORCED if self.is_enforced else COUNTED
+        return ENFORCED if (self.driver or self.host_driver) in KERNEL_DRIVERS else COUNTED
 
     @property
     def taken_bytes(self) -> int:

@@ -28,7 +28,7 @@ from .models import (
 )
 from .records.like import like
 from .vfolder_hosts import allowed_hosts
-from .vfolder_quotas import NO_SCOPE, describe, read_scope
+from .vfolder_quotas import NO_SCOPE, describe, list_host_drivers, read_scope
 from .vfolders import read_folder
 
 BIGGEST = 5
@@ -72,7 +72,8 @@ def list_own(db: Session, user: str) -> list[ScopeUsage]:
     keys |= dict.fromkeys([*((row.quota_scope_id, row.host) for row in db.execute(holding)), *known])
     rows = [known.get(key) or QuotaScope(id=key[0], host=key[1], driver="", is_limit_set=False) for key in keys]
     found = sorted(describe(db, rows), key=lambda usage: (usage.id != own, usage.owner, usage.host))
-    return [replace(usage, biggest=list_biggest(db, usage)) for usage in found]
+    drivers = list_host_drivers(db)
+    return [replace(usage, biggest=list_biggest(db, usage), host_driver=drivers.get(usage.host, "")) for usage in found]
 
 
 def _list_projects(db: Session, user_id: str) -> Sequence[str]:

@@ -130,6 +130,7 @@ def _describe(row: QuotaScope, owner: Any, folders: Any, held: tuple[int, int]) 
         # What has arrived of an upload is in the kernel's count already; our own counts whole files.
         reserved_bytes=held[0] if is_counted else held[1],
         folders=folders.folders if folders else 0,
+        measured_bytes=int(folders.used_bytes) if folders and folders.used_bytes is not None else None,
         measured_at=folders.measured_at if is_counted and folders else row.measured_at,
     )
 
@@ -226,6 +227,12 @@ def set_measured(db: Session, folder_id: str, usage: Usage, seen_bytes: int | No
     meanwhile = (row.used_bytes or 0) - (seen_bytes or 0)
     row.used_bytes, row.used_files, row.measured_at = usage.size + max(meanwhile, 0), usage.files, at
     return meanwhile == 0
+
+
+def list_host_drivers(db: Session) -> dict[str, str]:
+    """Who enforces the newest scope of each host, and so probably the next one's."""
+    query = select(QuotaScope.host, QuotaScope.driver).where(QuotaScope.driver != "").order_by(QuotaScope.created_at)
+    return {host: driver for host, driver in db.execute(query)}  # noqa: C416 - rows are no pairs to a type checker
 
 
 def list_enforced(db: Session, host: str) -> list[QuotaScope]:

@@ -19,7 +19,19 @@ NOT_READ = N_("The request could not be read.")
 
 def describe_usage(usage: ScopeUsage, language: str) -> dict[str, Any]:
     """A scope for programs: sizes in bytes, null for no limit and for what nobody knows yet. ``words`` say who enforces the limit."""
-    names = ("host", "id", "owner", "domain", "limit_bytes", "policy_bytes", "is_limit_set", "used_bytes", "used_files", "reserved_bytes")
+    names = (
+        "host",
+        "id",
+        "owner",
+        "domain",
+        "limit_bytes",
+        "policy_bytes",
+        "is_limit_set",
+        "used_bytes",
+        "used_files",
+        "reserved_bytes",
+        "measured_bytes",
+    )
     return {
         **{name: getattr(usage, name) for name in names},
         "remaining_bytes": usage.remaining_bytes,

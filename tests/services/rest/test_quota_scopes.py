@@ -64,6 +64,7 @@ async def test_what_is_said_of_a_scope(folder_site, scopes):
         "used_bytes": 4 * MIB,
         "used_files": 7,
         "reserved_bytes": 0,
+        "measured_bytes": 4 * MIB,
         "remaining_bytes": 6 * MIB,
         "percent": 40,
         "folders": 1,
