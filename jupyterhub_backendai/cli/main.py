@@ -22,6 +22,7 @@ from .check import list_problems
 from .configuration import add_configuration, add_recalculation, add_settings
 from .connection import list_complaints
 from .explain import add_explain
+from .folders import add_folders
 from .images import add_images
 from .nodes import add_nodes
 from .nouns import add_local_verb, add_nouns, add_verb
@@ -87,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_nodes(nouns)
     add_bills(nouns)
     add_batch(nouns)
+    add_folders(nouns)
     add_settings(nouns)
     add_recalculation(nouns)
     return parser
