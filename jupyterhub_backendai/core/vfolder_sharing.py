@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import N_, Conflict, Forbidden, InvalidParameters, Violation
-from .vfolders import Access, Folder, FolderStatus, InvitationState, OwnershipType, Permission, is_automount
+from .vfolders import IN_TRASH, UPDATABLE, Access, Folder, FolderStatus, InvitationState, OwnershipType, Permission, is_automount
 
 MOST_AT_ONCE, MAX_ADDRESS = 100, 320
 _SEPARATORS = re.compile(r"[\s,;]+")
@@ -114,7 +114,7 @@ def parse_people(wanted: str | Iterable[object]) -> list[str]:
     if not found:
         raise InvalidParameters("", [Violation(N_("Give at least one mail address."), {}, "emails", "missing")])
     if len(found) > MOST_AT_ONCE:
-        message = N_("That are %(count)s people. Invite at most %(most)s at once.")
+        message = N_("These are %(count)s people. Invite at most %(most)s at once.")
         raise InvalidParameters("", [Violation(message, {"count": len(found), "most": MOST_AT_ONCE}, "emails", "too-many")])
     return list(found.values())
 
@@ -145,8 +145,10 @@ def check_shareable(folder: Folder) -> None:
 
 def check_ready(folder: Folder) -> None:
     """Raises Conflict for a folder that nobody can be given now."""
-    if folder.status not in (FolderStatus.READY, FolderStatus.MOUNTED):
-        raise Conflict(N_("The folder %(name)s cannot be shared now: it is %(status)s."), name=folder.name, status=folder.status.value)
+    if folder.status in IN_TRASH:
+        raise Conflict(N_("The folder %(name)s is in the trash, so it cannot be shared."), name=folder.name)
+    if folder.status not in UPDATABLE:
+        raise Conflict(N_("The folder %(name)s cannot be shared right now. Try again in a minute."), name=folder.name)
 
 
 def explain_refusals(refused: Sequence[Refusal]) -> list[Violation]:
