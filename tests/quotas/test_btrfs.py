@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +19,14 @@ pytestmark = [pytest.mark.root, pytest.mark.filesystems]
 UID = 54321
 
 
+@pytest.fixture(params=["classic", "simple"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def mounted() -> Iterator[Path]:
-    with mounted_btrfs() as path:
+def mounted(kind: str) -> Iterator[Path]:
+    with mounted_btrfs(quota=kind) as path:
         yield path
 
 
@@ -100,6 +107,20 @@ def test_scopes_do_not_share(driver: Driver, host: int, mounted: Path) -> None:
     second = make_scope(driver, host, mounted, "user-two", 8 * MIB)
     assert fill(first / "large", UID, 12 * MIB) == errno.EDQUOT
     assert fill(second / "fits", UID, 4 * MIB) == 0
+
+
+def test_a_subvolume_within_is_no_way_round_simple_quotas(driver: Driver, host: int, mounted: Path, kind: str) -> None:
+    """Round classic ones it is, and docs/storage.md says so."""
+    inside = make_scope(driver, host, mounted, "user-nested", 8 * MIB)
+    pid = os.fork()
+    if not pid:
+        os.setresgid(UID, UID, UID)
+        os.setresuid(UID, UID, UID)
+        directory = os.open(inside, os.O_RDONLY)
+        fcntl.ioctl(directory, 0x5000940E, bytearray(struct.pack("=q4088s", 0, b"nested")))
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert fill(inside / "nested" / "large", UID, 12 * MIB) == (errno.EDQUOT if kind == "simple" else 0)
 
 
 def test_preparing_twice_keeps_what_is_there(driver: Driver, host: int, mounted: Path) -> None:
