@@ -16,7 +16,8 @@ from .vfolders import IN_TRASH, UPDATABLE, Access, Folder, FolderStatus, Invitat
 
 MOST_AT_ONCE, MAX_ADDRESS = 100, 320
 _SEPARATORS = re.compile(r"[\s,;]+")
-_ENGINES_THAT_KEEP = frozenset({"docker"})
+# Their sessions run under the person's own Unix account, so the kernel asks the access lists; a bind mount's top directory has one, too.
+_ENGINES_THAT_ASK = frozenset({"slurm", "docker"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,8 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """A live session of somebody's that has a folder. ``keeps``: its container goes on with the folder although the right is gone;
-    elsewhere only files that are open already can still be read.
+    """A live session of somebody's that has a folder. ``keeps``: it goes on with the folder although the right is gone; elsewhere
+    only files that are open already can still be read.
     """
 
     session_id: str
@@ -89,8 +90,8 @@ class Outcome:
 
 
 def keeps_after_revocation(engine: str) -> bool:
-    """Whether a running session of this engine goes on to reach a folder whose gate is closed: a bind mount is past the gate."""
-    return engine in _ENGINES_THAT_KEEP
+    """Whether a running session of this engine goes on to reach a folder after the right is gone: who runs as everybody is everybody."""
+    return engine not in _ENGINES_THAT_ASK
 
 
 def parse_permission(text: object) -> Permission:

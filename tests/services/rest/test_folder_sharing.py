@@ -125,12 +125,12 @@ async def test_a_share_is_changed_and_taken_back_and_sessions_are_named(shop):
     db = shop.site.db
     jung = await db.run(user_id, "jung03")
     path = f"folders/{shop.folder}/shares"
-    for engine in ("slurm", "docker"):
+    for engine in ("slurm", "docker", "local"):
         await db.run(add_session, jung, engine, shop.folder)
     status, answer, _ = await shop.owner.get(path)
     assert status == 200
     assert [(item["user"], item["permission"]) for item in answer["shares"]] == [("jung03", "rw")]
-    assert len(answer["sessions"]) == 2
+    assert len(answer["sessions"]) == 3
     for caller, expected in ((shop.admin, 404), (shop.member, 403), (shop.stranger, 404), (shop.outsider, 401)):
         assert (await caller.get(path))[0] == expected
         assert (await caller.ask("PATCH", f"{path}/{jung}", {"permission": "wd"}))[0] == expected
@@ -142,7 +142,7 @@ async def test_a_share_is_changed_and_taken_back_and_sessions_are_named(shop):
     shop.gates.is_away = True
     status, answer, _ = await shop.owner.ask("DELETE", f"{path}/{jung}")
     assert (status, answer["applied"]) == (200, False)
-    assert sorted((item["engine"], item["keeps"]) for item in answer["sessions"]) == [("docker", True), ("slurm", False)]
+    assert sorted((item["engine"], item["keeps"]) for item in answer["sessions"]) == [("docker", False), ("local", True), ("slurm", False)]
     assert (await shop.owner.ask("DELETE", f"{path}/{jung}"))[0] == 404
     shop.gates.is_away = False
     access = shop.site.application.settings["folder_access"]

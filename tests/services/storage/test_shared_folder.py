@@ -1,5 +1,7 @@
 """A folder that two real Unix accounts share: through the path that sessions get, the kernel lets in whom the database says, and nobody else."""
 
+import subprocess
+
 import pytest
 
 from jupyterhub_backendai.core.identity import UserStatus
@@ -53,6 +55,46 @@ def ask(process):
     process.stdin.write("go\n")
     process.stdin.flush()
     return process.stdout.readline().strip()
+
+
+def start_bound(person, source, target, *arguments):
+    """A process of somebody's that sees a directory bound to another place, as in a container."""
+    identity = [f"--reuid={person.account.uid}", f"--regid={person.account.gid}", "--clear-groups"]
+    script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", str(source), str(target)]
+    return subprocess.Popen(
+        [*command, "setpriv", *identity, "/usr/bin/python3", "-c", RUNNING, *map(str, arguments)],
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+async def test_a_bind_mount_is_shut_too(place, people):
+    """Past the gate there is the list of the folder's top; and, once they have followed, those of the directories in it."""
+    kim, lee, _ = people
+    folder, path = await place.make()
+    assert kim.do("import os, sys; os.mkdir(sys.argv[1])", path / "sub")[0]
+    assert kim.write(path / "sub" / "file", "secret")
+    await place.share(folder, RW)
+    assert lee.write(path / "sub" / "lees", "mine")
+    targets = [path.parents[2] / name for name in ("whole", "part")]
+    for target in targets:
+        target.mkdir(mode=0o755)
+    whole = start_bound(lee, path, targets[0], targets[0] / "sub" / "file")
+    part = start_bound(lee, path / "sub", targets[1], targets[1] / "lees")
+    try:
+        assert [ask(process) for process in (whole, part)] == ["read secret", "read mine"]
+        await place.change(folder, None)
+        assert ask(whole) == "PermissionError"
+        await place.folder_tasks.run_due()
+        assert [ask(process) for process in (whole, part)] == ["PermissionError"] * 2
+    finally:
+        for process in (whole, part):
+            process.stdin.close()
+            process.wait(10)
+            process.stdout.close()
 
 
 async def test_permissions_follow_in_files_that_were_there(place, people):
