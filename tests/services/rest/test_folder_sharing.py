@@ -1,5 +1,7 @@
 """``folders/invitations``, ``folders/shared`` and ``folders/<id>/{invite,shares,leave}``: owner, member, administrators, strangers."""
 
+import asyncio
+
 import pytest
 
 from jupyterhub_backendai.core.vfolders import Permission
@@ -206,3 +208,38 @@ def add_session(db, owner_id, engine, folder):
     db.flush()
     mount = {"target": "data", "vfolder_id": folder, "name": "data", "source": "/srv", "is_read_only": False}
     db.add(models.SessionMount(session_id=row.id, **mount))
+
+
+async def test_another_owner(shop):
+    path, body = f"folders/{shop.folder}/change-ownership", {"user": "jung03@example.org"}
+    callers = ((shop.owner, 403), (shop.member, 404), (shop.admin, 404), (shop.stranger, 404), (shop.outsider, 401))
+    for caller, expected in callers:
+        assert (await caller.ask("POST", path, body))[0] == expected
+    for wrong, expected in (({}, 400), ({"user": 1}, 400), ({"user": "who@example.org"}, 404), ({"user": "kim01"}, 400)):
+        assert (await shop.root.ask("POST", path, wrong))[0] == expected
+    assert (await shop.root.ask("POST", f"folders/{shop.team}/change-ownership", body))[0] == 400
+    status, answer, _ = await shop.root.ask("POST", path, body)
+    assert (status, answer["status"]) == (202, "performing")
+    assert (await shop.root.ask("POST", path, body))[0] == 409
+    tasks = await shop.site.db.run(lambda db: [(row.kind, row.vfolder_id) for row in db.query(models.FolderTask)])
+    assert tasks == [("ownership", shop.folder)]
+
+
+async def test_whoever_an_administrator_takes_out_of_a_project_is_shut_out_at_once(shop):
+    access = FolderAccess(shop.site.db, shop.gates, interval_s=3600)
+    shop.site.application.settings["folder_access"] = access
+    running = asyncio.create_task(access.run())
+    try:
+        await told(shop, ("team", 3))
+        status, answer, _ = await shop.admin.ask("PATCH", "admin/users/jung03", {"projects": []})
+        assert status == 200, answer
+        await told(shop, ("team", 2))
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def told(shop, what):
+    async with asyncio.timeout(20):
+        while what not in [(name, len(grants)) for name, grants in shop.gates.told]:
+            await asyncio.sleep(0.02)
