@@ -96,10 +96,9 @@ class Workers:
         self._sweep()
         if host not in self._paths or self._is_closed or time.monotonic() < place.not_before:
             raise StorageUnavailable(host=host)
-        if place.stuck or place.failures:
-            stuck = sum(len(other.stuck) for (_, name), other in self._places.items() if name == host)
-            if stuck >= MAX_STUCK_PER_HOST or len(place.stuck) > 1:
-                raise StorageUnavailable(host=host)
+        stuck = sum(len(other.stuck) for (_, name), other in self._places.items() if name == host)
+        if stuck >= MAX_STUCK_PER_HOST or len(place.stuck) > 1:
+            raise StorageUnavailable(host=host)
         running = [other.channel for other in self._places.values() if other.channel and other.channel.is_usable]
         if len(running) >= self._most:
             idle = [channel for channel in running if not channel.pending]
