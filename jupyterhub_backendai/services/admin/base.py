@@ -20,6 +20,8 @@ RESERVED = frozenset({"new", "import"})
 # Pages that are no noun's table: title, and whether they are for superadmins only.
 PAGES = {
     "nodes": (N_("Nodes"), True),
+    "folders": (N_("Folders"), False),
+    "quota_scopes": (N_("Quotas of folders"), False),
     "statistics": (N_("Statistics"), False),
     "bills": (N_("Bills"), False),
     "settings": (N_("Settings"), True),
@@ -30,7 +32,8 @@ NOUN_PATH = rf"(?!(?:{'|'.join(PAGES)})(?:/|$))([a-z_]+)"
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (N_("People"), ("users", "sign_up_invitations", "keypairs", "projects", "domains")),
     (N_("Rules"), ("keypair_resource_policies", "user_resource_policies", "project_resource_policies", "resource_presets")),
-    (N_("Resources"), ("resource_groups", "nodes", "images", "container_registries", "storage_hosts", "resource_slot_types")),
+    (N_("Resources"), ("resource_groups", "nodes", "images", "container_registries", "resource_slot_types")),
+    (N_("Storage"), ("storage_hosts", "folders", "quota_scopes")),
     (N_("Use"), ("sessions", "statistics", "bills", "audit_log")),
     (N_("Platform"), ("announcements", "settings", "maintenance")),
 )

@@ -25,6 +25,7 @@ DONE = {
     "renamed": N_("The folder is called %(name)s now."),
     "changed": N_("The options of %(name)s were changed."),
     "copying": N_("%(name)s is being copied. You can leave this page."),
+    "giving": N_("%(name)s goes to its new owner. You can leave this page."),
     "trashed": N_("%(name)s is in the trash."),
     "restored": N_("%(name)s is out of the trash."),
     "purging": N_("%(name)s is being deleted. You can leave this page."),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import urlencode
 
 from ...core.vfolders import OwnershipType, Permission
 from ...errors import N_
 from ...store import vfolder_invitations
-from ...store.vfolder_pages import AUTOMOUNT, GENERAL, INVITED, MODELS, PROJECT, SORTS, TABS, TRASH, FolderPage, FolderQuery, list_page
+from ...store.vfolder_pages import AUTOMOUNT, GENERAL, INVITED, MODELS, PROJECT, SORTS, TABS, TRASH, FolderQuery, list_page
 from ..auth import authenticated
 from .base import DataPage
 from .usage import load_usage
@@ -109,7 +110,16 @@ class ListHandler(DataPage):
         return f"{self.request.path}?{urlencode(shown)}" if shown else self.request.path
 
 
-def list_pages(found: FolderPage) -> list[int]:
+class Paged(Protocol):
+    """A page of something."""
+
+    @property
+    def page(self) -> int: ...
+    @property
+    def pages(self) -> int: ...
+
+
+def list_pages(found: Paged) -> list[int]:
     """The numbers of pages that are offered, 0 for a gap."""
     shown = sorted({1, found.pages, *range(max(1, found.page - NEAR), min(found.pages, found.page + NEAR) + 1)})
     numbers: list[int] = []

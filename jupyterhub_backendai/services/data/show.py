@@ -28,11 +28,12 @@ STATES = {
     FolderStatus.DELETE_ERROR: ("down", "down", N_("could not be deleted")),
 }
 ADMINISTRATOR = "administrator"  # the source of an access to a folder of others, without its files
-SHARE, RENAME, OPTIONS, CLONE, THROW, LEAVE, RESTORE, PURGE = ACTS = (
+SHARE, RENAME, OPTIONS, CLONE, GIVE, THROW, LEAVE, RESTORE, PURGE = ACTS = (
     "share",
     "rename",
     "options",
     "clone",
+    "owner",
     "trash",
     "leave",
     "restore",
@@ -43,6 +44,7 @@ ACT_WORDS = {
     RENAME: N_("Rename"),
     OPTIONS: N_("Options"),
     CLONE: N_("Copy"),
+    GIVE: N_("Change the owner"),
     THROW: N_("Move to the trash"),
     LEAVE: N_("Leave"),
     RESTORE: N_("Restore"),
@@ -54,6 +56,7 @@ ICONS = {
     RENAME: "fa-pen",
     OPTIONS: "fa-gear",
     CLONE: "fa-copy",
+    GIVE: "fa-arrow-right",
     THROW: "fa-trash-can",
     LEAVE: "fa-right-from-bracket",
     RESTORE: "fa-rotate-left",
@@ -125,6 +128,7 @@ def list_acts(access: Access, identity: Identity) -> tuple[str, ...]:
         RENAME: is_ready and is_in_charge,
         OPTIONS: is_ready and is_in_charge,
         CLONE: is_ready and folder.cloneable and access.source != ADMINISTRATOR,
+        GIVE: is_ready and identity.role is Role.SUPERADMIN and not is_of_project,
         THROW: is_in_charge and (is_ready or folder.status is FolderStatus.ERROR),
         LEAVE: access.source == "invitation",
     }
