@@ -36,6 +36,7 @@ def list_problems(settings: BackendAI) -> list[str]:
         _check_names,
         _check_secrets,
         _check_queues,
+        _check_storage_hosts,
         _check_bills,
         _check_environments,
         _check_directory,
@@ -120,6 +121,13 @@ def _check_queue(queue: Queue) -> Iterator[str]:
         yield "default_time_s is longer than max_time_s."
     if any(amount < 0 for slots in (queue.max_slots, queue.capacity) for amount in slots.values()):
         yield "an amount is negative."
+
+
+def _check_storage_hosts(settings: BackendAI) -> Iterator[str]:
+    try:
+        settings.list_storage_hosts()
+    except InvalidParameters as exc:
+        yield str(exc)
 
 
 def _check_bills(settings: BackendAI) -> Iterator[str]:
