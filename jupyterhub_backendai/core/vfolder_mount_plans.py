@@ -12,6 +12,7 @@ from .vfolders import (
     PROJECT_AUTOMOUNT,
     UPDATABLE,
     Access,
+    Folder,
     HostPermission,
     OwnershipType,
     folder_directory,
@@ -114,6 +115,11 @@ def refresh_mounts(mounts: Iterable[Mount], accesses: Mapping[str, Access]) -> l
     return found
 
 
+def is_divided(folder: Folder) -> bool:
+    """Whether members have each a part of their own: what one installs must not run in the sessions of the others."""
+    return folder.ownership_type is OwnershipType.PROJECT and folder.name == PROJECT_AUTOMOUNT
+
+
 def is_usable(access: Access, around: Surroundings) -> bool:
     """Whether a session in these surroundings can have the folder at all."""
     return _is_of_project(access, around) and not _check_folder(access, around)
@@ -147,7 +153,7 @@ def _check(request: MountRequest, access: Access, around: Surroundings) -> list[
     params = {"folder": access.folder.name}
     if request.mode == READ_WRITE and not access.permission.can_write:
         found.append(_refuse(N_("You may only read the folder %(folder)s, so it cannot be mounted for writing."), params))
-    if _is_divided(access) and (request.subpath or not access.permission.can_write):
+    if is_divided(access.folder) and (request.subpath or not access.permission.can_write):
         message = N_("Each member has a part of the folder %(folder)s of a project; nothing else of it can be mounted.")
         found.append(_refuse(message, params))
     return found + _check_target(request.target, around)
@@ -185,7 +191,7 @@ def _check_target(target: str, around: Surroundings) -> list[Violation]:
 
 def _make(request: MountRequest, access: Access, around: Surroundings) -> Mount:
     is_read_only = request.mode == READ_ONLY or not access.permission.can_write
-    if _is_divided(access):
+    if is_divided(access.folder):
         return _make_part(access, around)
     return Mount(
         access.folder.id,
@@ -200,11 +206,6 @@ def _make(request: MountRequest, access: Access, around: Surroundings) -> Mount:
 def _make_part(access: Access, around: Surroundings) -> Mount:
     source = _join(_top(access, around), around.user_id)
     return Mount(access.folder.id, access.folder.name, source, access.folder.name, False, around.user_id, True)
-
-
-def _is_divided(access: Access) -> bool:
-    """Whether members have each a part of their own: what one installs must not run in the sessions of the others."""
-    return access.folder.ownership_type is OwnershipType.PROJECT and access.folder.name == PROJECT_AUTOMOUNT
 
 
 def _top(access: Access, around: Surroundings) -> str:
@@ -255,7 +256,7 @@ def _plan_automatic(asked: Sequence[Mount], accesses: Sequence[Access], around: 
     for access in sorted(accesses, key=lambda access: (_ORDER.get(access.source, 9), access.folder.name, access.folder.id)):
         if not is_automount(access.folder.name) or access.folder.id in folders or not is_usable(access, around):
             continue
-        if _is_divided(access) and not access.permission.can_write:
+        if is_divided(access.folder) and not access.permission.can_write:
             continue
         mount = _make(MountRequest(access.folder.name), access, around)
         is_in_the_way = any(mount.target == place or _is_within(place, mount.target) or _is_within(mount.target, place) for place in places)

@@ -78,7 +78,7 @@ def arrange_folders(given: dict[str, Any], environment: dict[str, str]) -> None:
     """
     if not given.get("session_id"):
         return
-    wanted = {find_place(item["target"]): item for item in given["items"]}
+    wanted = {find_place(item["target"]): item for item in check_folders(given["items"])}
     try:
         kept = remove_old_links(given, {path: item["source"] for path, item in wanted.items()})
     except (OSError, ValueError) as exc:
@@ -89,7 +89,6 @@ def arrange_folders(given: dict[str, Any], environment: dict[str, str]) -> None:
         if found := place_folder(path, item, kept, environment):
             made[found] = item["source"]
     keep_links(given, made)
-    check_folders(given["items"])
 
 
 def find_place(target: str) -> str:
@@ -178,32 +177,45 @@ def keep_links(given: dict[str, Any], made: dict[str, str]) -> None:
         print(f"singleuser.py: the links to this session's folders stay when it is over: {exc}", flush=True)
 
 
-def check_folders(items: list[dict[str, Any]]) -> None:
-    """Look at the folders, and make what is a person's own part of one. In a child: a file server that hangs holds up nothing else."""
-    if not items:
-        return
-    child = os.fork()
-    if not child:
+def check_folders(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Look at the folders, and make what is a person's own part of one; without a part that is not surely the person's own.
+
+    In a child: a file server that hangs holds up nothing else.
+    """
+    child = os.fork() if items else 0
+    if items and not child:
+        status = 1
         try:
-            look_at_folders(items)
+            status = 0 if look_at_folders(items) else 1
         finally:
-            os._exit(0)
-    deadline = time.monotonic() + REACH_S
-    while not os.waitpid(child, os.WNOHANG)[0]:
+            os._exit(status)
+    deadline, are_own = time.monotonic() + REACH_S, not items
+    while child:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            are_own = status == 0
+            break
         if time.monotonic() > deadline:
             print("The file server of the session's folders does not answer.", flush=True)
-            return
+            break
         time.sleep(0.01)
+    return [item for item in items if are_own or not item["is_own_part"]]
 
 
-def look_at_folders(items: list[dict[str, Any]]) -> None:
+def look_at_folders(items: list[dict[str, Any]]) -> bool:
+    """Say which cannot be read; whether the parts that should be this person's alone are."""
+    are_own = True
     for item in items:
         try:
             if item["is_own_part"]:
                 os.makedirs(item["source"], mode=0o700, exist_ok=True)
+                are_own = os.lstat(item["source"]).st_uid == os.geteuid()  # what it holds will be run
+                os.chmod(item["source"], 0o700)
             os.scandir(item["source"]).close()
         except OSError as exc:
+            are_own = are_own and not item["is_own_part"]
             print(f"The folder {item['target']} cannot be read here: {exc.strerror}", flush=True)
+    return are_own
 
 
 def run_lines(text: str, environment: dict[str, str]) -> None:

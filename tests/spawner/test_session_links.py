@@ -141,6 +141,23 @@ def test_a_members_own_part_is_made_and_nobody_elses_to_look_at(person):
     assert os.readlink(person.home / ".local") == part
 
 
+def test_a_part_that_somebody_else_put_there_is_not_used(person, monkeypatch):
+    part = Path(person.folder("local"), "part")
+    part.mkdir()
+    monkeypatch.setattr(singleuser.os, "geteuid", lambda: 4711)
+    person.start(**{".local": str(part), "data": person.folder("data")})
+    assert not (person.home / ".local").exists()
+    assert names(person.workspace) == ["data"]
+
+
+def test_a_part_that_was_opened_to_others_is_shut_again(person):
+    part = Path(person.folder("local"), "part")
+    part.mkdir()
+    part.chmod(0o777)
+    person.start(**{".local": str(part)})
+    assert part.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_folder_that_cannot_be_read_is_told_and_the_session_starts(person, capfd):
     person.start(data="/nowhere/user-" + "b" * 32 + "/" + "c" * 32 + "/data")
     assert "The folder data cannot be read here: No such file or directory" in capfd.readouterr().out

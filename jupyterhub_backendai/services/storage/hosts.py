@@ -12,6 +12,7 @@ from ...backends.helper import Helper
 from ...config import BackendAI
 from ...core.files import Usage
 from ...core.identity import PosixAccount
+from ...core.vfolder_mount_plans import is_divided
 from ...core.vfolders import DATA_DIRECTORY, GONE, IN_TRASH, Access, Folder, Grant, OwnershipType, Permission, folder_directory
 from ...errors import NoPosixAccount, StorageUnavailable
 from .files import FolderFiles
@@ -112,7 +113,7 @@ class Storage:
 
         ``others`` gets the uids of those who have files there too, and -1 where that person could not see everybody's.
         """
-        if self.is_single_user:
+        if self.is_single_user or is_divided(folder):  # a member's part is nobody else's, whoever may use the folder
             return 0
         reply = await self.workers.call(
             self._account(as_whom),
