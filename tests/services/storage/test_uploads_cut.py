@@ -27,7 +27,7 @@ STEPS = ["before:unlock", *(f"after:{what}" for what in PLACES if what != "unloc
 async def cut(of: FileSite, location: str, offset: int, data: bytes, sent: int) -> None:
     """A PATCH of all the rest, whose connection ends after ``sent`` bytes of it."""
     host = of.site.url.split("/")[2]
-    reader, writer = await asyncio.open_connection(*host.split(":"))
+    _, writer = await asyncio.open_connection(*host.split(":"))
     headers = {
         **TUS,
         **BYTES,
