@@ -28,6 +28,7 @@ from .nodes import add_nodes
 from .nouns import add_local_verb, add_nouns, add_verb
 from .own_sessions import add_own_sessions
 from .people import add_people
+from .quotas import add_quotas
 from .reference import format_nouns, format_reference
 
 TRY_AGAIN = os.EX_TEMPFAIL
@@ -89,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_bills(nouns)
     add_batch(nouns)
     add_folders(nouns)
+    add_quotas(nouns)
     add_settings(nouns)
     add_recalculation(nouns)
     return parser

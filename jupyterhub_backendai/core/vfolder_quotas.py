@@ -23,6 +23,7 @@ DRIVERS = (*KERNEL_DRIVERS, ACCOUNTING)
 MAX_LIMIT_BYTES = (1 << 60) - 1
 # Kernels count in blocks, and take a limit of nothing for no limit at all.
 MIN_APPLIED_BYTES = 4096
+MAX_OWNER = 330
 NEARLY_BYTES = 1024 * 1024
 
 _SCOPE = re.compile(r"(user|project):([0-9a-f]{32})", re.ASCII)
@@ -39,7 +40,7 @@ DISK_FULL = N_(
 )
 FULL = N_("There is no room left on %(host)s: %(used)s of %(limit)s are used. Delete something, or ask for more.")
 BAD_LIMIT = N_("The limit is a number of bytes from 0 to %(highest)s, or null for no limit.")
-BAD_SCOPE = N_("A quota scope is written user:<id> or project:<id>, with 32 hexadecimal digits.")
+BAD_SCOPE = N_("A quota scope is written user:<id> or project:<id>, also user:<name> or project:<domain>/<name>.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +137,17 @@ def parse_scope(text: str) -> tuple[str, str]:
     if not found:
         raise InvalidParameters(BAD_SCOPE)
     return found[1], found[2]
+
+
+def parse_owner(text: str) -> tuple[str, str]:
+    """Kind, and id or name, of a quota scope as people write it. Raises InvalidParameters."""
+    kind, _, owner = text.partition(":")
+    if kind not in ("user", "project") or not 0 < len(owner) <= MAX_OWNER:
+        raise InvalidParameters(BAD_SCOPE)
+    try:
+        return parse_scope(text)
+    except InvalidParameters:
+        return kind, owner
 
 
 def parse_limit(value: object) -> int | None:

@@ -11,7 +11,7 @@ from sqlalchemy import and_, case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from ..core.identity import Actor, Role
-from ..core.vfolder_quotas import ACCOUNTING, ScopeUsage, parse_scope
+from ..core.vfolder_quotas import ACCOUNTING, ScopeUsage, parse_owner, parse_scope
 from ..core.vfolders import FolderStatus, OwnershipType, quota_scope_of
 from ..errors import Forbidden, NotFound
 from .models import (
@@ -90,6 +90,19 @@ def list_biggest(db: Session, usage: ScopeUsage, limit: int = BIGGEST) -> tuple[
         .order_by(VFolder.used_bytes.desc(), VFolder.name)
     )
     return tuple(read_folder(row) for row in db.scalars(query.limit(limit)))
+
+
+def find_scope_id(db: Session, text: str) -> str:
+    """The scope that somebody means by id or name (of a project with its domain). Raises InvalidParameters and NotFound."""
+    kind, owner = parse_owner(text)
+    query = select(User.id).where(or_(User.id == owner, User.name == owner))
+    if kind == OwnershipType.PROJECT.value:
+        domain, _, name = owner.partition("/")
+        query = select(Project.id).where(or_(Project.id == owner, and_(Project.domain == domain, Project.name == name)))
+    found = db.scalars(query).all()
+    if not found:
+        raise NotFound(NO_SCOPE)
+    return f"{kind}:{owner if owner in found else found[0]}"
 
 
 def find_scope(db: Session, actor: Actor, host: str, scope_id: str) -> ScopeUsage:

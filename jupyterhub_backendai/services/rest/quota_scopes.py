@@ -6,7 +6,7 @@ from typing import Any
 
 from ... import i18n
 from ...core.identity import Actor
-from ...core.vfolder_quotas import ScopeUsage, parse_limit, parse_scope
+from ...core.vfolder_quotas import ScopeUsage, parse_limit
 from ...errors import N_, InvalidParameters
 from ...store import vfolder_quota_lists
 from ...store.vfolder_quota_lists import MAX_PAGE_SIZE, SORTS, ScopeQuery
@@ -62,11 +62,11 @@ class ScopeVerbs(JSONHandler):
 
     actor: Actor
 
-    def read_names(self, host: str, scope_id: str) -> tuple[str, str]:
-        """Host and scope of an address. Raises InvalidParameters."""
-        if not is_plain(host):
+    async def read_names(self, host: str, scope: str) -> tuple[str, str]:
+        """Host and scope of an address; the scope by id or by name. Raises InvalidParameters and NotFound."""
+        if not is_plain(host + scope):
             raise InvalidParameters(NOT_READ)
-        return host, ":".join(parse_scope(scope_id))
+        return host, await self.db.run(vfolder_quota_lists.find_scope_id, scope)
 
     def answer_scope(self, usage: ScopeUsage, **more: Any) -> None:
         self.answer({**describe_usage(usage, self.language), **more})
@@ -86,18 +86,18 @@ class ScopeHandler(ScopeVerbs):
     """``GET`` one scope; ``PUT {"limit_bytes": …}`` sets its limit (null: none); ``DELETE`` makes it the policy's again."""
 
     async def get(self, host: str, scope_id: str) -> None:
-        self.answer_scope(await self.db.run(vfolder_quota_lists.find_scope, self.actor, *self.read_names(host, scope_id)))
+        self.answer_scope(await self.db.run(vfolder_quota_lists.find_scope, self.actor, *await self.read_names(host, scope_id)))
 
     async def put(self, host: str, scope_id: str) -> None:
         body = self.read_body()
         if set(body) != {"limit_bytes"}:
             raise InvalidParameters(NOT_READ)
         limit = parse_limit(body["limit_bytes"])
-        usage, is_applied = await self.quotas.set_limit(self.actor, *self.read_names(host, scope_id), limit)
+        usage, is_applied = await self.quotas.set_limit(self.actor, *await self.read_names(host, scope_id), limit)
         self.answer_scope(usage, is_applied=is_applied)
 
     async def delete(self, host: str, scope_id: str) -> None:
-        usage, is_applied = await self.quotas.set_limit(self.actor, *self.read_names(host, scope_id), None, is_set=False)
+        usage, is_applied = await self.quotas.set_limit(self.actor, *await self.read_names(host, scope_id), None, is_set=False)
         self.answer_scope(usage, is_applied=is_applied)
 
 

@@ -128,7 +128,13 @@ async def test_limits_that_cannot_be(folder_site, scopes, body):
 @pytest.mark.parametrize(
     ("host", "scope_id", "status"),
     [
-        (HOST, "user:zz", 400),
+        (HOST, "user:zz", 404),
+        (HOST, "user:", 400),
+        (HOST, "group:kim01", 400),
+        (HOST, "project:alpha", 404),
+        (HOST, "project:physics%2Falpha", 404),
+        (HOST, "user:kim01", 200),
+        (HOST, "project:default%2Falpha", 200),
         (HOST, "%00", 400),
         ("%0A", None, 400),
         ("no:where", None, 404),
