@@ -82,9 +82,9 @@ install_proxy() {
 
 # Scripts of others for our pages: resumable uploads (tus-js-client). Kept out of git; what is built from here has them.
 install_scripts() {
-  local kept=$VENV/lib/scripts target=$APP/jupyterhub_backendai/share/static/vendor file
+  local kept=$VENV/lib/scripts target=$APP/jupyterhub_backendai/share/static/vendor
   local source=$kept/node_modules/tus-js-client
-  [ -f "$target/tus.min.js" ] && [ -f "$target/tus.LICENSE" ] && return 0
+  [ -f "$target/tus.js" ] && [ -f "$target/tus.LICENSE" ] && return 0
   [ -w "$(dirname "$target")" ] || { say "no scripts for uploads: $(dirname "$target") is somebody else's"; return 0; }
   if [ ! -f "$source/dist/tus.min.js" ]; then
     find_node || return 1
@@ -92,9 +92,13 @@ install_scripts() {
     mkdir -p "$kept" && echo '{"private": true}' >"$kept/package.json" &&
       "${NPM[@]}" install --prefix "$kept" --silent --no-fund --no-audit --no-update-notifier --ignore-scripts tus-js-client@4.3.1 >&2 || return 1
   fi
-  mkdir -p "$target" && cp "$source/LICENSE" "$target/tus.LICENSE" && cp "$source/dist/tus.min.js" "$target/" || return 1
-  # no browser of ours looks for the map of its source, which is not here
-  for file in "$target"/*.min.js; do sed -i '/^\/\/# sourceMappingURL=/d' "$file"; done
+  # as a module: the hub's pages have require.js, which would take the bundle for one of its own
+  mkdir -p "$target" && cp "$source/LICENSE" "$target/tus.LICENSE" && {
+    echo 'const module = { exports: {} }, exports = module.exports;'
+    sed '/^\/\/# sourceMappingURL=/d' "$source/dist/tus.min.js"
+    echo
+    echo 'export default module.exports;'
+  } >"$target/tus.js.new" && mv "$target/tus.js.new" "$target/tus.js"
 }
 
 node_is_new() { "$1" -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null; }

@@ -20,7 +20,7 @@ function fill(dialog, page) {
   // Refused as a whole: the page of the error says why.
   const words = page.querySelector("main .lead") ?? page.querySelector("main h1");
   const close = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-outline-contrast" });
-  close.textContent = dialog.dataset.close;
+  close.textContent = dialog.dataset.closeWords;
   close.dataset.close = "";
   const text = Object.assign(document.createElement("p"), { id: "act-title", textContent: words?.textContent.trim() });
   text.setAttribute("role", "alert");
@@ -53,7 +53,7 @@ async function send(dialog, form, submitter, onDone) {
 export async function openAct(form, submitter, onDone) {
   const dialog = document.createElement("dialog");
   dialog.className = "bai-explorer-dialog";
-  dialog.dataset.close = document.getElementById("explorer").dataset.close;
+  dialog.dataset.closeWords = document.getElementById("explorer").dataset.closeWords;
   dialog.setAttribute("aria-labelledby", "act-title");
   document.body.append(dialog);
   dialog.addEventListener("close", () => {

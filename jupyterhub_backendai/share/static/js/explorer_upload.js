@@ -1,5 +1,6 @@
 // Where files are chosen or dropped for the directory that is shown.
 import { gatherDrop, gatherFiles, gatherHandles } from "./upload_files.js";
+import { tus } from "./upload_queue.js";
 import { addUploads } from "./upload_tray.js";
 
 function target(section) {
@@ -29,7 +30,7 @@ export function watchDrops(section) {
   if (section.dataset.canUpload !== "yes") return;
   const buttons = section.querySelector("#upload-buttons");
   const plain = section.querySelector("#upload-plain");
-  if (!buttons || !window.tus) return; // the form without scripts stays
+  if (!buttons || !tus) return; // the form without scripts stays
   plain.hidden = true;
   buttons.hidden = false;
   const files = section.querySelector("#pick-files");

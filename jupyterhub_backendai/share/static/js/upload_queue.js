@@ -9,6 +9,8 @@ const OLD_MS = 7 * 24 * 3600 * 1000; // as long as the server keeps what has arr
 const GOES_ON = ["waiting", "running", "offline"];
 const RUNTIME = ["file", "task", "timer", "tries"];
 
+// tus-js-client; null where it was not installed: then the plain form stays.
+export const tus = await import("../vendor/tus.js").then(({ default: found }) => (found.isSupported ? found : null)).catch(() => null);
 export const items = new Map();
 const events = new EventTarget();
 let site = { xsrf: "", user: "" };
@@ -167,7 +169,7 @@ async function run(item) {
   const metadata = { filename: item.path.split("/").pop(), relativePath: item.path, on_conflict: item.conflict };
   if (item.directoryRef) metadata.directory_ref = item.directoryRef;
   else if (item.directory) metadata.directory = item.directory;
-  item.task = new window.tus.Upload(item.file, {
+  item.task = new tus.Upload(item.file, {
     ...(item.url ? { uploadUrl: item.url } : { endpoint: `${item.rest}/uploads` }),
     headers: { "X-XSRFToken": site.xsrf },
     metadata,

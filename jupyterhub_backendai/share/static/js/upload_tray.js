@@ -222,7 +222,7 @@ function tellPages() {
   });
 }
 
-if (tray && window.tus?.isSupported) {
+if (tray && queue.tus) {
   queue.configure({ xsrf: tray.dataset.xsrf, user: tray.dataset.user });
   queue.watch(redraw);
   tray.addEventListener("click", onClick);
