@@ -94,16 +94,25 @@ def move(job: Job) -> Answer:
 
 def place(source: bytes, target: bytes, source_dir: int, target_dir: int, *, is_replacing: bool) -> None:
     """Rename; over a file only where that is asked for, over a directory never. Raises Conflict, OSError."""
-    if is_replacing:
-        _check_replaceable(source, source_dir)
-        try:
-            _check_replaceable(target, target_dir)
-        except FileNotFoundError:
-            pass
-        else:
+    try:
+        if is_replacing and _is_replaceable(source, target, source_dir, target_dir):
             os.rename(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir)
-            return
-    rename_new(source, target, source_dir, target_dir)
+        else:
+            rename_new(source, target, source_dir, target_dir)
+    except OSError as exc:
+        if exc.errno == errno.EXDEV:  # a subvolume, or a directory that another quota counts
+            raise Conflict(N_("It cannot be moved there, because the storage counts that directory apart. Copy it instead.")) from exc
+        raise
+
+
+def _is_replaceable(source: bytes, target: bytes, source_dir: int, target_dir: int) -> bool:
+    """Whether a file is there to be replaced. Raises Conflict for directories, FileNotFoundError without a source."""
+    _check_replaceable(source, source_dir)
+    try:
+        _check_replaceable(target, target_dir)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _check_replaceable(name: bytes, directory: int) -> None:

@@ -59,6 +59,7 @@ class Channel:
         self._pending: dict[int, _Pending] = {}
         self._outgoing: deque[tuple[bytes, list[int]]] = deque()
         self.used_at = self._loop.time()
+        self._is_waiting = False
         self.is_stuck = False
         self.is_gone = asyncio.Event()
         self._loop.add_reader(connection.fileno(), self._read)
@@ -167,6 +168,7 @@ class Channel:
             try:
                 passing.send(self._connection, data, descriptors)
             except (BlockingIOError, InterruptedError):
+                self._is_waiting = True
                 self._loop.add_writer(self._connection.fileno(), self._write)
                 return
             except OSError:
@@ -174,7 +176,9 @@ class Channel:
                 return
             self._outgoing.popleft()
             _close(descriptors)
-        self._loop.remove_writer(self._connection.fileno())
+        if self._is_waiting:
+            self._is_waiting = False
+            self._loop.remove_writer(self._connection.fileno())
 
     def _read(self) -> None:
         for _ in range(_MESSAGES_PER_TURN):

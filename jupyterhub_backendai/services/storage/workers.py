@@ -81,7 +81,9 @@ class Workers:
 
     async def _get(self, key: Key, account: PosixAccount | None) -> Channel:
         """The worker of a key, a new one if there is none."""
-        place = self._places.setdefault(key, _Place())
+        place = self._places.get(key) or self._places.setdefault(key, _Place())
+        if place.channel and place.channel.is_usable:
+            return place.channel
         async with place.starting:  # two who come at once get the same one
             if place.channel and place.channel.is_usable:
                 return place.channel
