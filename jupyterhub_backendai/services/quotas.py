@@ -190,7 +190,7 @@ class Quotas:
 
 def _set_limit(db: Session, actor: Actor, host: str, scope_id: str, limit_bytes: int | None, is_set: bool) -> ScopeUsage:
     before = vfolder_quota_lists.find_scope(db, actor, host, scope_id)
-    vfolder_quota_lists.check_may_set(actor, before)
+    vfolder_quota_lists.check_may_set(actor, before, limit_bytes, is_set=is_set)
     usage = vfolder_quotas.set_limit(db, host, scope_id, limit_bytes, is_set=is_set)
     details = {"owner": usage.owner, "before": before.limit_bytes, "limit": usage.limit_bytes}
     action = "quota_scope.set" if is_set else "quota_scope.unset"

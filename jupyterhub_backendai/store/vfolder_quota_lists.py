@@ -11,9 +11,10 @@ from sqlalchemy import and_, case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from ..core.identity import Actor, Role
+from ..core.slots import format_bytes
 from ..core.vfolder_quotas import ACCOUNTING, ScopeUsage, parse_owner, parse_scope
 from ..core.vfolders import FolderStatus, OwnershipType, quota_scope_of
-from ..errors import Forbidden, NotFound
+from ..errors import N_, Forbidden, NotFound
 from .models import (
     ComputeSession,
     FolderTask,
@@ -32,6 +33,7 @@ from .vfolder_quotas import NO_SCOPE, describe, list_host_drivers, read_scope
 from .vfolders import read_folder
 
 BIGGEST = 5
+MORE_THAN_POLICY = N_("You may set at most %(limit)s, which is what the project's resource policy gives.")
 SORTS = ("owner", "host", "used", "limit", "percent")
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 500
 
@@ -113,10 +115,14 @@ def find_scope(db: Session, actor: Actor, host: str, scope_id: str) -> ScopeUsag
     return replace(usage, biggest=list_biggest(db, usage))
 
 
-def check_may_set(actor: Actor, usage: ScopeUsage) -> None:
-    """Raises Forbidden: superadmins set every limit, a domain's administrators those of its projects."""
-    if actor.role is not Role.SUPERADMIN and parse_scope(usage.id)[0] != OwnershipType.PROJECT.value:
+def check_may_set(actor: Actor, usage: ScopeUsage, limit_bytes: int | None, *, is_set: bool = True) -> None:
+    """Raises Forbidden: superadmins set every limit, a domain's administrators those of its projects, up to what the policy gives."""
+    if actor.role is Role.SUPERADMIN:
+        return
+    if parse_scope(usage.id)[0] != OwnershipType.PROJECT.value:
         raise Forbidden
+    if is_set and usage.policy_bytes is not None and (limit_bytes is None or limit_bytes > usage.policy_bytes):
+        raise Forbidden(MORE_THAN_POLICY, limit=format_bytes(usage.policy_bytes))
 
 
 def list_page(db: Session, actor: Actor, query: ScopeQuery) -> ScopePage:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -263,6 +263,12 @@ def keep_readings(db: Session, host: str, readings: Mapping[str, Reading], at: d
         # thousands that did not change are not written every minute
         if (row.used_bytes, row.used_files) != found or row.measured_at is None or row.measured_at < old:
             row.used_bytes, row.used_files, row.measured_at = found.used, found.files, at
+
+
+def forget_scopes(db: Session, *, host: str = "", scope_id: str = "") -> None:
+    """The scopes of a host, or of an owner, that has no folder any more."""
+    query = delete(QuotaScope)
+    db.execute(query.where(QuotaScope.host == host) if host else query.where(QuotaScope.id == scope_id))
 
 
 def want_measured(db: Session, folder_id: str, delay_s: float = 3.0) -> None:

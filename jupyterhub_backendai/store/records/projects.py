@@ -13,7 +13,9 @@ from ...core.nouns import Record
 from ...core.nouns.projects import PROJECTS
 from ...core.nouns.users import check_superadmin_only
 from ...core.slots import ResourceSlots
+from ...core.vfolders import OwnershipType, quota_scope_of
 from ...errors import N_, AlreadyExists, Conflict, Violation
+from .. import vfolder_quotas
 from ..models import (
     ComputeSession,
     Domain,
@@ -108,6 +110,11 @@ class ProjectRecords(Records):
         if count := db.scalar(select(func.count()).where(VFolder.project_id == row.id)):
             message = N_("The project %(name)s has %(count)s folders, those in the trash included. Delete them for good first.")
             raise Conflict(message, name=row.name, count=count)
+
+    def delete(self, db: Session, row: Any) -> None:
+        """Its limits on the storage hosts go with it."""
+        vfolder_quotas.forget_scopes(db, scope_id=quota_scope_of(OwnershipType.PROJECT, row.id))
+        super().delete(db, row)
 
     def _record(self, db: Session, row: Any) -> Record:
         query = select(User.name).join(ProjectMember, ProjectMember.user_id == User.id).where(ProjectMember.project_id == row.id)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from ...core.identity import Actor
 from ...core.nouns.storage import STORAGE_HOSTS, check_host
 from ...errors import N_, Conflict, Violation
+from .. import vfolder_quotas
 from ..models import Domain, KeypairResourcePolicy, Project, StorageHost, VFolder
 from .base import Records
 
@@ -54,6 +55,11 @@ class StorageHostRecords(Records):
         if policies or domains or projects:
             message = N_("The storage host %(name)s is named by %(policies)s policies, %(domains)s domains and %(projects)s projects.")
             raise Conflict(message, name=row.name, policies=policies, domains=domains, projects=projects)
+
+    def delete(self, db: Session, row: Any) -> None:
+        """The limits of its owners go with it."""
+        vfolder_quotas.forget_scopes(db, host=row.name)
+        super().delete(db, row)
 
 
 def _count_folders(db: Session, host: str) -> int:

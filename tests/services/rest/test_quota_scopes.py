@@ -105,6 +105,15 @@ async def test_who_sets_and_unsets(folder_site, scopes, who, person, project):
             assert (answer["limit_bytes"], answer["is_limit_set"]) == (10 * MIB, False)
 
 
+async def test_a_domain_gives_its_projects_no_more_than_their_policy(folder_site, scopes):
+    people = folder_site.people
+    for limit in (10 * MIB + 1, None):
+        status, answer, _ = await people.admin.ask("PUT", address(scopes[1]), {"limit_bytes": limit})
+        assert (status, "10 MiB" in str(answer)) == (403, True)
+        assert (await people.root.ask("PUT", address(scopes[1]), {"limit_bytes": limit}))[0] == 200
+    assert (await people.admin.ask("PUT", address(scopes[1]), {"limit_bytes": 10 * MIB}))[0] == 200
+
+
 async def test_what_is_set_holds_and_is_audited(folder_site, scopes):
     root, owner = folder_site.people.root, folder_site.people.owner
     for limit, remaining in ((4 * MIB, 0), (None, None), (0, 0)):

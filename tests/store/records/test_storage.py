@@ -4,7 +4,8 @@ from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.nouns import Query
 from jupyterhub_backendai.core.slots import ResourceSlots
 from jupyterhub_backendai.errors import Conflict, Forbidden, InvalidParameters, NotFound
-from jupyterhub_backendai.store.models import Domain, KeypairResourcePolicy, Project, VFolder
+from jupyterhub_backendai.store import vfolder_quotas
+from jupyterhub_backendai.store.models import Domain, KeypairResourcePolicy, Project, QuotaScope, VFolder
 from jupyterhub_backendai.store.records import RECORDS
 from tests.factories import add_user
 from tests.factories_folders import HOST, add_folder, add_host
@@ -109,6 +110,7 @@ async def test_a_host_with_folders_stays_where_it_is(database):
     await database.run(HOSTS.add, ROOT, {"name": "own", "path": "/data/own", "quota_driver": "btrfs"})
     await database.run_exclusive(add_user)
     folder = await database.run_exclusive(add_folder, host="own")
+    await database.run_exclusive(vfolder_quotas.reserve, folder, 5)
     record = await database.run(HOSTS.find, ROOT, "own")
     assert (record.values["folder_count"], record.values["quota_driver"], record.values["is_configured"]) == (1, "btrfs", False)
     assert (await database.run(HOSTS.list_page, ROOT, Query(sort="-folder_count"))).total == 1
@@ -122,7 +124,11 @@ async def test_a_host_with_folders_stays_where_it_is(database):
 
 async def test_a_project_with_folders_stays(database):
     await database.run_exclusive(add_user, "kim01", "nlp")
-    await database.run_exclusive(add_folder, project="nlp")
+    folder = await database.run_exclusive(add_folder, project="nlp")
+    await database.run_exclusive(vfolder_quotas.reserve, folder, 5)
     project = await database.run(lambda db: db.query(Project).filter_by(name="nlp").one().id)
     with pytest.raises(Conflict, match="has 1 folders"):
         await database.run(RECORDS["projects"].remove, ROOT, project)
+    await database.run(lambda db: db.delete(db.get(VFolder, folder)))
+    await database.run(RECORDS["projects"].remove, ROOT, project)
+    assert await database.run(lambda db: db.query(QuotaScope).count()) == 0
