@@ -7,10 +7,10 @@ from typing import Any
 
 from ..core.vfolders import Permission
 from ..errors import N_, Forbidden
-from . import folders
+from . import folder_work, folders
 from .quota import find_driver
 from .quota.verbs import open_host
-from .requests import FolderRequest, ListFolders, MakeFolder, RemoveFolder, SetGate
+from .requests import FolderRequest, ListFolders, ListWork, MakeFolder, RemoveFolder, SetGate
 
 
 def perform(request: FolderRequest, storage: Mapping[str, str], *, min_uid: int, platform_uid: int) -> dict[str, Any]:
@@ -18,6 +18,8 @@ def perform(request: FolderRequest, storage: Mapping[str, str], *, min_uid: int,
     with open_host(request.host, storage) as host:
         if isinstance(request, ListFolders):
             return {"folders": [list(pair) for pair in folders.list_folders(host)]}
+        if isinstance(request, ListWork):
+            return {"folders": [list(found) for found in folder_work.list_work(host, request.older_s)]}
         if isinstance(request, RemoveFolder):
             folders.remove_folder(host, request.scope, request.folder)
             return {}

@@ -190,6 +190,13 @@ class ListFolders(FolderRequest):
     """Which folders have directories."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListWork(FolderRequest):
+    """In which folders there is something in ``work`` that nobody has touched for ``older_s`` seconds, and whose it is."""
+
+    older_s: int
+
+
 VERBS: Mapping[str, type[Request]] = {
     "submit": Submit,
     "cancel": Cancel,
@@ -203,6 +210,7 @@ VERBS: Mapping[str, type[Request]] = {
     "set_gate": SetGate,
     "remove_folder": RemoveFolder,
     "list_folders": ListFolders,
+    "list_work": ListWork,
     "quota_prepare": PrepareScope,
     "quota_read": ReadScopes,
 }
@@ -301,6 +309,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "owner_uid": _number(1, 2**32 - 2),
     "owner_gid": _number(0, 2**32 - 2),
     "grants": _grants,
+    "older_s": _number(60, 366 * 24 * 3600),
     "limit": _number(0, 1 << 60),
     "sync": _flag,
     "lines": _free_text,

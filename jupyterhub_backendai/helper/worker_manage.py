@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.vfolders import Permission
 from ..errors import InvalidParameters
-from . import folders
+from . import folder_work, folders
 from .worker_base import Answer, Job
 from .worker_errors import UNREADABLE
 
@@ -29,6 +29,10 @@ def remove_folder(job: Job) -> Answer:
 
 def list_folders(job: Job) -> Answer:
     return Answer({"folders": [list(pair) for pair in folders.list_folders(job.tree.directory)]})
+
+
+def list_work(job: Job) -> Answer:
+    return Answer({"folders": [list(found) for found in folder_work.list_work(job.tree.directory, job.number("older_s"))]})
 
 
 def read_passers(job: Job) -> list[folders.Passer]:

@@ -41,8 +41,9 @@ OPERATIONS: Mapping[str, Callable[[Job], Answer]] = {
     "set_gate": worker_manage.set_gate,
     "remove_folder": worker_manage.remove_folder,
     "list_folders": worker_manage.list_folders,
+    "list_work": worker_manage.list_work,
 }
 # done by a child, so that the next request need not wait
 LONG: frozenset[str] = frozenset(
-    {"apply_access", "archive", "copy", "list_all", "list_folders", "measure", "remove", "remove_folder", "write"}
+    {"apply_access", "archive", "copy", "list_all", "list_folders", "list_work", "measure", "remove", "remove_folder", "write"}
 )

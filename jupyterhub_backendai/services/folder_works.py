@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from .storage_hosts import StorageHosts
 
 log = logging.getLogger("backendai")
 SWEEP_S, LEASE_S = 3600.0, 1800.0
+WORK_S = 24 * 3600
 MANY = 20  # names in one line of the log
 _LEFT = (".new-", ".trash-")
 
@@ -119,10 +121,21 @@ class FolderWorks:
         halves = {_plain(name) for _, name in found if name.startswith(_LEFT)} & set(unknown)
         for folder_id in {*deletable, *halves}:
             await self._storage.remove_directory(host, scopes[folder_id], folder_id)
+        await self._sweep_work(host)
         self._complain(host, "directories that belong to no folder, left alone", sorted(set(unknown) - halves))
         missing = await self._db.run(vfolder_works.list_missing, host, list(scopes))
         self._complain(host, "folders have no directory", missing)
         return len({*deletable, *halves})
+
+    async def _sweep_work(self, host: str) -> None:
+        """Files that were arriving, or being written, when a process was killed; nobody waits for them for so long."""
+        for folder_id, uid in await self._storage.list_work(host, WORK_S):
+            left = await self._db.run(vfolder_works.find_left_work, folder_id, uid)
+            if left is None:
+                continue
+            count = await self._storage.sweep_work(left.folder, left.posix, left.uploads, time.time() - WORK_S)
+            if count:
+                log.info("%s files were left behind in the work directory of the folder %s", count, folder_id)
 
     def _complain(self, host: str, what: str, ids: list[str]) -> None:
         if ids:

@@ -15,8 +15,9 @@ from ..core.vfolders import UPDATABLE, Folder, FolderStatus
 from . import audit, folder_tasks, vfolder_quotas
 from .circumstances import read_posix
 from .folder_tasks import Task
-from .models import AuditEntry, FolderTask, StorageHost, User, VFolder, now
+from .models import AuditEntry, FolderTask, StorageHost, Upload, User, VFolder, now
 from .vfolder_changes import Act, record
+from .vfolder_grants import list_grants
 from .vfolder_rules import find_any, set_status
 from .vfolders import find_access
 
@@ -36,6 +37,15 @@ class Copy:
     source: Folder
     target: Folder
     posix: PosixAccount | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftWork:
+    """Something in a folder's work directory that nobody has touched for long; ``uploads`` go on, however long they pause."""
+
+    folder: Folder
+    posix: PosixAccount | None
+    uploads: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +161,25 @@ def list_deletable(db: Session, folder_ids: Collection[str]) -> tuple[list[str],
         db, gone, lambda ids: select(AuditEntry.object).where(AuditEntry.action.in_((GIVEN_UP, PURGED)), AuditEntry.object.in_(ids))
     )
     return sorted(gone & meant), sorted(gone - meant)
+
+
+def find_left_work(db: Session, folder_id: str, uid: int) -> LeftWork | None:
+    """Who may remove what an account left in a folder's work directory: that account, or the folder's owner where nobody has it now.
+
+    None: nobody may pass the folder's gate, so it waits until it is deleted.
+    """
+    row = db.get(VFolder, folder_id)
+    if row is None or row.status is not FolderStatus.READY:
+        return None
+    passing = {grant.uid for grant in list_grants(db, folder_id)}
+    person = db.scalars(select(User).where(User.posix_uid == uid).order_by(User.created_at)).first() if uid in passing else None
+    if person is None and row.user_id:
+        person = db.get(User, row.user_id)
+    posix = read_posix(person) if person else None
+    if posix is not None and posix.uid not in passing:
+        return None
+    uploads = tuple(db.scalars(select(Upload.id).where(Upload.vfolder_id == folder_id)))
+    return LeftWork(find_any(db, folder_id), posix, uploads)
 
 
 def list_missing(db: Session, host: str, folder_ids: Collection[str]) -> list[str]:

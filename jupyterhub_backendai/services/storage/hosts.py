@@ -149,6 +149,14 @@ class Storage:
             values = (await self.workers.call(None, host, "list_folders", fields, is_long=True)).values
         return [(scope, name) for scope, name in values["folders"]]
 
+    async def list_work(self, host: str, older_s: int) -> list[tuple[str, int]]:
+        """(folder's id, uid) where something of that account's is under way, or was left, that nobody has touched for so long."""
+        if self._helper:
+            values = await self._helper.call("list_work", host=host, older_s=older_s)
+        else:
+            values = (await self.workers.call(None, host, "list_work", {"folder": _NO_FOLDER, "older_s": older_s}, is_long=True)).values
+        return [(folder_id, uid) for folder_id, uid in values["folders"]]
+
     async def remove_directory(self, host: str, scope: str, folder_id: str) -> None:
         """Delete the directory of a folder that is in no database. Raises BackendAIError."""
         if self._patient_helper:

@@ -13,8 +13,9 @@ import pytest
 
 from jupyterhub_backendai.core.files import Usage
 from jupyterhub_backendai.core.vfolders import FolderStatus
-from jupyterhub_backendai.helper import folders, worker_copy
+from jupyterhub_backendai.helper import folder_work, folders, worker_copy, worker_uploads
 from jupyterhub_backendai.helper.worker_base import Job, Tree
+from jupyterhub_backendai.services import folder_works
 from jupyterhub_backendai.services.folder_tasks import FolderTasks
 from jupyterhub_backendai.services.folder_works import FolderWorks
 from jupyterhub_backendai.services.storage_hosts import StorageHosts
@@ -55,6 +56,14 @@ class NearStorage:
 
     async def list_folders(self, host: str) -> list[tuple[str, str]]:
         return folders.list_folders(self.host)
+
+    async def list_work(self, host: str, older_s: int) -> list[tuple[str, int]]:
+        return folder_work.list_work(self.host, older_s)
+
+    async def sweep_work(self, folder: Any, as_whom: Any, kept: Any, before: float) -> int:
+        with Tree(self.host, "/".join(self._split(folder)), HOST) as tree:
+            job = Job(tree, {"kept": list(kept), "before": int(before)}, (), lambda _values: None)
+            return int(worker_uploads.sweep(job).values["count"])
 
     async def measure(self, folder: Any, as_whom: Any) -> Usage:
         return Usage(6, 2)
@@ -224,3 +233,26 @@ def test_what_was_left_behind_is_swept_and_nothing_else(place):
     assert unmade not in found
     assert undeleted not in found
     assert (found[source], found[young], found[uncopied]) == (FolderStatus.READY, FolderStatus.PERFORMING, FolderStatus.ERROR)
+
+
+def test_files_that_nobody_waits_for_go_and_uploads_stay(place, monkeypatch):
+    source = make_source(place)
+    (work,) = place.host.glob(f"*/{source}/work")
+
+    def begin(db: Any) -> str:
+        later = models.now().replace(year=2100)
+        row = models.Upload(
+            id="a" * 32, vfolder_id=source, user_id=db.query(models.User).one().id, path="eA", size_bytes=9, expires_at=later
+        )
+        db.add(row)
+        db.query(models.User).one().posix_uid = os.getuid()
+        return row.id
+
+    upload = place.ask(begin)
+    for name in (f"upload-{upload}", f"upload-{'b' * 32}", "new-1"):
+        (work / name).write_bytes(b"x")
+    place.work()
+    assert len(list(work.iterdir())) == 3  # too young to be sure
+    monkeypatch.setattr(folder_works, "WORK_S", -5)
+    place.work()
+    assert [path.name for path in work.iterdir()] == [f"upload-{upload}"]
