@@ -113,6 +113,7 @@ MODULES = (
     "rest.vfolders",
     "rest.waits",
     "storage.downloads",
+    "storage.listings",
     "storage.plain",
     "storage.tus",
 )

@@ -13,6 +13,7 @@ import bench_admin
 import bench_admission
 import bench_drf
 import bench_faults
+import bench_files
 import bench_launch_page
 import bench_login
 import bench_poll
@@ -27,6 +28,7 @@ BENCHES = {
     "admin": bench_admin.run,
     "login": bench_login.run,
     "faults": bench_faults.run,
+    "files": bench_files.run,
     "launch-page": bench_launch_page.run,
 }
 RESULTS = Path(os.environ.get("BENCH_RESULTS", "bench/results.jsonl"))
