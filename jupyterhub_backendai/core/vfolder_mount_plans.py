@@ -9,6 +9,7 @@ from ..errors import N_, Violation
 from .vfolder_mounts import LINKING_ENGINES, READ_ONLY, READ_WRITE, Mount, MountRequest
 from .vfolders import (
     DATA_DIRECTORY,
+    IN_TRASH,
     PROJECT_AUTOMOUNT,
     UPDATABLE,
     Access,
@@ -21,6 +22,8 @@ from .vfolders import (
 )
 
 RULE = "mount"
+IN_THE_TRASH = N_("The folder %(folder)s is in the trash.")
+NOT_READY = N_("The folder %(folder)s cannot be used right now: it is being made, copied or deleted.")
 LINUXBREW, LINUXBREW_PLACE = ".linuxbrew", "/home/linuxbrew/.linuxbrew"
 # What is the system's own in a container. Whatever the image has there, a folder would hide it.
 _SYSTEM = frozenset(
@@ -162,8 +165,7 @@ def _check(request: MountRequest, access: Access, around: Surroundings) -> list[
 def _check_folder(access: Access, around: Surroundings) -> list[Violation]:
     folder = access.folder
     if folder.status not in UPDATABLE:
-        message = N_("The folder %(folder)s cannot be used right now; it is %(status)s.")
-        return [_refuse(message, {"folder": folder.name, "status": folder.status.value})]
+        return [_refuse(IN_THE_TRASH if folder.status in IN_TRASH else NOT_READY, {"folder": folder.name})]
     if not around.paths.get(folder.host):
         return [
             _refuse(N_("The storage host %(host)s of the folder %(folder)s is not in use."), {"folder": folder.name, "host": folder.host})

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from ..core.vfolder_mount_plans import RULE, Plan, Surroundings, plan_mounts, refresh_mounts
+from ..core.vfolder_mount_plans import NOT_READY, RULE, Plan, Surroundings, plan_mounts, refresh_mounts
 from ..core.vfolder_mounts import LINKING_ENGINES, Mount, MountRequest
 from ..core.vfolders import UPDATABLE, Access, HostPermission
-from ..errors import N_, Violation
+from ..errors import Violation
 from . import vfolder_hosts, vfolders
 from .circumstances import Owner
 from .models import ComputeSession, SessionMount, VFolder, now
@@ -96,20 +96,19 @@ def _lock(db: Session, settled: Plan) -> Plan:
     ready = {folder_id for folder_id, status in db.execute(rows) if status in UPDATABLE}
     if ready == wanted:
         return settled
-    message = N_("The folder %(folder)s is being deleted.")
     lost = [mount for mount in settled.mounts if mount.folder_id not in ready and not mount.is_automatic]
-    violations = [Violation(message, {"folder": mount.name}, "mounts", RULE) for mount in lost]
+    violations = [Violation(NOT_READY, {"folder": mount.name}, "mounts", RULE) for mount in lost]
     mounts = tuple(mount for mount in settled.mounts if mount.folder_id in ready)
     return replace(settled, mounts=mounts, violations=(*settled.violations, *violations))
 
 
 def _list_taken(db: Session, user_id: str, engine: str) -> dict[str, tuple[str, str]]:
     query = (
-        select(SessionMount.target, SessionMount.source, ComputeSession.name)
+        select(SessionMount.target, SessionMount.source, ComputeSession.name, ComputeSession.id)
         .join(ComputeSession, ComputeSession.id == SessionMount.session_id)
         .where(ComputeSession.user_id == user_id, ComputeSession.engine == engine, ComputeSession.released_at.is_(None))
     )
-    return {target: (source, name) for target, source, name in db.execute(query)}
+    return {target: (source, name or session_id[:8]) for target, source, name, session_id in db.execute(query)}
 
 
 def _list_neighbours(db: Session, row: ComputeSession) -> tuple[str, ...]:

@@ -93,7 +93,9 @@ _NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characte
     lambda text: text not in {".", ".."}
 )
 _PATHS = st.lists(_NAMES, max_size=3).map("/".join)
-_REQUESTS = st.builds(MountRequest, st.from_regex(r"[a-z0-9][a-z0-9._-]{0,12}", fullmatch=True), _PATHS, _PATHS, st.sampled_from(["", "ro", "rw"]))
+_REQUESTS = st.builds(
+    MountRequest, st.from_regex(r"[a-z0-9][a-z0-9._-]{0,12}", fullmatch=True), _PATHS, _PATHS, st.sampled_from(["", "ro", "rw"])
+)
 
 
 @given(st.lists(_REQUESTS, max_size=5, unique=True))
@@ -158,7 +160,8 @@ def test_reading_only_stays_reading_only():
     [
         ("nothing", "There is no folder nothing that you may use."),
         ("theirs", "The folder theirs is of the project chem, and this session is for the project bio."),
-        ("thrown", "The folder thrown cannot be used right now; it is delete-pending."),
+        ("thrown", "The folder thrown is in the trash."),
+        ("half", "The folder half cannot be used right now: it is being made, copied or deleted."),
         ("away", "The storage host gone of the folder away is not in use."),
         ("barred", "You may not use folders of the storage host barred in sessions (mount-in-session)."),
         ("data,data:x", "The folder data would be there twice, whole or in part. Mount what you need of it once."),
@@ -180,6 +183,7 @@ def test_what_cannot_be_is_refused_in_words(text, message):
         make_access("more"),
         make_access("theirs", Permission.READ_WRITE, project=OTHER),
         make_access("thrown", status=FolderStatus.DELETE_PENDING),
+        make_access("half", status=FolderStatus.PERFORMING),
         make_access("away", host="gone"),
         make_access("barred", host="barred"),
         make_access("both", Permission.READ_ONLY, "invitation", number=1),

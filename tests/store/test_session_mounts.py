@@ -134,4 +134,4 @@ async def test_a_folder_of_a_session_can_be_thrown_away_when_that_is_over(people
     await people.run_exclusive(move_to_trash, Act("kim01"), people.ids["data"])
     with pytest.raises(InvalidParameters) as caught:
         await admit(people, "data", "two")
-    assert "it is delete-pending" in str(caught.value.violations[0])
+    assert "is in the trash" in str(caught.value.violations[0])
