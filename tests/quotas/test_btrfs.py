@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import secrets
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +20,12 @@ pytestmark = [pytest.mark.root, pytest.mark.filesystems]
 UID = 54321
 
 
-@pytest.fixture(params=["classic", "simple"])
+@pytest.fixture(scope="module", params=["classic", "simple"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mounted(kind: str) -> Iterator[Path]:
     with mounted_btrfs(quota=kind) as path:
         yield path
@@ -66,7 +67,9 @@ def fill(path: Path, uid: int, size: int) -> int:
         return file.read()[0]
 
 
-def make_scope(driver: Driver, host: int, mounted: Path, name: str, limit: int) -> Path:
+def make_scope(driver: Driver, host: int, mounted: Path, limit: int) -> Path:
+    """A directory of somebody's in a new scope; the scope is its parent."""
+    name = f"user-{secrets.token_hex(16)}"
     driver.prepare(host, name)
     driver.set_limit(host, name, limit)
     inside = mounted / name / "folder"
@@ -81,37 +84,37 @@ def test_it_is_found(driver: Driver) -> None:
 
 @pytest.mark.parametrize("uid", [UID, 0])
 def test_the_kernel_stops_at_the_limit(driver: Driver, host: int, mounted: Path, uid: int) -> None:
-    inside = make_scope(driver, host, mounted, f"user-{uid}", 20 * MIB)
+    inside = make_scope(driver, host, mounted, 20 * MIB)
     assert fill(inside / "small", uid, 4 * MIB) == 0
     assert fill(inside / "large", uid, 40 * MIB) == errno.EDQUOT
-    reading = driver.read(host, f"user-{uid}", sync=True)
+    reading = driver.read(host, inside.parent.name, sync=True)
     assert reading.used is not None
     assert 4 * MIB <= reading.used <= 20 * MIB
     assert reading.limit == 20 * MIB
 
 
 def test_what_is_full_can_be_emptied_and_widened(driver: Driver, host: int, mounted: Path) -> None:
-    inside = make_scope(driver, host, mounted, "user-full", 8 * MIB)
+    inside = make_scope(driver, host, mounted, 8 * MIB)
     assert fill(inside / "large", UID, 12 * MIB) == errno.EDQUOT
-    driver.set_limit(host, "user-full", 4 * MIB)  # less than there is: nothing is lost, nothing more comes
+    driver.set_limit(host, inside.parent.name, 4 * MIB)  # less than there is: nothing is lost, nothing more comes
     assert fill(inside / "more", UID, MIB) == errno.EDQUOT
     (inside / "large").unlink()
-    assert driver.read(host, "user-full", sync=True).used < 2 * MIB
-    driver.set_limit(host, "user-full", 0)
-    assert driver.read(host, "user-full").limit == 0
+    assert driver.read(host, inside.parent.name, sync=True).used < 2 * MIB
+    driver.set_limit(host, inside.parent.name, 0)
+    assert driver.read(host, inside.parent.name).limit == 0
     assert fill(inside / "large", UID, 12 * MIB) == 0
 
 
 def test_scopes_do_not_share(driver: Driver, host: int, mounted: Path) -> None:
-    first = make_scope(driver, host, mounted, "user-one", 8 * MIB)
-    second = make_scope(driver, host, mounted, "user-two", 8 * MIB)
+    first = make_scope(driver, host, mounted, 8 * MIB)
+    second = make_scope(driver, host, mounted, 8 * MIB)
     assert fill(first / "large", UID, 12 * MIB) == errno.EDQUOT
     assert fill(second / "fits", UID, 4 * MIB) == 0
 
 
 def test_a_subvolume_within_is_no_way_round_simple_quotas(driver: Driver, host: int, mounted: Path, kind: str) -> None:
     """Round classic ones it is, and docs/storage.md says so."""
-    inside = make_scope(driver, host, mounted, "user-nested", 8 * MIB)
+    inside = make_scope(driver, host, mounted, 8 * MIB)
     pid = os.fork()
     if not pid:
         os.setresgid(UID, UID, UID)
@@ -124,11 +127,11 @@ def test_a_subvolume_within_is_no_way_round_simple_quotas(driver: Driver, host: 
 
 
 def test_preparing_twice_keeps_what_is_there(driver: Driver, host: int, mounted: Path) -> None:
-    inside = make_scope(driver, host, mounted, "user-twice", 8 * MIB)
+    inside = make_scope(driver, host, mounted, 8 * MIB)
     (inside / "kept").write_text("here")
-    driver.prepare(host, "user-twice")
+    driver.prepare(host, inside.parent.name)
     assert (inside / "kept").read_text() == "here"
-    assert (mounted / "user-twice").stat().st_mode & 0o777 == 0o711
+    assert inside.parent.stat().st_mode & 0o777 == 0o711
 
 
 def test_what_is_not_ours_is_left_alone(driver: Driver, host: int, mounted: Path) -> None:
@@ -136,8 +139,9 @@ def test_what_is_not_ours_is_left_alone(driver: Driver, host: int, mounted: Path
     (mounted / "plain").mkdir(exist_ok=True)
     with pytest.raises(Conflict, match="plain directory"):
         driver.prepare(host, "plain")
-    (mounted / "link").symlink_to("user-one")
-    (mounted / "theirs").mkdir()
+    (mounted / "link").unlink(missing_ok=True)
+    (mounted / "link").symlink_to("plain")
+    (mounted / "theirs").mkdir(exist_ok=True)
     os.chown(mounted / "theirs", UID, UID)
     for name in ("link", "theirs", "nothing"):
         with pytest.raises(Conflict):
