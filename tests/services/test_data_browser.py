@@ -7,10 +7,12 @@ from playwright.async_api import expect
 
 from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.vfolders import FolderStatus, Permission, UsageMode
-from jupyterhub_backendai.store import models, vfolder_invitations
+from jupyterhub_backendai.store import models, vfolder_invitations, vfolder_quotas
 from tests.databases import sqlite_template
-from tests.services.browsing import AXE, RUN, chromium, open_page, shoot, tab_to, watch
-from tests.services.data_folders import FakeStorage, add_folder, add_session, share
+from tests.factories import GIB
+from tests.services.admin.conftest import add_people
+from tests.services.browsing import AXE, RUN, SHOTS, SIZES, chromium, open_page, shoot, tab_to, watch
+from tests.services.data_folders import HOST, FakeStorage, add_folder, add_session, share, user_id
 from tests.services.public import settings, site
 
 __all__ = ["chromium", "settings", "site", "sqlite_template"]
@@ -42,8 +44,8 @@ async def folder_id(site):
     return await site.db.run(fill)
 
 
-async def open_watched(chromium, site, language="en", **options):
-    page = await open_page(chromium, site, language=language, bypass_csp=True, **options)
+async def open_watched(chromium, site, language="en", user="kim01", **options):
+    page = await open_page(chromium, site, user, language, bypass_csp=True, **options)
     await page.context.add_init_script(AXE.read_text())
     return page, watch(page)
 
@@ -59,11 +61,41 @@ async def test_every_view_is_for_everybody(chromium, site, folder_id, language):
         "new": "data/new",
         "shared": "data/shared",
     }
+    pictures = {"en": {"list", "folder"}, "ko": {"list", "share"}}
+    await look_at(page, site, views, language, pictures[language])
+    assert complaints == []
+    await page.context.close()
+
+
+async def look_at(page, site, views, language, pictures):
+    """axe by day and by night, pictures of some; nothing may be wider than a phone."""
     for name, path in views.items():
         await page.goto(site.url + path)
         await expect(page.locator("html[data-ready]")).to_have_count(1)
         assert await page.evaluate(RUN, []) == [], name
-        await shoot(page, f"data-{name}", language)
+        if name in pictures:
+            await shoot(page, f"data-{name}", language)
+            await page.set_viewport_size(SIZES["desktop"])
+        else:
+            await page.set_viewport_size(SIZES["phone"])
+            assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+            await page.screenshot(path=SHOTS / f"data-{name}-phone-{language}.png", full_page=True)
+            await page.set_viewport_size(SIZES["desktop"])
+
+
+async def test_administration_is_for_everybody(chromium, site, folder_id):
+    def fill_scopes(db):
+        add_people(db)
+        for row in db.query(models.VFolder):
+            vfolder_quotas.ensure_scope(db, row.host, row.quota_scope_id)
+        scope = f"user:{user_id(db, 'kim01')}"
+        vfolder_quotas.set_limit(db, HOST, scope, 2 * GIB)
+        return scope
+
+    scope = await site.db.run(fill_scopes)
+    views = {"admin-folders": "admin/folders", "admin-quotas": "admin/quota_scopes", "admin-quota": f"admin/quota_scopes/{HOST}/{scope}"}
+    page, complaints = await open_watched(chromium, site, "ko", user="root", color_scheme="dark")
+    await look_at(page, site, views, "ko", {"admin-quotas"})
     assert complaints == []
     await page.context.close()
 

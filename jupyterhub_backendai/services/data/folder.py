@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ... import i18n
 from ...core.vfolder_sharing import Holding
 from ...core.vfolders import IN_TRASH, UPDATABLE
-from ...errors import Forbidden
+from ...errors import Forbidden, from_problem
 from ...store import vfolder_sharing as shares
 from ...store.vfolder_pages import load_marks
 from .. import vfolders
@@ -24,7 +25,7 @@ class FolderHandler(DataPage):
         access = await vfolders.find(self, self.act_by, folder_id)
         marks = await self.db.run(load_marks, [folder_id])
         line = self.describe(access, marks=marks[folder_id])
-        tasks = await vfolders.list_tasks(self, [folder_id])
+        task = (await vfolders.list_tasks(self, [folder_id])).get(folder_id)
         has_files = access.source != ADMINISTRATOR and access.folder.status in UPDATABLE
         explorer = await load_explorer(self, folder_id) if has_files else None
         self.set_status(explorer.status if explorer else 200)
@@ -32,7 +33,8 @@ class FolderHandler(DataPage):
             "data/folder.html",
             line=line,
             folder=access.folder,
-            task=tasks.get(folder_id),
+            task=task,
+            trouble=i18n.explain(self.language, from_problem(task.trouble)) if task and task.status == "failed" and task.trouble else "",
             people=await self._list_people(line),
             holdings=await self._list_holdings(line),
             notice=await self.find_notice(),

@@ -17,6 +17,9 @@ dress(document);
 watchDialogs();
 document.addEventListener("filled", (event) => dress(event.detail));
 for (const field of document.querySelectorAll("#filters select")) field.addEventListener("change", () => field.form.requestSubmit());
+// On a phone the folders come first.
+const usage = document.getElementById("usage");
+if (usage && window.matchMedia("(max-width: 767.98px)").matches) usage.open = false;
 // Long work goes on without being asked for; a reader who does something is not disturbed.
 if (document.querySelector("[data-live]")) {
   setInterval(() => {
