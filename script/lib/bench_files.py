@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from bench_files_place import USER, Place, make_file
+from bench_files_place import Place, make_file
 from bench_files_workers import measure_workers
 from bench_machine import cpu_s, wait_until_quiet
 from bench_rows import Figure, Row
@@ -199,8 +199,8 @@ def _listings(place: Place) -> list[Row]:
         place.give(directory, *made)
     rows = []
     listings = (
-        (f"first page of {ENTRIES}", f"files?path=hundred&limit=100", ["ls", "-U", "hundred"], "ls -U", "<= 1.5"),
-        (f"all of {ENTRIES // 10}, with what they are", f"entries?path=ten", ["ls", "-lnU", "ten"], "ls -lnU", "<= 1.0"),
+        (f"first page of {ENTRIES}", "files?path=hundred&limit=100", ["ls", "-U", "hundred"], "ls -U", "<= 1.5"),
+        (f"all of {ENTRIES // 10}, with what they are", "entries?path=ten", ["ls", "-lnU", "ten"], "ls -lnU", "<= 1.0"),
     )
     for title, path, command, other_is, aim in listings:
         ours, other = in_turns(lambda: _ask(place, f"{place.rest}/{path}"), lambda: _command(command, place.data), rounds=7)  # noqa: B023
@@ -274,6 +274,3 @@ def _archives(place: Place) -> list[Row]:
         row(f"zip of {FILES} files, {MB} MiB", mine, other, "zip -0 -q -r - | cat", "s", "<= 0.6"),
         row("zip, first byte", first[1:], [1.0], "limit", "s", "<= 1"),
     ]
-
-
-assert USER  # noqa: S101 - whose files they are

@@ -96,8 +96,8 @@ async def measure(facts: dict) -> dict[str, list[float]]:
 
     from jupyterhub_backendai.core.identity import PosixAccount
     from jupyterhub_backendai.core.vfolders import Access, Folder, FolderStatus, OwnershipType, Permission, UsageMode
-    from jupyterhub_backendai.services.storage.hosts import Storage
     from jupyterhub_backendai.errors import BackendAIError
+    from jupyterhub_backendai.services.storage.hosts import Storage
 
     account = PosixAccount(*facts["person"])
     folder = Folder(
