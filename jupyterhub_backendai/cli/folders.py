@@ -12,16 +12,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..core.slots import format_bytes
-from ..errors import BackendAIError, InvalidParameters, NotFound, Unauthenticated
+from ..errors import Unauthenticated
 from .batch import open_own
-from .connection import Connection
+from .folder_names import PERMISSIONS, add_key, find_folder, print_table
+from .folder_sharing import add_sharing
 from .nodes import show
 from .nouns import add_style, add_verb
-from .table import format_data, format_table, printable
+from .table import format_data
 
 COLUMNS = ("id", "name", "host", "status", "permission", "owner", "used", "created_at")
-SHARE_COLUMNS = ("user", "email", "permission", "source", "since")
-MODES, PERMISSIONS = ("general", "model", "data"), ("ro", "rw", "wd")
+MODES = ("general", "model", "data")
 WAIT_S = 1.0
 _FILTERS = (
     ("search", "with this in the name"),
@@ -45,23 +45,23 @@ def add_folders(parsers: Any) -> None:
         ("trash", trash_folder, "move a folder to the trash: nobody can use it, its files stay"),
         ("restore", restore_folder, "take a folder out of the trash"),
     ):
-        add_style(_add_key(add_verb(verbs, name, function, text)))
-    rename = _add_key(add_verb(verbs, "rename", rename_folder, "give a folder another name"))
+        add_style(add_key(add_verb(verbs, name, function, text)))
+    rename = add_key(add_verb(verbs, "rename", rename_folder, "give a folder another name"))
     rename.add_argument("name", metavar="NAME")
     add_style(rename)
-    options = _add_key(add_verb(verbs, "options", change_options, "change what members may do, and whether it may be copied"))
+    options = add_key(add_verb(verbs, "options", change_options, "change what members may do, and whether it may be copied"))
     options.add_argument("--permission", choices=PERMISSIONS, help="what members of its project may do")
     options.add_argument("--cloneable", action=argparse.BooleanOptionalAction, default=None, help="others who may read it may copy it")
     add_style(options)
-    clone = _add_key(add_verb(verbs, "clone", clone_folder, "copy a folder into a new one of your own"))
+    clone = add_key(add_verb(verbs, "clone", clone_folder, "copy a folder into a new one of your own"))
     clone.add_argument("name", metavar="NAME")
     clone.add_argument("--wait", action="store_true", help="wait for the end; 1 when it failed")
     _add_options(clone)
-    purge = _add_key(add_verb(verbs, "purge", purge_folder, "delete a folder of the trash for good; asks you to type its name"))
+    purge = add_key(add_verb(verbs, "purge", purge_folder, "delete a folder of the trash for good; asks you to type its name"))
     purge.add_argument("--name", default="", help="the folder's name, where nobody can be asked")
     hosts = add_verb(verbs, "hosts", list_hosts, "list the storage hosts where you may do something")
     add_style(hosts)
-    _add_sharing(verbs)
+    add_sharing(verbs)
 
 
 def _add_list(verbs: Any) -> None:
@@ -82,22 +82,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_style(parser)
 
 
-def _add_key(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("key", metavar="FOLDER", help="its id or its name")
-    return parser
-
-
-def _add_sharing(verbs: Any) -> None:
-    share = verbs.add_parser("share", help="who shares your folders").add_subparsers(required=True, metavar="VERB")
-    listing = add_verb(share, "list", list_shares, "list who shares a folder, or all of yours")
-    listing.add_argument("key", metavar="FOLDER", nargs="?", default="", help="its id or its name; default: all of yours")
-    add_style(listing)
-    invite = _add_key(add_verb(share, "invite", invite_people, "ask people to share a folder"))
-    invite.add_argument("emails", metavar="EMAIL", nargs="+")
-    invite.add_argument("--permission", choices=PERMISSIONS, default="rw", help="default: rw")
-    add_style(invite)
-
-
 def list_folders(options: argparse.Namespace) -> int:
     """``folder list``."""
     wanted = {name: getattr(options, name) for name in (*(name for name, _ in _FILTERS), "page", "size")}
@@ -106,7 +90,7 @@ def list_folders(options: argparse.Namespace) -> int:
     if options.style != "table":
         print(format_data(found["folders"], options.style), end="")
         return 0
-    _print_table(COLUMNS, [_shorten(folder) for folder in found["folders"]])
+    print_table(COLUMNS, [_shorten(folder) for folder in found["folders"]])
     if found["pages"] > 1:
         print(f"Page {found['page']} of {found['pages']}, {found['total']} folders in all.", file=sys.stderr)
     return 0
@@ -121,7 +105,7 @@ def create_folder(options: argparse.Namespace) -> int:
 def print_folder(options: argparse.Namespace) -> int:
     """``folder info``."""
     connection = open_own(options)
-    return _print_folder(connection.call("GET", _find(connection, options.key)).data, options.style)
+    return _print_folder(connection.call("GET", find_folder(connection, options.key)).data, options.style)
 
 
 def rename_folder(options: argparse.Namespace) -> int:
@@ -149,7 +133,7 @@ def clone_folder(options: argparse.Namespace) -> int:
     """``folder clone``."""
     connection = open_own(options)
     body = {name: getattr(options, name) for name in ("name", "usage_mode", "permission", "cloneable")}
-    folder = connection.call("POST", f"{_find(connection, options.key)}/clone", body).data
+    folder = connection.call("POST", f"{find_folder(connection, options.key)}/clone", body).data
     while options.wait and folder["status"] == "cloning":
         time.sleep(WAIT_S)
         folder = connection.call("GET", f"folders/{folder['id']}").data
@@ -160,7 +144,7 @@ def clone_folder(options: argparse.Namespace) -> int:
 def purge_folder(options: argparse.Namespace) -> int:
     """``folder purge``."""
     connection = open_own(options)
-    path = _find(connection, options.key, trash=True)
+    path = find_folder(connection, options.key, trash=True)
     connection.call("POST", f"{path}/purge", {"name": options.name or _ask_name()})
     print("It is being deleted for good.")
     return 0
@@ -173,64 +157,13 @@ def list_hosts(options: argparse.Namespace) -> int:
         print(format_data(found, options.style), end="")
         return 0
     rows = [{**host, "permissions": ",".join(host["permissions"])} for host in found["hosts"]]
-    _print_table(("name", "description", "permissions"), rows)
+    print_table(("name", "description", "permissions"), rows)
     return 0
-
-
-def list_shares(options: argparse.Namespace) -> int:
-    """``folder share list``."""
-    connection = open_own(options)
-    path = f"{_find(connection, options.key)}/shares" if options.key else "folders/shared"
-    found = connection.call("GET", path).data
-    if options.style != "table":
-        print(format_data(found, options.style), end="")
-        return 0
-    _print_table(SHARE_COLUMNS if options.key else ("folder", *SHARE_COLUMNS), found["shares" if options.key else "shared"])
-    for invitation in found.get("invitations", ()):
-        print(f"{invitation['invitee']} was asked ({invitation['permission']}).", file=sys.stderr)
-    return 0
-
-
-def invite_people(options: argparse.Namespace) -> int:
-    """``folder share invite``: 1 when somebody could not be asked."""
-    connection = open_own(options)
-    body = {"emails": options.emails, "permission": options.permission}
-    found = connection.call("POST", f"{_find(connection, options.key)}/invite", body).data
-    if options.style != "table":
-        print(format_data(found, options.style), end="")
-    else:
-        for invitation in found["invited"]:
-            print(f"{printable(invitation['invitee'])} was asked.")
-        for item in found["refused"]:
-            print(printable(f"{item['email']}: {item['message']}"), file=sys.stderr)
-    return 1 if found["refused"] else 0
 
 
 def _act(options: argparse.Namespace, verb: str, body: dict[str, Any], *, trash: bool = False) -> int:
     connection = open_own(options)
-    return _print_folder(connection.call("POST", f"{_find(connection, options.key, trash=trash)}/{verb}", body).data, options.style)
-
-
-def _find(connection: Connection, key: str, *, trash: bool = False) -> str:
-    """The address of a folder. Raises NotFound, and InvalidParameters for a name that several have."""
-    if len(key) == 32 and all(letter in "0123456789abcdef" for letter in key):
-        return f"folders/{key}"
-    found = _list_named(connection, "folders", key, trash)
-    if not found:
-        try:
-            found = _list_named(connection, "folders/all", key, trash)
-        except BackendAIError:  # who administers nothing has no such list
-            found = []
-    if not found:
-        raise NotFound("There is no folder %(name)s%(where)s.", name=repr(key), where=" in the trash" if trash else "")
-    if len(found) > 1:
-        raise InvalidParameters("There are several folders %(name)s: give the id.", name=repr(key))
-    return f"folders/{found[0]['id']}"
-
-
-def _list_named(connection: Connection, path: str, name: str, trash: bool) -> list[dict[str, Any]]:
-    query = urlencode({"search": name, "size": "500", **({"trash": "1"} if trash else {})})
-    return [folder for folder in connection.call("GET", f"{path}?{query}").data["folders"] if folder["name"] == name]
+    return _print_folder(connection.call("POST", f"{find_folder(connection, options.key, trash=trash)}/{verb}", body).data, options.style)
 
 
 def _ask_name() -> str:
@@ -254,8 +187,3 @@ def _shorten(folder: dict[str, Any]) -> dict[str, Any]:
     used = folder["used_bytes"]
     more = {"owner": folder["project"] or folder["user"], "used": "" if used is None else format_bytes(used)}
     return {**folder, **more, "created_at": folder["created_at"][:19]}
-
-
-def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    shown = [["-" if row.get(name) in (None, "") else printable(str(row.get(name))) for name in columns] for row in rows]
-    print(format_table([name.upper() for name in columns], shown), end="")
