@@ -17,7 +17,7 @@ def perform(request: FolderRequest, storage: Mapping[str, str], *, min_uid: int,
     """Do what is asked on one storage host. Raises NotFound, Conflict, Forbidden for the accounts of the system."""
     with open_host(request.host, storage) as host:
         if isinstance(request, ListFolders):
-            return {"folders": [list(pair) for pair in folders.list_folders(host)]}
+            return {"folders": [list(pair) for pair in folders.list_folders(host, request.after)]}
         if isinstance(request, ListWork):
             return {"folders": [list(found) for found in folder_work.list_work(host, request.older_s)]}
         if isinstance(request, RemoveFolder):

@@ -11,13 +11,14 @@ from ..core.vfolders import WORK_DIRECTORY
 from . import folders
 from .openat2 import open_beneath
 
+EVERY = 1 << 40
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
 
 def list_work(host: int, older_s: int) -> list[tuple[str, int]]:
     """(folder, uid) where something of that account's is in ``work`` that nobody has touched for so many seconds."""
     found: set[tuple[str, int]] = set()
-    for scope, folder in folders.list_folders(host):
+    for scope, folder in folders.list_folders(host, most=EVERY):
         with contextlib.suppress(OSError), _open_work(host, scope, folder) as work:
             found.update((folder, uid) for uid in _list_owners(work, older_s))
     return sorted(found)

@@ -23,6 +23,7 @@ from .worker_errors import UNREADABLE, translate
 
 SCOPE = re.compile(r"(?:user|project)-[0-9a-f]{32}", re.ASCII)
 FOLDER = re.compile(r"[0-9a-f]{32}", re.ASCII)
+MANY = 10_000  # folders in one answer
 NEW, TRASH = ".new-", ".trash-"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _BITS = {Permission.READ_ONLY: READ | EXECUTE, Permission.READ_WRITE: READ | WRITE | EXECUTE}
@@ -107,10 +108,11 @@ def _open_up(scope: int, folder: str, is_wanted: bool) -> None:
 
 def set_gate_list(gate: int, uids: Sequence[int]) -> None:
     """Who may pass a gate that is open; its list then says nothing else."""
-    os.fchmod(gate, _GATE_MODE)
-    set_acl(gate, Acl(7, users=dict.fromkeys(uids, EXECUTE)) if uids else None)
-    if not uids:
-        os.fchmod(gate, 0)  # what was the mask is the group's, once there is no list
+    if uids:  # at once, mode and all: whoever may pass before and after never finds it shut
+        set_acl(gate, Acl(7, users=dict.fromkeys(uids, EXECUTE)))
+        return
+    os.fchmod(gate, 0)  # first, because without a list what was its mask is the group's
+    set_acl(gate, None)
 
 
 def _set_lists(gate: int, passers: Sequence[Passer]) -> None:
@@ -128,11 +130,10 @@ def _set_lists(gate: int, passers: Sequence[Passer]) -> None:
 def set_directory_list(directory: int, owner: int, others: dict[int, int]) -> None:
     """The list of a directory, and of what is made in it. ``owner`` is whose folder it is; named, because others make things too."""
     acl = Acl(7, users={**others, owner: 7}) if others else None
+    if acl is None:
+        os.fchmod(directory, stat.S_IMODE(os.fstat(directory).st_mode) & ~0o070)
     set_acl(directory, acl)
     set_acl(directory, acl, DEFAULT)
-    if acl is None:
-        status = os.fstat(directory)
-        os.fchmod(directory, stat.S_IMODE(status.st_mode) & ~0o070)
 
 
 def read_gate(host: int, scope: str, folder: str) -> list[int]:
@@ -155,15 +156,18 @@ def remove_folder(host: int, scope: str, folder: str) -> None:
                 _remove_tree(scope_directory, name)
 
 
-def list_folders(host: int) -> list[tuple[str, str]]:
-    """Every scope and folder that has a directory, and what a kill left of one (its id then begins with a dot)."""
+def list_folders(host: int, after: str = "", most: int = MANY) -> list[tuple[str, str]]:
+    """Every scope and folder that has a directory, and what a kill left of one (its id then begins with a dot), in order.
+
+    At most so many of those after ``scope/folder``: fewer are the last.
+    """
     found = []
     with _words(), _trusted(host):
         for scope in filter(SCOPE.fullmatch, _list(host)):
             with _open(host, scope) as directory:
                 names = (name for name in _list(directory) if FOLDER.fullmatch(name.removeprefix(NEW).removeprefix(TRASH)))
                 found += [(scope, name) for name in names]
-    return sorted(found)
+    return sorted(pair for pair in found if "/".join(pair) > after)[:most]
 
 
 def _list(directory: int) -> list[str]:

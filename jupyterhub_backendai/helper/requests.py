@@ -27,6 +27,7 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
 _REASON = re.compile(r"[^\W_][\w .,:;!?()/#+-]{0,199}")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
 _SCOPE = re.compile(r"(?:user|project)-[0-9a-f]{32}", re.ASCII)
+_PLACE = re.compile(r"(?:user|project)-[0-9a-f]{32}/(?:\.new-|\.trash-)?[0-9a-f]{32}", re.ASCII)
 _DRIVER = re.compile(r"auto|accounting|xfs|ext4|btrfs|lustre|cephfs", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 
@@ -187,7 +188,9 @@ class RemoveFolder(FolderRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFolders(FolderRequest):
-    """Which folders have directories."""
+    """Which folders have directories: those after ``scope/folder``, as many as one answer holds."""
+
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +312,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "owner_uid": _number(1, 2**32 - 2),
     "owner_gid": _number(0, 2**32 - 2),
     "grants": _grants,
+    "after": _text(_PLACE, optional=True),
     "older_s": _number(60, 366 * 24 * 3600),
     "limit": _number(0, 1 << 60),
     "sync": _flag,

@@ -28,7 +28,7 @@ def remove_folder(job: Job) -> Answer:
 
 
 def list_folders(job: Job) -> Answer:
-    return Answer({"folders": [list(pair) for pair in folders.list_folders(job.tree.directory)]})
+    return Answer({"folders": [list(pair) for pair in folders.list_folders(job.tree.directory, job.text("after"))]})
 
 
 def list_work(job: Job) -> Answer:

@@ -15,6 +15,7 @@ from ...core.identity import PosixAccount
 from ...core.vfolder_mount_plans import is_divided
 from ...core.vfolders import DATA_DIRECTORY, GONE, IN_TRASH, Access, Folder, Grant, OwnershipType, Permission, folder_directory
 from ...errors import NoPosixAccount, StorageUnavailable
+from ...helper.folders import MANY
 from .files import FolderFiles
 from .starters import choose_starter
 from .worker_files import WorkerFiles
@@ -142,12 +143,17 @@ class Storage:
 
     async def list_folders(self, host: str) -> list[tuple[str, str]]:
         """(scope, id) of every directory of a folder on a host; the id of what a kill left begins with ``.new-`` or ``.trash-``."""
-        if self._helper:
-            values = await self._helper.call("list_folders", host=host)
-        else:
-            fields = {"folder": _NO_FOLDER}
-            values = (await self.workers.call(None, host, "list_folders", fields, is_long=True)).values
-        return [(scope, name) for scope, name in values["folders"]]
+        found: list[tuple[str, str]] = []
+        while True:
+            after = "/".join(found[-1]) if found else ""
+            if self._helper:
+                values = await self._helper.call("list_folders", host=host, after=after)
+            else:
+                fields = {"folder": _NO_FOLDER, "after": after}
+                values = (await self.workers.call(None, host, "list_folders", fields, is_long=True)).values
+            found += [(scope, name) for scope, name in values["folders"]]
+            if len(values["folders"]) < MANY:
+                return found
 
     async def list_work(self, host: str, older_s: int) -> list[tuple[str, int]]:
         """(folder's id, uid) where something of that account's is under way, or was left, that nobody has touched for so long."""
