@@ -1,0 +1,89 @@
+"""Chapters 7 and 8 of the manual in Chromium, on Slurm: a folder is made, filled, used in a session, and its files outlive it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests import lab
+from tests.e2e.browsing import SLOW_MS, Visitor, chromium, visit
+from tests.e2e.marks import LAB, PLATFORM
+from tests.e2e.stack import cancel_jobs
+
+pytestmark = [*PLATFORM, *LAB, pytest.mark.browser]
+USER, FOLDER = "kim02", "user2-vfolder"
+CELL = (
+    f"import os; print('CELL', open('{FOLDER}/한글.txt').read(), open('{FOLDER}/test_file', 'w').write('file inside {FOLDER}'), "
+    f"os.readlink('{FOLDER}')[-5:])"
+)
+REMOVE = """async ([url, name]) => {
+  const token = document.querySelector("[name=_xsrf]").value;
+  const headers = {"X-XSRFToken": token, "Content-Type": "application/json"};
+  const trash = await fetch(`${url}/trash`, {method: "POST", headers, body: "{}"});
+  const purge = await fetch(`${url}/purge`, {method: "POST", headers, body: JSON.stringify({name})});
+  return [trash.status, purge.status];
+}"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(slurm):
+    yield
+    cancel_jobs(slurm)
+    workspace = Path(lab.SCRATCH.format(user=USER), "workspace")
+    for path in [*workspace.glob("Untitled*.ipynb"), *(path for path in workspace.glob("*") if path.is_symlink())]:
+        path.unlink()
+
+
+async def make_folder(visitor: Visitor) -> str:
+    """The page "Data", its dialog, and the new folder's own page; the folder's id."""
+    page = visitor.page
+    await page.goto(f"{visitor.stack.url}/services/backendai/data")
+    await page.click("#create")
+    await page.fill("#f-name", FOLDER)
+    await page.get_by_role("button", name="Make the folder").click()
+    await page.goto(f"{visitor.stack.url}/services/backendai/data")
+    await page.get_by_role("link", name=FOLDER, exact=True).first.click()
+    await page.locator("html[data-explorer=ready]").wait_for()
+    return page.url.partition("/data/")[2].partition("?")[0].partition("/")[0]
+
+
+async def test_what_is_in_a_folder_outlives_the_session(slurm, browser, tmp_path):
+    (tmp_path / "한글.txt").write_text("올린 파일")
+    async with visit(browser, slurm) as visitor:
+        page = visitor.page
+        await visitor.log_in(USER)
+        folder_id = await make_folder(visitor)
+        await page.set_input_files("#pick-files", tmp_path / "한글.txt")
+        await expect(page.locator("tr[data-name='한글.txt']")).to_be_visible()
+        # chapter 8: the folder is chosen, and is there
+        await visitor.open_launch("?opt-queue=jupyter")
+        await page.get_by_label(FOLDER, exact=True).check()
+        await page.fill("#name", "with folder")
+        await visitor.submit()
+        await visitor.until_notebook()
+        assert await visitor.run_cell(CELL) == "CELL 올린 파일 25 /data"
+        # the folder cannot be thrown away while the session has it, which says so
+        await page.goto(f"{visitor.stack.url}/services/backendai/sessions")
+        await page.get_by_role("link", name="with folder").first.click()
+        await expect(page.locator("#folders")).to_contain_text(FOLDER)
+        url = f"{visitor.stack.url}/services/backendai/rest/v1/folders/{folder_id}"
+        assert (await page.evaluate(REMOVE, [url, FOLDER]))[0] == 409
+        await visitor.stop("with folder")
+        # the file is there afterwards
+        await page.goto(f"{visitor.stack.url}/services/backendai/data/{folder_id}")
+        row = page.locator("tr[data-name=test_file]")
+        await expect(row).to_be_visible(timeout=SLOW_MS)
+        async with page.expect_download() as downloading:
+            await row.locator("a[download]").click()
+        assert Path(await (await downloading.value).path()).read_text() == f"file inside {FOLDER}"
+        assert await page.evaluate(REMOVE, [url, FOLDER]) == [200, 202]
