@@ -203,7 +203,7 @@ def _add_missing(parts: dict[str, Any], settings: BackendAI, db: Database) -> No
     parts.setdefault("folder_access", FolderAccess(db, parts.get("storage"), parts.get("folder_tasks")))
     if parts.get("storage"):
         FolderOwners(db, parts["storage"], parts["folder_access"]).register(parts["folder_tasks"])
-    parts.setdefault("uploads", Uploads(db, Pools(), parts.get("storage"), check_room=parts["quotas"].check_room))
+    parts.setdefault("uploads", Uploads(db, Pools(), parts.get("storage"), room=parts["quotas"]))
     parts.setdefault("waits", WaitsReader(db))
     parts.setdefault("wait_mails", WaitMails(settings, db, parts.get("mail") or NoMailer()))
 
@@ -266,7 +266,7 @@ class Service:
         self.wait_mails = WaitMails(settings, self.db, self.mail)
         self.quotas = Quotas(self.db, settings.helper_socket)
         self.storage = make_storage(settings, self.quotas.prepare)
-        self.uploads = Uploads(self.db, Pools(), self.storage, check_room=self.quotas.check_room)
+        self.uploads = Uploads(self.db, Pools(), self.storage, room=self.quotas)
         self.folder_tasks = FolderTasks(self.db)
         self.folder_access = FolderAccess(self.db, self.storage, self.folder_tasks)
         self.measuring = FolderMeasuring(

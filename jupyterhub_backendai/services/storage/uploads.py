@@ -13,12 +13,12 @@ import secrets
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...core.vfolders import FolderStatus
-from ...errors import N_, AlreadyExists, BackendAIError, Conflict, NotFound, TooLarge, UploadLocked
+from ...errors import N_, AlreadyExists, BackendAIError, Conflict, NotFound, StorageFull, TooLarge, UploadLocked
 from ...store import uploads, users, vfolders
 from ...store.database import Database
 from ...store.models import now
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ..folder_files import OpenFolder
 
 log = logging.getLogger("backendai")
-CheckRoom = Callable[["Folder", int], Awaitable[None]]
 GROWTH_BYTES = 64 * 1024 * 1024
 LOCK_S = 15.0  # whoever sends nothing for so long may be overtaken
 RENEW_S = 5.0
@@ -44,12 +43,19 @@ WRITABLE = frozenset({FolderStatus.READY, FolderStatus.PERFORMING, FolderStatus.
 BUSY_FOLDER = N_("Nothing can be uploaded into the folder %(name)s right now: it is being copied or deleted.")
 
 
+class Room(Protocol):
+    """Knows how much fits (:class:`..quotas.Quotas`); both raise StorageFull with numbers."""
+
+    async def check_room(self, folder: Folder, wanted_bytes: int) -> None: ...
+    async def explain_full(self, folder: Folder) -> None: ...
+
+
 class Uploads:
     """All uploads of this service."""
 
-    def __init__(self, db: Database, pools: Pools, storage: Any, life_s: float = LIFE_S, *, check_room: CheckRoom | None = None) -> None:
+    def __init__(self, db: Database, pools: Pools, storage: Any, life_s: float = LIFE_S, *, room: Room | None = None) -> None:
         self.db, self.pools, self.life_s = db, pools, life_s
-        self._storage, self._check_room = storage, check_room
+        self._storage, self.room = storage, room
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._tasks: set[asyncio.Task[None]] = set()
         self._lease = Lease(db, "upload-sweep", SWEEP_S / 2)
@@ -89,8 +95,8 @@ class Uploads:
         self, folder: OpenFolder, user: str, path: bytes, size: int, on_conflict: str, metadata: str, holder: str = ""
     ) -> UploadInfo:
         check_open(folder)
-        if self._check_room:  # the disk, and numbers that are a minute old; what is reserved is exact
-            await self._check_room(folder.access.folder, size)
+        if self.room:  # the disk, and numbers that are a minute old; what is reserved is exact
+            await self.room.check_room(folder.access.folder, size)
         if on_conflict != "rename":
             await choose_target(folder.files, path, on_conflict)
         new = NewUpload(
@@ -265,12 +271,12 @@ class Incoming:
             await self._grow(len(data))
         await self._keep_lock()
         self.offset += len(data)
-        await self._writer.write(data)
+        await self._explain(self._writer.write(data))
 
     async def flush(self) -> None:
         """Until all that has come is written, and in the checksum."""
         if self._writer is not None:
-            await self._writer.flush()
+            await self._explain(self._writer.flush())
 
     async def end(self, *, is_right: bool = True, on_conflict: str = "") -> int:
         """Everything that this request brought has come: the offset now. A file that is complete is put in its place.
@@ -280,7 +286,7 @@ class Incoming:
         if self._writer is None:
             return self.offset
         try:
-            await self._writer.flush()
+            await self._explain(self._writer.flush())
             if self.is_open_ended:
                 self.info = replace(self.info, size=self.offset)
             if not is_right:
@@ -304,6 +310,15 @@ class Incoming:
             await self._owner.db.run_exclusive(uploads.unlock, self.info.id, self._holder, received, self._owner.life_s)
         except BackendAIError as exc:
             log.info("The lock of an upload runs out by itself: %s", exc)
+
+    async def _explain(self, doing: Awaitable[None]) -> None:
+        """The kernel says only that there is no room; who reads it wants numbers."""
+        try:
+            await doing
+        except StorageFull:
+            if self._owner.room:
+                await self._owner.room.explain_full(self._folder.access.folder)
+            raise
 
     async def _grow(self, size: int) -> None:
         if not self.is_open_ended:
@@ -339,7 +354,7 @@ class Incoming:
 
     async def _complete(self, on_conflict: str) -> None:
         assert self._writer is not None  # noqa: S101 - said to the type checker
-        await self._writer.sync()
+        await self._explain(self._writer.sync())
         # who does not know its address yet never asks what became of it
         if not self.is_fresh and not await self._owner.db.run_exclusive(uploads.mark_complete, self.info.id, self._holder, LOCK_S):
             raise UploadLocked
