@@ -94,8 +94,8 @@ function onKey(event) {
   const row = event.target.closest?.("#selection tbody tr");
   if (!step || !row || event.altKey || event.ctrlKey || event.metaKey) return;
   const next = step > 0 ? row.nextElementSibling : row.previousElementSibling;
-  const selector = event.target.matches("[name=item]") ? "[name=item]" : "th a, [name=item]";
-  const target = next?.querySelector(selector);
+  const box = next?.querySelector("[name=item]");
+  const target = event.target.matches("[name=item]") ? box : (next?.querySelector("th a") ?? box);
   if (!target) return;
   event.preventDefault();
   target.focus();

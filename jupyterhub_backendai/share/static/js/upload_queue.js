@@ -220,7 +220,7 @@ function judge(item, { status, title, code }) {
   if (item.state !== "running") return;
   item.task = null;
   const isMisplaced = code === "backendai_upload_offset-mismatch";
-  if (status === 409 && !isMisplaced) change(item, { state: "conflict", message: title ?? "" });
+  if (status === 409 && !isMisplaced) change(item, { state: "conflict", message: title ?? "", ...(item.url ? {} : { sent: 0 }) });
   else if (!status || isMisplaced || [423, 429, 460].includes(status) || (status >= 500 && status !== 507)) waitAndGoOn(item, title);
   else change(item, { state: "failed", message: title ?? String(status) });
   pump();
