@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..store.database import Database
 
 log = logging.getLogger("backendai")
-LOOK_S, LEASE_S, FREE_S, REFRESH_S = 60.0, 180.0, 15.0, 2.0
+LOOK_S, LEASE_S, FREE_S, REFRESH_S, REFUSED_S = 60.0, 180.0, 15.0, 2.0, 0.2
 SCOPES_AT_ONCE = 500
 # No answer from a host in this time is no answer; what is asked of it meanwhile does not wait.
 DISK_S = 5.0
@@ -74,12 +74,12 @@ class Quotas:
             usage = await self.refresh(usage)  # the number is a minute old, and something may have been deleted since
         check_room(usage, wanted_bytes)
 
-    async def refresh(self, usage: ScopeUsage) -> ScopeUsage:
-        """A scope as the kernel counts it at this moment; as it was, where nobody can say. At most every other second."""
+    async def refresh(self, usage: ScopeUsage, most_s: float = REFRESH_S) -> ScopeUsage:
+        """A scope as the kernel counts it at this moment, or at most ``most_s`` ago; as it was, where nobody can say."""
         key = (usage.host, usage.id)
-        if self._helper is None or time.monotonic() < self._refreshed.get(key, 0.0):
+        if self._helper is None or not usage.is_enforced or time.monotonic() < self._refreshed.get(key, -most_s) + most_s:
             return usage
-        self._refreshed[key] = time.monotonic() + REFRESH_S
+        self._refreshed[key] = time.monotonic()
         try:
             await self._read(await self._find_host(usage.host), [usage.id], sync=True)
         except BackendAIError as exc:
@@ -88,7 +88,8 @@ class Quotas:
 
     async def explain_full(self, folder: Folder) -> None:
         """The kernel refused something for want of room: raises StorageFull with the numbers, where they show why."""
-        usage = await self.refresh(await self._db.run(vfolder_quotas.read_scope, folder.host, folder.quota_scope_id))
+        usage = await self._db.run(vfolder_quotas.read_scope, folder.host, folder.quota_scope_id)
+        usage = await self.refresh(usage, REFUSED_S)
         check_full(usage)
         disk = await self.find_disk(folder.host)
         check_disk(folder.host, disk.free if disk else None, BLOCK_BYTES)

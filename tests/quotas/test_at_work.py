@@ -14,14 +14,17 @@ from sqlalchemy.orm import Session
 
 from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.vfolder_quotas import ScopeUsage
-from jupyterhub_backendai.core.vfolders import Folder
+from jupyterhub_backendai.core.vfolders import Folder, HostPermission
 from jupyterhub_backendai.errors import StorageFull
 from jupyterhub_backendai.services.counted_files import count_files
+from jupyterhub_backendai.services.folder_files import OpenFolder
 from jupyterhub_backendai.services.folder_measuring import FolderMeasuring
 from jupyterhub_backendai.services.folder_tasks import FolderTasks
 from jupyterhub_backendai.services.quotas import Quotas
 from jupyterhub_backendai.services.storage.files import FolderFiles
 from jupyterhub_backendai.services.storage.hosts import Storage
+from jupyterhub_backendai.services.storage.pools import Pools
+from jupyterhub_backendai.services.storage.uploads import Uploads
 from jupyterhub_backendai.store import models, vfolder_quotas
 from jupyterhub_backendai.store.database import Database
 from jupyterhub_backendai.store.vfolder_rules import find_any
@@ -122,6 +125,28 @@ async def test_the_policy_reaches_the_kernel(place: Place) -> None:
     await place.quotas.check_room(folder, 8 * MIB)
     with pytest.raises(StorageFull, match="for 18 MiB more"):
         await place.quotas.check_room(folder, 18 * MIB)
+
+
+async def test_an_upload_that_meets_a_full_scope_is_told_the_numbers(place: Place) -> None:
+    """It fitted when it began; then a session wrote."""
+    folder = await place.make("local:btrfs", "met")
+    uploads = Uploads(place.db, Pools(), place.storage, room=place.quotas)
+    opened = OpenFolder(access(folder), place.files(folder), frozenset(HostPermission))
+    incoming = await uploads.begin_at_once(opened, "kim01", b"large", 10 * MIB)
+    with pytest.raises(StorageFull, match="another 10 MiB"):
+        await uploads.begin(opened, "kim01", b"other", 11 * MIB)
+    with pytest.raises(StorageFull):
+        await place.fill(folder)
+
+    async def send() -> None:
+        for _ in range(10):
+            await incoming.write(os.urandom(MIB))
+        await incoming.flush()
+
+    with pytest.raises(StorageFull, match=r"of 20 MiB are used"):
+        await send()
+    await incoming.discard()
+    assert (await place.usage(folder)).reserved_bytes == 0
 
 
 async def test_a_limit_that_an_administrator_sets_holds_at_once(place: Place) -> None:
