@@ -214,18 +214,18 @@ def test_the_kernel_is_asked_and_changes_nothing():
     assert is_clock_kept() in {True, False, None}
 
 
-async def test_invitations_are_answered_there(browser, site):
-    def add(db):
-        owner = db.query(models.User).filter_by(name="lee01").one()
-        folder = add_folder(db, "shared-data", "lee01")
-        row = models.VFolderInvitation(
-            vfolder_id=folder, inviter_id=owner.id, invitee_id=user_id(db, "kim01"), permission=Permission.READ_ONLY
-        )
-        db.add(row)
-        db.flush()
-        return row.id
+def add_invitation(db):
+    """lee01 asks kim01 to share a folder; the invitation's id."""
+    owner = db.query(models.User).filter_by(name="lee01").one()
+    folder = add_folder(db, "shared-data", "lee01")
+    row = models.VFolderInvitation(vfolder_id=folder, inviter_id=owner.id, invitee_id=user_id(db, "kim01"), permission=Permission.READ_ONLY)
+    db.add(row)
+    db.flush()
+    return row.id
 
-    invitation = await site.db.run(add)
+
+async def test_invitations_are_answered_there(browser, site):
+    invitation = await site.db.run(add_invitation)
     _, page = await browser.get("summary")
     [item] = page.select("#invitations li")
     assert "shared-data" in text(item)

@@ -16,7 +16,7 @@ from tests.services.launching import limit
 from tests.services.public import browser, nobody, settings, site
 from tests.services.test_announcements import announce
 from tests.services.test_launch_presets import add_presets
-from tests.services.test_summary import add_session
+from tests.services.test_summary import add_invitation, add_session
 
 __all__ = ["browser", "chromium", "nobody", "settings", "site", "sqlite_template"]
 pytestmark = pytest.mark.browser
@@ -26,6 +26,7 @@ async def fill(site):
     await add_presets(site)
     at = now()
     await site.db.run(announce, "Maintenance on Sunday", level="warning")
+    await site.db.run(add_invitation)
     await site.db.run(add_session, name="딥러닝 실습 3주차", status=SessionStatus.RUNNING, started_at=at - timedelta(minutes=83))
     await site.db.run(add_session, name="preprocess", server_name="preprocess", queue="v100", slots=make_slots(4, 16 * GIB, 1))
     for number, reason in enumerate(["The session reached its time limit.", "", "The session used more memory than it had asked for."]):
