@@ -341,3 +341,24 @@ async def test_everything_is_reached_by_tab(chromium, pages):
     await page.keyboard.press("Enter")
     await expect(page.locator("#explorer-empty")).to_be_visible()
     await page.context.close()
+
+
+async def test_without_scripts_forms_do_the_same(chromium, pages, tmp_path):
+    (tmp_path / "한글 이름.txt").write_text("내용")
+    (tmp_path / "메모.txt").write_text("새 메모")
+    page = await open_page(chromium, pages.site, java_script_enabled=False)
+    await page.goto(f"{pages.url}?path=실험 결과")
+    await page.set_input_files("#plain-files", [tmp_path / "한글 이름.txt", tmp_path / "메모.txt"])
+    await page.get_by_role("button", name="Upload", exact=True).click()
+    await expect(page.locator("#explorer-done")).to_have_text("Uploaded: 2.")
+    assert (pages.top / "실험 결과" / "한글 이름.txt").read_text() == "내용"
+    await page.locator("tr[data-name='메모.txt'] [name=item]").check()
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("button", name="Delete for good").click()
+    await expect(page.locator("#explorer-done")).to_have_text("Deleted: 1.")
+    await page.get_by_role("button", name="New directory").click()
+    await page.fill("#act-name", "새 폴더")
+    await page.get_by_role("button", name="Make the directory").click()
+    await expect(page.locator("tr[data-name='새 폴더']")).to_be_visible()
+    assert sorted(os.listdir(pages.top / "실험 결과")) == ["1차", "새 폴더", "한글 이름.txt"]
+    await page.context.close()

@@ -101,7 +101,7 @@ function onKey(event) {
   target.focus();
 }
 
-function prepare() {
+async function prepare() {
   const section = explorer();
   section.tabIndex = -1;
   dressTimes("short", section);
@@ -115,7 +115,7 @@ function prepare() {
   }
   document.getElementById("selection")?.addEventListener("change", countChosen);
   countChosen();
-  watchDrops(section);
+  await watchDrops(section);
 }
 
 if (explorer()) {
@@ -127,6 +127,7 @@ if (explorer()) {
     if (event.detail.folder === explorer()?.dataset.folder && !document.querySelector("dialog[open]")) refresh();
   });
   if (document.querySelector("#explorer-done:not([hidden])")) window.history.replaceState({}, "", explorer().dataset.here);
-  prepare();
-  document.documentElement.dataset.explorer = "ready";
+  prepare().finally(() => {
+    document.documentElement.dataset.explorer = "ready";
+  });
 }

@@ -1,6 +1,6 @@
 // Where files are chosen or dropped for the directory that is shown.
 import { gatherDrop, gatherFiles, gatherHandles } from "./upload_files.js";
-import { tus } from "./upload_queue.js";
+import { loadTus } from "./upload_queue.js";
 import { addUploads } from "./upload_tray.js";
 
 function target(section) {
@@ -26,11 +26,11 @@ async function pick(section, name, input, gather) {
   }
 }
 
-export function watchDrops(section) {
+export async function watchDrops(section) {
   if (section.dataset.canUpload !== "yes") return;
   const buttons = section.querySelector("#upload-buttons");
   const plain = section.querySelector("#upload-plain");
-  if (!buttons || !tus) return; // the form without scripts stays
+  if (!buttons || !(await loadTus())) return; // the form without scripts stays
   plain.hidden = true;
   buttons.hidden = false;
   const files = section.querySelector("#pick-files");

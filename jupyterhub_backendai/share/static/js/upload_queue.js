@@ -9,11 +9,16 @@ const OLD_MS = 7 * 24 * 3600 * 1000; // as long as the server keeps what has arr
 const GOES_ON = ["waiting", "running", "offline"];
 const RUNTIME = ["file", "task", "timer", "tries"];
 
-// tus-js-client; null where it was not installed: then the plain form stays.
-export const tus = await import("../vendor/tus.js").then(({ default: found }) => (found.isSupported ? found : null)).catch(() => null);
 export const items = new Map();
 const events = new EventTarget();
 let site = { xsrf: "", user: "" };
+let loading = null;
+
+// tus-js-client, when it is needed; null where it was not installed: then the plain form stays.
+export function loadTus() {
+  loading ??= import("../vendor/tus.js").then(({ default: found }) => (found.isSupported ? found : null)).catch(() => null);
+  return loading;
+}
 
 export function configure(facts) {
   site = facts;
@@ -164,7 +169,8 @@ function pump() {
 
 async function run(item) {
   change(item, { state: "running", message: "" });
-  if (item.url && !(await isThere(item))) return;
+  const tus = await loadTus();
+  if (!tus || (item.url && !(await isThere(item)))) return;
   if (item.state !== "running") return; // paused or cancelled meanwhile
   const metadata = { filename: item.path.split("/").pop(), relativePath: item.path, on_conflict: item.conflict };
   if (item.directoryRef) metadata.directory_ref = item.directoryRef;

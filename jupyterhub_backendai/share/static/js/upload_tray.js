@@ -222,7 +222,7 @@ function tellPages() {
   });
 }
 
-if (tray && queue.tus) {
+if (tray) {
   queue.configure({ xsrf: tray.dataset.xsrf, user: tray.dataset.user });
   queue.watch(redraw);
   tray.addEventListener("click", onClick);
