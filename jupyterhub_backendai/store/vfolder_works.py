@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from ..core.identity import PosixAccount
 from ..core.vfolders import UPDATABLE, Folder, FolderStatus
+from ..errors import N_
 from . import audit, folder_tasks, vfolder_quotas
 from .circumstances import read_posix
 from .folder_tasks import Task
@@ -22,6 +23,7 @@ from .vfolder_rules import find_any, set_status
 from .vfolders import find_access
 
 SYSTEM = "system"
+UNCOPIED = N_("The copying ended before it was done.")
 # The making of a directory that takes longer than this was left by a process that ended.
 MAKING_S = 900.0
 # the kind of task, and the reason of the status, of a folder on its way to another owner (vfolder_ownership)
@@ -133,7 +135,7 @@ def tidy(db: Session, moment: datetime | None = None) -> Left:
                 unmade += 1
         elif not _has_task(db, row):
             if row.status is FolderStatus.CLONING:
-                set_status(row, FolderStatus.ERROR, "The copying ended before it was done.")
+                set_status(row, FolderStatus.ERROR, UNCOPIED)
                 uncopied += 1
             else:
                 folder_tasks.add(db, "purge", row.id)
