@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, not_, select
 from sqlalchemy.orm import Session
 
 from ..core.files import decode_ref, encode_ref
@@ -22,6 +22,7 @@ from .vfolder_quotas import reserve, settle
 NO_UPLOAD = N_("There is no such upload, or it is not yours, or it is too old.")
 MAX_OPEN = 5000
 FINISHED_LIFE = timedelta(days=1)
+HELD_LIFE = timedelta(hours=1)  # of one that somebody writes to: it does not become too old meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ def list_own(db: Session, user: str, folder_id: str = "") -> list[UploadInfo]:
 
 def list_expired(db: Session, moment: datetime, limit: int = 500) -> list[UploadInfo]:
     """Uploads that are over: too old, finished or not."""
-    query = select(Upload, User.name).join(User, User.id == Upload.user_id).where(Upload.expires_at <= moment)
+    is_held = and_(Upload.locked_by != "", Upload.locked_until > moment)
+    query = select(Upload, User.name).join(User, User.id == Upload.user_id).where(Upload.expires_at <= moment, not_(is_held))
     return [_read(row, name) for row, name in db.execute(query.order_by(Upload.expires_at).limit(limit))]
 
 
@@ -134,6 +136,7 @@ def renew(db: Session, upload_id: str, holder: str, ttl_s: float) -> bool:
     if row is None or row.locked_by != holder:
         return False
     row.locked_until = now() + timedelta(seconds=ttl_s)
+    row.expires_at = max(row.expires_at, now() + HELD_LIFE)
     return True
 
 

@@ -31,6 +31,7 @@ async def choose_target(files: FolderFiles, path: bytes, on_conflict: str) -> by
     try:
         entry = await files.stat(path)
     except NotFound:
+        await _check_parent(files, path)
         return path
     if on_conflict == "replace" and entry.kind is EntryKind.FILE:
         return path
@@ -43,6 +44,19 @@ async def choose_target(files: FolderFiles, path: bytes, on_conflict: str) -> by
         except NotFound:
             return other
     raise explain_taken(path)
+
+
+async def _check_parent(files: FolderFiles, path: bytes) -> None:
+    """Raises AlreadyExists where a file, or a link, is in the place of the directory: said before the bytes come, not after."""
+    parent = split_path(path)[0]
+    if not parent:
+        return
+    try:
+        entry = await files.stat(parent)
+    except NotFound:
+        return
+    if entry.kind is not EntryKind.DIRECTORY:
+        raise explain_taken(parent)
 
 
 def number_name(path: bytes, number: int) -> bytes:

@@ -284,6 +284,8 @@ def parse_metadata(header: str) -> dict[str, str]:
     found = {}
     for item in filter(None, (part.strip() for part in header.split(","))):
         key, _, value = item.partition(" ")
+        if not (key.isascii() and key.isprintable()):
+            raise InvalidParameters(N_("Upload-Metadata could not be read."))
         try:
             found[key] = base64.b64decode(value, validate=True).decode()
         except (ValueError, binascii.Error) as exc:

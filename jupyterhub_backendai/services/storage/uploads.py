@@ -37,6 +37,7 @@ GROWTH_BYTES = 64 * 1024 * 1024
 LOCK_S = 15.0  # whoever sends nothing for so long may be overtaken
 RENEW_S = 5.0
 LIFE_S = 7 * 24 * 3600.0
+FRESH_LIFE_S = 3600.0
 SWEEP_S = 3600.0
 RENAMES = 5
 WRITABLE = frozenset({FolderStatus.READY, FolderStatus.PERFORMING, FolderStatus.MOUNTED})
@@ -108,7 +109,9 @@ class Uploads:
             on_conflict=on_conflict,
             metadata=metadata,
         )
-        return await self.db.run_exclusive(uploads.add, new, self.life_s, holder, LOCK_S)
+        # one that comes at once is nobody's to go on with if we are killed: its room is free again soon
+        life_s = FRESH_LIFE_S if holder else self.life_s
+        return await self.db.run_exclusive(uploads.add, new, life_s, holder, LOCK_S)
 
     async def _make(self, folder: OpenFolder, info: UploadInfo) -> int:
         try:

@@ -220,6 +220,7 @@ async def test_what_is_there_already(file_site):
     assert file_site.files.read("a (2).bin") == b"third"
     (file_site.files.root / "data" / "directory").mkdir()
     assert (await begin(file_site, 1, data=b"x", filename="directory", on_conflict="replace"))[0] == 409
+    assert (await begin(file_site, 1, data=b"x", filename="b", relativePath="a.bin/b"))[0] == 409
     used = await file_site.site.db.run(lambda db: db.query(models.VFolder).one().used_bytes)
     assert used == 8
     assert file_site.files.left_overs == []
@@ -276,7 +277,7 @@ async def test_too_old(file_site):
 
     await file_site.site.db.run(age)
     assert (await head(file_site, location))[0] == 404
-    assert await file_site.site.application.settings["uploads"].sweep() == 1
+    await file_site.site.application.settings["uploads"].sweep_in_turn()
     assert file_site.files.left_overs == []
     assert await file_site.site.db.run(lambda db: db.query(models.Upload).count()) == 0
 
