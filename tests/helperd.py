@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,8 @@ class RunningHelper:
 
 
 @contextlib.contextmanager
-def running_helper(*options: str, account: str = "", slurm_conf: str = "") -> Iterator[RunningHelper]:
-    """Start a helper (as root, or as ``account``) and stop it with SIGTERM at the end."""
+def running_helper(*options: str, account: str = "", slurm_conf: str = "", prefix: Sequence[str] = ()) -> Iterator[RunningHelper]:
+    """Start a helper (as root, or as ``account``; by another program, ``prefix``) and stop it with SIGTERM at the end."""
     base = Path(tempfile.mkdtemp(prefix="backendai-helper-", dir="/run"))
     try:
         base.chmod(0o755)
@@ -78,7 +78,7 @@ def running_helper(*options: str, account: str = "", slurm_conf: str = "") -> It
         (base / "wrapper.py").write_text(WRAPPER)
         (base / "wrapper.py").chmod(0o644)
         command = [
-            *(["runuser", "-u", account, "--"] if account else []),
+            *(["runuser", "-u", account, "--"] if account else prefix),
             *(sys.executable, "-m", "jupyterhub_backendai.helper", "--socket", str(base / "run" / "helper.sock")),
             *("--user-root", f"{base}/scratch/{{user}}", "--python", "/usr/bin/python3", "--wrapper", str(base / "wrapper.py")),
             *options,
