@@ -59,9 +59,9 @@ def _set(handle: int, access: Acl | None, mode: int) -> bool:
     known = read_acl(handle)
     if known == access and (access is not None or not mode & 0o070):
         return False
-    set_acl(handle, access)
-    if access is None:  # what was the list's mask is the group's now
+    if access is None:  # first, because without a list what was its mask is the group's
         os.chmod(f"/proc/self/fd/{handle}", stat.S_IMODE(mode) & ~0o070)  # noqa: PTH101 - a descriptor, which fchmod refuses
+    set_acl(handle, access)
     return True
 
 

@@ -36,16 +36,16 @@ async def site(running: tuple[RunningHelper, Path]) -> AsyncIterator[FoldersSite
         yield found
 
 
-def workers_of(uid: int) -> list[int]:
-    """The worker processes of an account that still live."""
+def workers_of(site: FoldersSite, uid: int = KIM) -> list[int]:
+    """The helper's worker processes of an account that still live."""
     found = []
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
             try:
-                command, status = (path / "cmdline").read_bytes(), (path / "status").read_text()
+                status = (path / "status").read_text()
             except OSError:
                 continue
-            if b"jupyterhub_backendai.helper" in command and f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}" in status:
+            if f"PPid:\t{site.helper.process.pid}\n" in status and f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n" in status:
                 found.append(int(path.name))
     return found
 
@@ -64,7 +64,7 @@ async def test_a_worker_is_its_person_and_nothing_more(site: FoldersSite):
     await files.make_directory(b"d")
     status = (site.data(folder) / "d").stat()
     assert (status.st_uid, status.st_mode & 0o777) == (KIM, 0o700)
-    (pid,) = workers_of(KIM)
+    (pid,) = workers_of(site)
     lines = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
     assert lines["Gid"].split() == [str(pwd.getpwnam("kim01").pw_gid)] * 4
     assert lines["NoNewPrivs"] == "1"
@@ -121,6 +121,42 @@ async def test_who_passes_is_decided_at_the_gate_at_once(site: FoldersSite):
     assert not can_read("lee01", file)
     with pytest.raises(Forbidden):
         await site.files(folder, "lee01").open(b"a")
+
+
+LOOK = """
+import os, sys
+print("ready", flush=True)
+for line in sys.stdin:
+    break
+count = 0
+while not os.path.exists(sys.argv[2]):
+    os.stat(sys.argv[1])
+    count += 1
+print(count)
+"""
+
+
+async def test_a_change_for_others_shuts_nobody_out_for_a_moment(site: FoldersSite):
+    stays = [grant(OWNER, "wd", is_owner=True), grant("lee01", "ro")]
+    folder = await site.make(None, stays[1])
+    await site.files(folder).write(b"a", b"x")
+    end = Path("/dev/shm", f"end-{os.getpid()}")
+    command = ["runuser", "-u", "lee01", "--", "/usr/bin/python3", "-c", LOOK, str(site.data(folder) / "a"), str(end)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    process.stdout.readline()
+    assert process.stdin
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    for number in range(20):
+        await site.storage.set_gate(folder, [*stays, *([grant("park04", "rw")] if number % 2 else [])])
+    end.touch()
+    try:
+        said, _ = process.communicate(timeout=20)
+    finally:
+        end.unlink()
+    assert process.returncode == 0
+    assert int(said) > 0
 
 
 async def test_who_may_write_and_the_owner_share_what_either_makes(site: FoldersSite):
@@ -212,24 +248,24 @@ async def test_a_worker_that_was_killed_is_replaced(site: FoldersSite):
     folder = await site.make()
     files = site.files(folder)
     await files.make_directory(b"d")
-    (pid,) = workers_of(KIM)
+    (pid,) = workers_of(site)
     os.kill(pid, signal.SIGKILL)
     assert [entry.name for entry in (await files.list(b"")).entries] == [b"d"]
-    assert workers_of(KIM) != [pid]
+    assert workers_of(site) != [pid]
 
 
 async def test_a_worker_that_its_person_stopped_costs_that_person_and_is_ended(site: FoldersSite):
     folder = await site.make(None, grant("lee01", "rw"))
     site.storage.workers._deadline_s = 0.5
     await site.files(folder).list(b"")
-    (pid,) = workers_of(KIM)
+    (pid,) = workers_of(site)
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(StorageUnavailable):
         await site.files(folder).list(b"")
     with pytest.raises(StorageUnavailable):
         await site.files(folder).list(b"")
     assert (await site.files(folder, "lee01").list(b"")).total == 0
-    wait_until(lambda: pid not in workers_of(KIM))
+    wait_until(lambda: pid not in workers_of(site))
     site.storage.workers._places[KIM, HOST].not_before = 0.0
     assert (await site.files(folder).list(b"")).total == 0
 
@@ -237,9 +273,9 @@ async def test_a_worker_that_its_person_stopped_costs_that_person_and_is_ended(s
 async def test_idle_workers_end(site: FoldersSite):
     folder = await site.make()
     await site.files(folder).list(b"")
-    assert workers_of(KIM)
+    assert workers_of(site)
     site.storage.workers.reap_idle(asyncio.get_running_loop().time() + 301)
-    wait_until(lambda: not workers_of(KIM))
+    wait_until(lambda: not workers_of(site))
     assert (await site.files(folder).list(b"")).total == 0
 
 
@@ -247,7 +283,7 @@ async def test_workers_end_with_the_service_and_with_the_helper(site: FoldersSit
     folder = await site.make()
     await site.files(folder).list(b"")
     site.storage.close()
-    wait_until(lambda: not workers_of(KIM))
+    wait_until(lambda: not workers_of(site))
     with pytest.raises(StorageUnavailable):
         await site.files(folder).list(b"")
 
@@ -258,7 +294,7 @@ async def test_without_the_helper_nothing_is_made_up():
         await site.files(folder).list(b"")
         helper.process.send_signal(signal.SIGTERM)
         helper.process.wait(10)
-        wait_until(lambda: not workers_of(KIM))
+        wait_until(lambda: not workers_of(site))
         with pytest.raises(BackendUnavailable):
             await site.files(folder).list(b"")
         with pytest.raises(BackendUnavailable):
