@@ -104,7 +104,7 @@ async def test_a_name_that_is_taken_is_said_where_it_is_answered(site, storage, 
 async def test_the_page_names_the_sessions_that_still_have_it(site, storage, browser):
     folder_id = await site.db.run(add_folder, "ours")
     await site.db.run(lambda db: share(db, folder_id, "lee01"))
-    await site.db.run(lambda db: add_session(db, folder_id, "lee01", "training", engine="docker"))
+    await site.db.run(lambda db: add_session(db, folder_id, "lee01", "training", engine="local"))
     _, page = await browser.get(f"data/{folder_id}")
     assert "training" in page.text
     assert "in 1 session" in page.text
