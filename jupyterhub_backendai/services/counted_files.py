@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from ..errors import StorageFull
+from ..errors import NotFound, StorageFull
 from .folder_measuring import want
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ class CountedFiles:
         await self._explain(self._files.make_directory(path, parents=parents, exist_ok=exist_ok))
 
     async def write(self, path: bytes, content: bytes, *, etag: str = "") -> Entry:
-        await self._quotas.check_room(self._folder, len(content))
+        try:
+            known = (await self._files.stat(path)).size
+        except NotFound:
+            known = 0
+        await self._quotas.check_room(self._folder, len(content) - known)  # a full scope lets a text become shorter
         entry = await self._explain(self._files.write(path, content, etag=etag))
         await want(self._db, self._folder.id)
         return entry

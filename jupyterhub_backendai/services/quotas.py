@@ -162,7 +162,7 @@ class Quotas:
     async def _read(self, host: vfolder_hosts.Host, ids: Sequence[str], *, sync: bool = False) -> None:
         answer = await self._call("quota_read", host, scopes=[_directory(id_) for id_ in ids], sync=sync)
         readings = {
-            _scope_id(name): Reading(int(found["used"]), found["files"])
+            _scope_id(name): Reading(int(found["used"]), found["files"], found["limit"])
             for name, found in answer["scopes"].items()
             if found["used"] is not None
         }

@@ -38,6 +38,7 @@ class Reading(NamedTuple):
 
     used: int
     files: int | None
+    limit: int | None = None
 
 
 NO_SCOPE = N_("There is no such quota scope.")
@@ -256,13 +257,16 @@ def list_wanted(db: Session, host: str) -> dict[str, int]:
 
 
 def keep_readings(db: Session, host: str, readings: Mapping[str, Reading], at: datetime) -> None:
-    """Keep what the kernel says is used, by scope."""
+    """Keep what the kernel says is used, by scope. A limit that somebody changed behind our back is told anew."""
+    known = db.scalars(select(QuotaScope).where(QuotaScope.host == host, QuotaScope.id.in_(list(readings))))
     old = at - timedelta(seconds=KEEP_S)
-    for row in db.scalars(select(QuotaScope).where(QuotaScope.host == host, QuotaScope.id.in_(list(readings)))):
+    for row in known:
         found = readings[row.id]
         # thousands that did not change are not written every minute
-        if (row.used_bytes, row.used_files) != found or row.measured_at is None or row.measured_at < old:
+        if (row.used_bytes, row.used_files) != found[:2] or row.measured_at is None or row.measured_at < old:
             row.used_bytes, row.used_files, row.measured_at = found.used, found.files, at
+        if found.limit is not None and row.applied_bytes not in (None, found.limit):
+            row.applied_bytes = None
 
 
 def forget_scopes(db: Session, *, host: str = "", scope_id: str = "") -> None:

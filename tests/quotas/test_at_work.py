@@ -16,6 +16,7 @@ from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.vfolder_quotas import ScopeUsage
 from jupyterhub_backendai.core.vfolders import Folder, HostPermission
 from jupyterhub_backendai.errors import StorageFull
+from jupyterhub_backendai.helper.quota.btrfs import Btrfs
 from jupyterhub_backendai.services.counted_files import count_files
 from jupyterhub_backendai.services.folder_files import OpenFolder
 from jupyterhub_backendai.services.folder_measuring import FolderMeasuring
@@ -172,6 +173,27 @@ async def test_a_policy_that_changes_reaches_the_kernel_soon(place: Place) -> No
     await place.quotas.look()
     usage = await place.usage(folder)
     assert usage.measured_at is not None
+
+
+async def test_a_limit_that_somebody_changed_behind_our_back_is_told_anew(place: Place, paths: dict[str, Path]) -> None:
+    folder = await place.make("local:btrfs")
+    directory = os.open(paths["local:btrfs"], os.O_RDONLY)
+    try:
+        Btrfs().set_limit(directory, folder.quota_scope_id.replace(":", "-"), 0)
+        await place.quotas.look()
+        assert Btrfs().read(directory, folder.quota_scope_id.replace(":", "-")).limit == LIMIT
+    finally:
+        os.close(directory)
+
+
+async def test_a_full_scope_lets_a_text_become_shorter(place: Place) -> None:
+    folder = await place.make("local:plain", "short")
+    files = place.files(folder)
+    await files.write(b"a", bytes(MIB))
+    await place.db.run_exclusive(vfolder_quotas.settle, folder.id, LIMIT, 1)
+    await files.write(b"a", bytes(MIB - 1))
+    with pytest.raises(StorageFull):
+        await files.write(b"a", bytes(MIB))
 
 
 async def test_where_no_kernel_counts_we_do(place: Place) -> None:
