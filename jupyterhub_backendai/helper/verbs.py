@@ -17,7 +17,7 @@ from . import directories
 from .accounts import Account, become, build_environment, find_account
 from .folder_verbs import perform as perform_folder
 from .quota.verbs import perform as perform_quota
-from .requests import Cancel, Drain, Extend, FolderRequest, QuotaRequest, ReadLog, Request, Resume, Submit
+from .requests import Cancel, Drain, Extend, FolderRequest, OpenWorker, QuotaRequest, ReadLog, Request, Resume, Submit
 
 COMMAND_TIMEOUT_S = 25.0
 OPERATIONS = (Drain, Extend, Resume)  # what Slurm lets its operators do, and nobody else
@@ -71,6 +71,8 @@ def perform(request: Request, options: Options) -> dict[str, Any]:
         return perform_quota(request, options.storage)
     if isinstance(request, FolderRequest):
         return perform_folder(request, options.storage, min_uid=options.min_uid, platform_uid=options.platform_uid)
+    if isinstance(request, OpenWorker):  # the helper's own loop does it; a program for one answer cannot
+        raise Forbidden
     account = find_account(request.user, request.uid, options.min_uid)
     if isinstance(request, Extend):
         return _extend(request, options, account)

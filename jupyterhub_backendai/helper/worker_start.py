@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import resource
 import signal
 import socket
 
@@ -15,7 +14,7 @@ from .accounts import become, find_account
 from .quota.verbs import open_host
 from .requests import OpenWorker
 from .verbs import Options
-from .worker import DESCRIPTORS, Worker, settle
+from .worker import Worker, settle
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +26,6 @@ def become_worker(request: OpenWorker, options: Options, connection: socket.sock
         account = find_account(request.user, request.uid, options.min_uid)
         with open_host(request.host, options.storage) as host:
             directory = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=host)
-        if os.geteuid() == 0:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
         become(account)
     except BackendAIError as exc:
         log.warning("OpenWorker for %s: %s", request.user, exc)

@@ -146,3 +146,46 @@ def test_more_time_is_for_one_job_of_one_account():
     for name, value in (("job_id", "7,8"), ("job_id", "ALL"), ("time_s", 59), ("time_s", "UNLIMITED"), ("job_id", "7 Partition=x")):
         with pytest.raises(InvalidParameters, match=name):
             read(**{"verb": "extend", "user": "kim01", "uid": 5001, "job_id": "7", "time_s": 7200, name: value})
+
+
+FOLDER = {
+    "verb": "make_folder",
+    "host": "local:folders",
+    "scope": "user-" + "7" * 32,
+    "folder": "1" * 32,
+    "owner_uid": 10001,
+    "owner_gid": 20001,
+    "grants": [[10001, "wd"], [10002, "ro"]],
+}
+
+
+def test_a_folder_is_named_and_never_a_path():
+    assert read(**FOLDER).grants == ((10001, "wd"), (10002, "ro"))
+    for name, values in {
+        "host": ("", "/data", "a/b", "..", 7, None),
+        "scope": ("user-7", "user:" + "7" * 32, "../x", "", "user-" + "7" * 32 + "/..", "/", None),
+        "folder": ("..", "", "1" * 31, "1" * 33, "G" * 32, ".trash-" + "1" * 32, None),
+        "owner_uid": (0, -1, True, "10001", 2**32),
+        "grants": (
+            "",
+            {},
+            [[0, "rw"]],
+            [[10001, "rwx"]],
+            [[10001]],
+            [[True, "rw"]],
+            [["10001", "rw"]],
+            [10001],
+            [[10001, "rw", 1]],
+            [[1, "ro"]] * 8001,
+        ),
+    }.items():
+        for value in values:
+            with pytest.raises(InvalidParameters, match=name):
+                read(**{**FOLDER, name: value})
+
+
+def test_a_worker_is_for_one_account_and_one_host():
+    assert read(verb="worker", user="kim01", uid=10001, host="local:folders").host == "local:folders"
+    for fields in ({"path": "/"}, {"scope": "x"}, {"command": ["sh"]}):
+        with pytest.raises(InvalidParameters, match="no field"):
+            read(verb="worker", user="kim01", uid=10001, host="local:folders", **fields)
