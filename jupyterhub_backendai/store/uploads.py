@@ -130,12 +130,16 @@ def lock(db: Session, upload_id: str, holder: str, ttl_s: float, *, checked_byte
     return before
 
 
-def renew(db: Session, upload_id: str, holder: str, ttl_s: float) -> bool:
-    """Go on holding it; False when it is somebody else's or gone by now."""
+def renew(db: Session, upload_id: str, holder: str, ttl_s: float, received: int = 0) -> bool:
+    """Go on holding it; False when it is somebody else's or gone by now.
+
+    ``received``: what a kernel's quota counts already, so that its room is not held twice. Never all: that is for :func:`mark_complete`.
+    """
     row = db.get(Upload, upload_id, with_for_update=True, populate_existing=True)
     if row is None or row.locked_by != holder:
         return False
     row.locked_until = now() + timedelta(seconds=ttl_s)
+    row.received_bytes = max(row.received_bytes, min(received, row.size_bytes - 1))
     row.expires_at = max(row.expires_at, now() + HELD_LIFE)
     return True
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from jupyterhub_backendai.core.files import Usage
 from jupyterhub_backendai.core.vfolders import FolderStatus, OwnershipType, quota_scope_of
 from jupyterhub_backendai.errors import NotFound, StorageFull
-from jupyterhub_backendai.store import models, vfolder_quotas
+from jupyterhub_backendai.store import models, uploads, vfolder_quotas
 from jupyterhub_backendai.store.database import Database
 from tests.factories import add_user
 
@@ -139,6 +139,26 @@ async def test_reserve_release_settle(database: Database) -> None:
         assert (found.used_bytes, found.used_files) == (0, 0)
         with pytest.raises(NotFound):
             vfolder_quotas.reserve(db, "0" * 32, 1)
+
+    await database.run_exclusive(act)
+
+
+async def test_what_a_kernel_counts_already_is_not_held_twice(database: Database) -> None:
+    """While an upload comes in; its last byte counts as held until all is in place."""
+
+    def act(db: Session) -> None:
+        user_id, folder_id = set_up(db)
+        scope_id = f"user:{user_id}"
+        upload_id = add_upload(db, folder_id, user_id, 6 * MIB)
+        uploads.lock(db, upload_id, "me", 60.0)
+        reserved = []
+        for driver in ("xfs", "accounting"):
+            vfolder_quotas.set_driver(db, HOST, scope_id, driver)
+            for received in (4 * MIB, 6 * MIB):
+                assert uploads.renew(db, upload_id, "me", 60.0, received)
+                db.flush()
+                reserved.append(vfolder_quotas.read_scope(db, HOST, scope_id).reserved_bytes)
+        assert reserved == [2 * MIB, 1, 6 * MIB, 6 * MIB]
 
     await database.run_exclusive(act)
 

@@ -351,7 +351,7 @@ class Incoming:
     async def _keep_lock(self, *, always: bool = False) -> None:
         if time.monotonic() < self._renew_at and not always:
             return
-        if not await self._owner.db.run_exclusive(uploads.renew, self.info.id, self._holder, LOCK_S):
+        if not await self._owner.db.run_exclusive(uploads.renew, self.info.id, self._holder, LOCK_S, self.offset):
             raise UploadLocked
         self._renew_at = time.monotonic() + RENEW_S
 
