@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlencode
 
-from ...core.vfolders import OwnershipType, Permission
+from ...core.vfolders import FolderStatus, OwnershipType, Permission
 from ...errors import N_
 from ...store import vfolder_invitations
 from ...store.vfolder_pages import AUTOMOUNT, GENERAL, INVITED, MODELS, PROJECT, SORTS, TABS, TRASH, FolderQuery, list_page
+from .. import vfolders
 from ..auth import authenticated
 from .base import DataPage
 from .usage import load_usage
@@ -65,6 +66,10 @@ def read_query(read: Callable[[str], str]) -> FolderQuery:
     )
 
 
+# What changes by itself, and is looked at again.
+BUSY = frozenset({FolderStatus.PERFORMING, FolderStatus.CLONING, FolderStatus.DELETE_ONGOING})
+
+
 class ListHandler(DataPage):
     """GET lists; ``?folder=<id>`` leads to that folder, as other programs' links do."""
 
@@ -78,6 +83,7 @@ class ListHandler(DataPage):
         found = await self.db.run(list_page, self.identity.name, query)
         self.render_data(
             "data/list.html",
+            tasks=await vfolders.list_tasks(self, [access.folder.id for access in found.folders if access.folder.status in BUSY]),
             query=query,
             found=found,
             lines=[self.describe(access, marks=found.marks.get(access.folder.id)) for access in found.folders],
@@ -91,6 +97,7 @@ class ListHandler(DataPage):
             is_filtered=bool(query.text or query.host or query.type or query.permission),
             link=lambda **changes: self.link(query, **changes),
             pages=list_pages(found),
+            busy=BUSY,
         )
 
     def link(self, query: FolderQuery, **changes: str | int) -> str:
