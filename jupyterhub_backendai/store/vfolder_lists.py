@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session, aliased
 from ..core.identity import Role
 from ..core.vfolders import GONE, IN_TRASH, Access, FolderStatus, OwnershipType, Permission, UsageMode
 from ..errors import NotFound
-from .models import Project, ProjectMember, User, VFolder, VFolderPermission
+from .models import Project, User, VFolder, VFolderPermission
 from .records.like import like
-from .vfolders import build_access, read_folder
+from .vfolders import build_access, read_folder, select_projects
 
 SORTS = ("name", "host", "status", "usage_mode", "ownership_type", "owner", "created_at", "last_used_at", "used_bytes")
 MAX_SIZE = 500
@@ -52,10 +52,9 @@ def list_mine(db: Session, user: str, wanted: FolderFilter) -> FolderList:
     me = db.scalar(select(User).where(User.name == user))
     if me is None:
         return FolderList((), 0, 1, 1)
-    member = select(ProjectMember.project_id).where(ProjectMember.user_id == me.id)
     mine = VFolder.user_id == me.id
     if not wanted.trash:
-        mine = or_(mine, VFolderPermission.source == "invitation", VFolder.project_id.in_(member))
+        mine = or_(mine, VFolderPermission.source == "invitation", VFolder.project_id.in_(select_projects(me.id)))
     return _list(db, me, mine, wanted)
 
 

@@ -15,7 +15,6 @@ from ..core.vfolders import GONE, Access, FolderStatus, InvitationState, Ownersh
 from .models import (
     ComputeSession,
     Project,
-    ProjectMember,
     SessionMount,
     User,
     UserResourcePolicy,
@@ -24,7 +23,7 @@ from .models import (
     VFolderPermission,
 )
 from .records.like import like
-from .vfolders import read_folder
+from .vfolders import read_folder, select_projects
 
 GENERAL, AUTOMOUNT, MODELS, PROJECT, INVITED, TRASH = TABS = ("general", "automount", "models", "project", "invited", "trash")
 SORTS = ("name", "host", "type", "permission", "use", "created")
@@ -132,13 +131,12 @@ def load_marks(db: Session, ids: Sequence[str]) -> dict[str, Marks]:
 
 def _select(user_id: str) -> Select[VFolder, User, Project, VFolderPermission]:
     """Every folder that a person may use, with its owner, its project and what the person was given."""
-    member = select(ProjectMember.project_id).where(ProjectMember.user_id == user_id)
     return (
         select(VFolder, _Owner, Project, _Own)
         .outerjoin(_Owner, _Owner.id == VFolder.user_id)
         .outerjoin(Project, Project.id == VFolder.project_id)
         .outerjoin(_Own, and_(_Own.vfolder_id == VFolder.id, _Own.user_id == user_id))
-        .where(or_(VFolder.user_id == user_id, _Own.source == "invitation", VFolder.project_id.in_(member)))
+        .where(or_(VFolder.user_id == user_id, _Own.source == "invitation", VFolder.project_id.in_(select_projects(user_id))))
         # what somebody else threw away is away
         .where(or_(VFolder.status.in_(USABLE), and_(VFolder.status.in_(THROWN), VFolder.user_id == user_id)))
     )

@@ -29,7 +29,7 @@ from .models import (
     now,
 )
 from .vfolder_hosts import allowed_hosts, check_host, find_host
-from .vfolders import NO_FOLDER, find_access, read_folder
+from .vfolders import NO_FOLDER, find_access, read_folder, select_projects
 
 NO_ACCOUNT = N_("Your account is not active here. Log out and in again, or ask your administrator.")
 NOT_OWNER = N_("Only the owner of the folder %(name)s may do this.")
@@ -109,7 +109,7 @@ def check_free(db: Session, name: str, user_id: str, project_id: str = "", but: 
         query = query.where(VFolder.project_id == project_id)
     else:
         invited = select(VFolderPermission.vfolder_id).where(VFolderPermission.user_id == user_id, VFolderPermission.source == "invitation")
-        mine = select(ProjectMember.project_id).where(ProjectMember.user_id == user_id)
+        mine = select_projects(user_id)
         query = query.where(or_(VFolder.user_id == user_id, VFolder.id.in_(invited), VFolder.project_id.in_(mine)))
     if db.scalar(query.limit(1)):
         raise AlreadyExists(N_("There is already a folder %(name)s."), name=name)

@@ -58,11 +58,16 @@ def _list(db: Session, user: str, condition: Any, statuses: Iterable[FolderStatu
     return [build_access(row, owner, project, own, me) for row, owner, project, own in db.execute(query.order_by(VFolder.name, VFolder.id))]
 
 
+def select_projects(user_id: str) -> Any:
+    """The ids of the active projects that somebody is in."""
+    active = and_(Project.id == ProjectMember.project_id, Project.is_active.is_(True))
+    return select(ProjectMember.project_id).join(Project, active).where(ProjectMember.user_id == user_id)
+
+
 def _select(user_id: str) -> Any:
     """Rows with owner, project and the person's own permission, of every folder that the person may use."""
-    owner, active = aliased(User), and_(Project.id == ProjectMember.project_id, Project.is_active.is_(True))
-    member = select(ProjectMember.project_id).join(Project, active).where(ProjectMember.user_id == user_id)
-    may_use = or_(VFolder.user_id == user_id, VFolderPermission.source == "invitation", VFolder.project_id.in_(member))
+    owner = aliased(User)
+    may_use = or_(VFolder.user_id == user_id, VFolderPermission.source == "invitation", VFolder.project_id.in_(select_projects(user_id)))
     return (
         select(VFolder, owner, Project, VFolderPermission)
         .outerjoin(owner, owner.id == VFolder.user_id)
