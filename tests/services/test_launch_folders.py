@@ -10,7 +10,7 @@ from jupyterhub_backendai.store import models, session_mounts
 from jupyterhub_backendai.store.circumstances import lock_owner
 from tests.databases import sqlite_template
 from tests.factories import add_others, add_user
-from tests.services.data_folders import HOST, add_folder, add_host, share
+from tests.services.data_folders import add_folder, add_host, share
 from tests.services.public import Browser, browser, nobody, read_form, settings, site
 from tests.services.test_summary import add_session, text
 
@@ -139,10 +139,10 @@ async def test_administrators_and_strangers_see_their_own_folders_only(user, sit
 
 async def test_folders_of_a_host_that_one_may_not_use_in_sessions_are_not_offered(browser, folders, site):
     def forbid(db):
-        add_host(db, "other:host")
+        add_host(db, name="other:host")
         add_folder(db, "barred", host="other:host")
-        domain = db.get(models.Domain, "default")
-        domain.allowed_vfolder_hosts = {HOST: domain.allowed_vfolder_hosts[HOST], "other:host": ["upload-file"]}
+        for row in (*db.query(models.Domain), *db.query(models.KeypairResourcePolicy)):
+            row.allowed_vfolder_hosts = {**row.allowed_vfolder_hosts, "other:host": ["upload-file"]}
 
     await site.db.run(forbid)
     _, page = await browser.get("launch?opt-queue=small")
