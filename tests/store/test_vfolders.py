@@ -318,3 +318,12 @@ async def test_ten_thousand_folders_cost_one_page(folders):
     assert (await folders.run(list_everybody, "choi01", FolderFilter())).total == 0
     with pytest.raises(NotFound):
         await folders.run(list_everybody, "kim01", FolderFilter())
+
+
+async def test_folders_of_a_closed_project_are_its_administrators_only(folders):
+    ours = await make(folders, "ours", ADMIN, project="alpha")
+    await folders.run_exclusive(lambda db: setattr(db.query(models.Project).filter_by(name="alpha").one(), "is_active", False))
+    assert await folders.run(list_access, "kim01") == []
+    assert (await folders.run(list_mine, "kim01", FolderFilter())).total == 0
+    assert (await folders.run(list_everybody, "choi01", FolderFilter())).total == 1
+    assert await folders.run(vfolder_grants.list_grants, ours) == []
