@@ -14,7 +14,7 @@ from ...core.files import Usage
 from ...core.identity import PosixAccount
 from ...core.vfolder_mount_plans import is_divided
 from ...core.vfolders import DATA_DIRECTORY, GONE, IN_TRASH, Access, Folder, Grant, OwnershipType, Permission, folder_directory
-from ...errors import NoPosixAccount, StorageUnavailable
+from ...errors import BackendUnavailable, NoPosixAccount, StorageUnavailable
 from ...helper.folders import MANY
 from .files import FolderFiles
 from .starters import choose_starter
@@ -22,7 +22,8 @@ from .worker_files import WorkerFiles
 from .workers import Workers
 
 log = logging.getLogger("backendai")
-REMOVE_LIMIT_S = 3600.0
+# a hung disk costs who asks so long; what is cut off while it deletes goes on where it was
+GATE_LIMIT_S, REMOVE_LIMIT_S = 10.0, 600.0
 HostPaths = Mapping[str, str]
 PrepareScope = Callable[[str, str], Awaitable[object]]
 # every request names a folder; one that is about none names this
@@ -38,6 +39,22 @@ def make_storage(settings: BackendAI, prepare_scope: PrepareScope | None = None)
     return storage
 
 
+class HostHelper:
+    """The helper as far as it works on storage hosts: that it does not answer is told of the host, not of sessions."""
+
+    def __init__(self, socket_path: str, limit_s: float) -> None:
+        self._helper = Helper(socket_path, timeout_s=limit_s)
+
+    async def call(self, verb: str, *, host: str, **fields: Any) -> dict[str, Any]:
+        """Ask for one thing. Raises StorageUnavailable, or what the helper answered."""
+        try:
+            return await self._helper.call(verb, host=host, **fields)
+        except BackendUnavailable as exc:
+            if isinstance(exc, StorageUnavailable):
+                raise
+            raise StorageUnavailable(host=host) from exc
+
+
 class Storage:
     """``paths`` are the directories of the hosts by name. Without a helper's socket everything is this account's own.
 
@@ -49,8 +66,8 @@ class Storage:
     ) -> None:
         self._paths, self._prepare_scope = paths, prepare_scope
         self.is_single_user = not Path(helper_socket).is_socket()
-        self._helper = None if self.is_single_user else Helper(helper_socket)
-        self._patient_helper = None if self.is_single_user else Helper(helper_socket, timeout_s=REMOVE_LIMIT_S)
+        self._helper = None if self.is_single_user else HostHelper(helper_socket, GATE_LIMIT_S)
+        self._patient_helper = None if self.is_single_user else HostHelper(helper_socket, REMOVE_LIMIT_S)
         self.workers = workers or Workers(choose_starter(helper_socket), paths)
 
     def files(self, access: Access, posix: PosixAccount | None) -> FolderFiles:
@@ -146,8 +163,8 @@ class Storage:
         found: list[tuple[str, str]] = []
         while True:
             after = "/".join(found[-1]) if found else ""
-            if self._helper:
-                values = await self._helper.call("list_folders", host=host, after=after)
+            if self._patient_helper:
+                values = await self._patient_helper.call("list_folders", host=host, after=after)
             else:
                 fields = {"folder": _NO_FOLDER, "after": after}
                 values = (await self.workers.call(None, host, "list_folders", fields, is_long=True)).values
@@ -157,8 +174,8 @@ class Storage:
 
     async def list_work(self, host: str, older_s: int) -> list[tuple[str, int]]:
         """(folder's id, uid) where something of that account's is under way, or was left, that nobody has touched for so long."""
-        if self._helper:
-            values = await self._helper.call("list_work", host=host, older_s=older_s)
+        if self._patient_helper:
+            values = await self._patient_helper.call("list_work", host=host, older_s=older_s)
         else:
             values = (await self.workers.call(None, host, "list_work", {"folder": _NO_FOLDER, "older_s": older_s}, is_long=True)).values
         return [(folder_id, uid) for folder_id, uid in values["folders"]]

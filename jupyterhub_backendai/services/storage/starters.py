@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from ...backends.helper import HelperUnavailable
 from ...core.identity import PosixAccount
-from ...errors import from_problem
+from ...errors import StorageUnavailable, from_problem
 from ...helper import passing
 from .channel import Channel
 
@@ -74,7 +73,7 @@ class HelperStarter:
             descriptor = await asyncio.wait_for(self._ask(connection, line), START_LIMIT_S)
         except (OSError, TimeoutError, ValueError) as exc:
             connection.close()
-            raise HelperUnavailable from exc
+            raise StorageUnavailable(host=host) from exc
         except BaseException:
             connection.close()
             raise

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from jupyterhub_backendai.errors import StorageFull, StorageUnavailable
+from jupyterhub_backendai.errors import StorageFull, StorageUnavailable, TooManyRequests
 from jupyterhub_backendai.services.storage import workers
 from jupyterhub_backendai.services.storage.hosts import Storage
 from tests.filesystems import MIB, mounted_btrfs
@@ -112,6 +112,29 @@ async def test_a_frozen_host_costs_its_callers_a_503_and_nobody_else_anything(si
     await files.make_directory(b"f")
     assert not place.stuck
     assert place.failures == 0
+
+
+async def test_gates_of_a_frozen_host_keep_no_other_host_waiting(site: FoldersSite, monkeypatch: pytest.MonkeyPatch):
+    folder, beside = await site.make(), await site.make(make_folder(2, host=OTHER))
+    monkeypatch.setattr(site.storage._helper._helper, "_timeout_s", 0.5)
+    grants = [grant(OWNER, "wd", is_owner=True), grant("lee01", "ro")]
+    subprocess.run(["fsfreeze", "-f", site.host], check=True)
+    try:
+        answers = await asyncio.gather(*(site.storage.set_gate(folder, grants) for _ in range(20)), return_exceptions=True)
+        assert {type(answer) for answer in answers} <= {StorageUnavailable, TooManyRequests}
+        monkeypatch.setattr(site.storage._helper._helper, "_timeout_s", 10.0)
+        await site.storage.set_gate(beside, grants)
+        assert site.helper.ask("mkdir", "kim01")["ok"]
+    finally:
+        subprocess.run(["fsfreeze", "-u", site.host], check=True)
+    deadline = time.monotonic() + 20
+    while True:  # those that were stuck are counted until they are gone
+        try:
+            await site.storage.set_gate(folder, grants)
+            break
+        except TooManyRequests:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
 
 
 async def test_where_enough_are_stuck_no_more_are_started(site: FoldersSite, monkeypatch: pytest.MonkeyPatch):
