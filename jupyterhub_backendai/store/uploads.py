@@ -93,10 +93,7 @@ def add(db: Session, new: NewUpload, life_s: float, holder: str = "", ttl_s: flo
 
 def find(db: Session, user: str, folder_id: str, upload_id: str) -> UploadInfo:
     """Somebody's own upload into a folder. Raises NotFound."""
-    row = db.get(Upload, upload_id)
-    if row is None or row.vfolder_id != folder_id or row.expires_at <= now() or _name(db, row) != user:
-        raise NotFound(NO_UPLOAD)
-    return _read(row, user)
+    return _read(_check(db, db.get(Upload, upload_id), user, folder_id), user)
 
 
 def list_own(db: Session, user: str, folder_id: str = "") -> list[UploadInfo]:
@@ -113,6 +110,12 @@ def list_expired(db: Session, moment: datetime, limit: int = 500) -> list[Upload
     is_held = and_(Upload.locked_by != "", Upload.locked_until > moment)
     query = select(Upload, User.name).join(User, User.id == Upload.user_id).where(Upload.expires_at <= moment, not_(is_held))
     return [_read(row, name) for row, name in db.execute(query.order_by(Upload.expires_at).limit(limit))]
+
+
+def lock_own(db: Session, user: str, folder_id: str, upload_id: str, holder: str, ttl_s: float) -> UploadInfo:
+    """:func:`find` and :func:`lock` at once."""
+    _check(db, db.get(Upload, upload_id, with_for_update=True, populate_existing=True), user, folder_id)
+    return lock(db, upload_id, holder, ttl_s)
 
 
 def lock(db: Session, upload_id: str, holder: str, ttl_s: float, *, checked_bytes: int | None = None) -> UploadInfo:
@@ -196,6 +199,12 @@ def remove(db: Session, upload_id: str) -> None:
     row = db.get(Upload, upload_id)
     if row is not None:
         db.delete(row)
+
+
+def _check(db: Session, row: Upload | None, user: str, folder_id: str) -> Upload:
+    if row is None or row.vfolder_id != folder_id or row.expires_at <= now() or _name(db, row) != user:
+        raise NotFound(NO_UPLOAD)
+    return row
 
 
 def _hold(db: Session, upload_id: str) -> Upload:

@@ -198,8 +198,8 @@ class UploadHandler(StreamedHandler, TusHandler):
             raise WrongType
         offset = _read_number(headers.get("Upload-Offset"), N_("Upload-Offset says where the bytes belong."))
         self._read_checksum(headers.get("Upload-Checksum", ""))
-        folder = await self.open_folder()
-        source = self.request.remote_ip or ""
+        self._folder = self.uploads.recall(self.identity.name, self.path_args[0]) or await self.open_folder()
+        folder, source = self._folder, self.request.remote_ip or ""
         self._incoming = await self.uploads.enter(folder, self.identity.name, self.path_args[1], self._hash, source)
         try:
             if offset != self._incoming.offset:
@@ -241,6 +241,7 @@ class UploadHandler(StreamedHandler, TusHandler):
                 await incoming.end(is_right=False)
                 raise ChecksumMismatch
         offset = await incoming.end()
+        self.uploads.remember(self.identity.name, self._folder)
         self.describe(incoming.info, offset)
         self._end()
 

@@ -38,6 +38,7 @@ LOCK_S = 15.0  # whoever sends nothing for so long may be overtaken
 RENEW_S = 5.0
 LIFE_S = 7 * 24 * 3600.0
 FRESH_LIFE_S = 3600.0
+DOOR_S, MAX_DOORS = 5.0, 1000
 SWEEP_S = 3600.0
 RENAMES = 5
 WRITABLE = frozenset({FolderStatus.READY, FolderStatus.PERFORMING, FolderStatus.MOUNTED})
@@ -59,6 +60,7 @@ class Uploads:
         self._storage, self.room = storage, room
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._tasks: set[asyncio.Task[None]] = set()
+        self._doors: dict[tuple[str, str], tuple[float, OpenFolder]] = {}
         self._lease = Lease(db, "upload-sweep", SWEEP_S / 2)
 
     async def begin(
@@ -146,9 +148,8 @@ class Uploads:
     async def enter(self, folder: OpenFolder, user: str, upload_id: str, checksum: Checksum | None = None, source: str = "") -> Incoming:
         """Go on with an upload, alone. Raises UploadLocked while another one writes, NotFound when it is gone."""
         check_open(folder)
-        info = await self.find(folder, user, upload_id)
         holder = self._new_holder()
-        info = await self.db.run_exclusive(uploads.lock, info.id, holder, LOCK_S)
+        info = await self.db.run_exclusive(uploads.lock_own, user, folder.access.folder.id, upload_id, holder, LOCK_S)
         incoming = Incoming(self, folder, info, holder, source)
         try:
             if not info.is_finished:
@@ -157,6 +158,19 @@ class Uploads:
             await incoming.abort()
             raise
         return incoming
+
+    def remember(self, user: str, folder: OpenFolder) -> None:
+        """Somebody has just written into a folder, and goes on with the next piece at once."""
+        if len(self._doors) > MAX_DOORS:
+            self._doors.clear()
+        self._doors[user, folder.access.folder.id] = time.monotonic() + DOOR_S, folder
+
+    def recall(self, user: str, folder_id: str) -> OpenFolder | None:
+        """The folder as that person had it a moment ago. A right that was taken away since ends at the gate of the folder itself,
+        which is asked for each piece; here it ends some seconds later.
+        """
+        until, folder = self._doors.get((user, folder_id), (0.0, None))
+        return folder if until > time.monotonic() else None
 
     async def drop(self, folder: OpenFolder, info: UploadInfo) -> None:
         """Cancel an upload: its bytes are gone, its room is free."""
@@ -341,12 +355,17 @@ class Incoming:
             await writer.flush()
         except BackendAIError as exc:
             log.info("An upload of %s is interrupted: %s", self.info.user, exc)
+            return await self._look(writer)
+        finally:
+            writer.close()
+        return self.offset
+
+    @staticmethod
+    async def _look(writer: Writer) -> int:
         try:
             return await writer.size()
         except BackendAIError:
             return 0
-        finally:
-            writer.close()
 
     async def _keep_lock(self, *, always: bool = False) -> None:
         if time.monotonic() < self._renew_at and not always:
