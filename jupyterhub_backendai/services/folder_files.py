@@ -13,6 +13,7 @@ from ..core.files import Entry, encode_ref, parse_path, parse_ref
 from ..core.vfolders import IN_TRASH, Access, HostPermission
 from ..errors import N_, Conflict, Forbidden, InvalidParameters
 from ..store import vfolder_hosts, vfolders
+from .audited_files import audit_files
 from .counted_files import count_files
 from .storage.files import FolderFiles
 
@@ -57,7 +58,8 @@ async def open_folder(handler: HubUserHandler, folder_id: str, *needs: HostPermi
     """
     access, permissions = await handler.db.run(_find, handler.identity.name, folder_id, needs)
     files = handler.application.settings["storage"].files(access, handler.identity.posix)
-    return OpenFolder(access, count_files(files, access.folder, handler.quotas, handler.db), permissions)
+    counted = count_files(files, access.folder, handler.quotas, handler.db)
+    return OpenFolder(access, audit_files(counted, access.folder, handler), permissions)
 
 
 def _find(db: Session, user: str, folder_id: str, needs: Iterable[HostPermission]) -> tuple[Access, frozenset[HostPermission]]:

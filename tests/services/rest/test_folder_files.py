@@ -204,3 +204,28 @@ async def test_writers_write_by_invitation(folder):
     await folder.people.site.db.run(allow)
     assert (await folder.people.member.ask("PUT", f"{folder.path}/text", {"path": "a.txt", "content": "안녕"}))[0] == 200
     assert (folder.top / "a.txt").read_text() == "안녕"
+
+
+async def test_every_change_is_written_down(folder):
+    ask = folder.people.owner.ask
+    await ask("POST", f"{folder.path}/mkdir", {"path": "새"})
+    await ask("POST", f"{folder.path}/move", {"source": "a.txt", "target": "새/a.txt"})
+    await ask("PUT", f"{folder.path}/text", {"path": "b.txt", "content": "b"})
+    await ask("POST", f"{folder.path}/delete", {"paths": ["b.txt"], "path_refs": [BAD_REF]})
+    await ask("POST", f"{folder.path}/delete", {"paths": ["nothing"]})
+    await ask("POST", f"{folder.path}/mkdir", {"path": "새"})
+
+    def read(db):
+        rows = db.query(models.AuditEntry).filter_by(object=folder.id).order_by(models.AuditEntry.id)
+        return [(row.actor, row.action, row.result, row.details["paths"]) for row in rows]
+
+    assert sorted(await folder.people.site.db.run(read), key=str) == sorted(
+        [
+            ("kim01", "make-directory", "ok", ["새"]),
+            ("kim01", "move-file", "ok", ["a.txt", "새/a.txt"]),
+            ("kim01", "write-file", "ok", ["b.txt"]),
+            ("kim01", "delete-files", "ok", ["b.txt", "��.txt"]),
+            ("kim01", "delete-files", "backendai_generic_not-found", ["nothing"]),
+        ],
+        key=str,
+    )

@@ -1,6 +1,8 @@
 // The tray of uploads, on every page of ours: how far they are, and what can be done with them.
+import { keep, recall } from "./notify.js";
 import * as queue from "./upload_queue.js";
 
+const FOLDED = "backendai-tray-folded";
 const SHOWN = 40;
 const DRAW_MS = 250;
 const WINDOW_MS = 8000;
@@ -170,14 +172,15 @@ const ALL = {
   close: queue.clearOver,
   ask: queue.askAgain,
   find: () => tray.querySelector("#tray-files").click(),
-  fold: fold,
+  fold: () => fold(),
   replace: () => each("conflict", (item) => queue.settle(item, "replace")),
   rename: () => each("conflict", (item) => queue.settle(item, "rename")),
   skip: () => each("conflict", (item) => queue.settle(item, "skip")),
 };
 
-function fold() {
-  isFolded = !isFolded;
+function fold(isWanted = !isFolded) {
+  isFolded = isWanted;
+  keep("sessionStorage", FOLDED, isFolded ? "yes" : "no");
   tray.classList.toggle("folded", isFolded);
   tray.querySelector("#tray-fold").setAttribute("aria-expanded", String(!isFolded));
 }
@@ -235,5 +238,6 @@ if (tray) {
     if (queue.needsPage()) event.preventDefault();
   });
   tellPages();
+  fold(recall("sessionStorage", FOLDED) === "yes");
   queue.adopt();
 }
