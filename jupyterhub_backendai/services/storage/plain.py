@@ -16,10 +16,10 @@ from ...core.files import parse_new_path
 from ...errors import N_, AlreadyExists, Conflict, InvalidParameters, Violation
 from ..folder_files import OpenFolder, read_path, ref_of, show
 from .either import EitherHandler
+from .incoming import Incoming
 from .streaming import StreamedHandler
 from .targets import CONFLICTS
 from .tus import MAX_SIZE
-from .uploads import Incoming
 
 MAX_FIELD = 64 * 1024
 MAX_FILES = 10_000

@@ -58,8 +58,8 @@ class _FileSource:
     def __init__(self, descriptor: int, offset: int, count: int, pool: HostPool) -> None:
         self.descriptor, self.offset, self.count, self.pool = descriptor, offset, count, pool
 
-    async def move(self, outlet: int) -> int:
-        """The next piece to a socket; 0 when that takes nothing now."""
+    async def move(self, outlet: int) -> bool:
+        """The next piece to a socket; False when that takes no more now."""
         size = min(PIECE_BYTES, self.count)
         if is_at_hand(self.descriptor, self.offset, size):
             async with self.pool.turns:
@@ -69,7 +69,7 @@ class _FileSource:
             sent = await self.pool.run(lambda: self._sendfile(outlet, size))
         self.offset += sent
         self.count -= sent
-        return sent
+        return sent == size  # less: the socket is full, there is no need to ask it again
 
     def _sendfile(self, outlet: int, size: int) -> int:
         try:
@@ -97,19 +97,19 @@ class _PipeSource:
     def __init__(self, descriptor: int, count: int, pool: HostPool) -> None:
         self.descriptor, self.count, self.pool = descriptor, count, pool
 
-    async def move(self, outlet: int) -> int:
+    async def move(self, outlet: int) -> bool:
         size = min(PIECE_BYTES, self.count)
         await self._wait()
         async with self.pool.turns:
             try:
                 sent = os.splice(self.descriptor, outlet, size, flags=_SPLICE)
             except BlockingIOError:
-                return 0
+                return False
             await asyncio.sleep(0)
         if not sent:
             raise BrokenOff
         self.count -= sent
-        return sent
+        return True
 
     async def read(self) -> bytes:
         await self._wait()
@@ -150,15 +150,23 @@ async def wait_for(descriptor: int, *, is_writing: bool, limit_s: float) -> None
     ready: asyncio.Future[None] = loop.create_future()
     add, remove = (loop.add_writer, loop.remove_writer) if is_writing else (loop.add_reader, loop.remove_reader)
     add(descriptor, _wake, ready)
+    # not asyncio.wait_for: there are thousands of waits in a download, and this costs a tenth
+    limit = loop.call_later(limit_s, _give_up, ready)
     try:
-        await asyncio.wait_for(ready, limit_s)
+        await ready
     finally:
+        limit.cancel()
         remove(descriptor)
 
 
 def _wake(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
+
+
+def _give_up(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_exception(TimeoutError())
 
 
 async def _send(handler: BaseHandler, source: _FileSource | _PipeSource) -> None:
@@ -183,7 +191,7 @@ async def _move(stream: IOStream, source: _FileSource | _PipeSource) -> None:
     outlet = os.dup(stream.socket.fileno())
     try:
         while source.count and not stream.closed():
-            if not await source.move(outlet):
+            if not await source.move(outlet) and source.count:
                 await wait_for(outlet, is_writing=True, limit_s=IDLE_S)
         if source.count:
             raise StreamClosedError

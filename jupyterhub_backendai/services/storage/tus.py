@@ -18,9 +18,9 @@ from ...store.uploads import UploadInfo
 from ..auth import authenticated
 from ..base import ApiHandler
 from ..folder_files import OpenFolder, read_path, ref_of, require_some, show
+from .incoming import Incoming
 from .streaming import StreamedHandler
 from .targets import CONFLICTS
-from .uploads import Incoming
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,termination,checksum"

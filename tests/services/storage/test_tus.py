@@ -15,8 +15,9 @@ import aiohttp
 import pytest
 from tusclient.client import TusClient
 
+from jupyterhub_backendai.errors import UploadLocked
+from jupyterhub_backendai.services.storage import incoming, writing
 from jupyterhub_backendai.services.storage import uploads as engine
-from jupyterhub_backendai.services.storage import writing
 from jupyterhub_backendai.store import models
 from tests.databases import sqlite_template
 from tests.services.public import settings, site
@@ -191,7 +192,8 @@ async def test_one_writer_at_a_time(file_site):
 
 async def test_a_writer_that_stalls_is_overtaken(file_site, monkeypatch):
     monkeypatch.setattr(engine, "LOCK_S", 0.3)
-    monkeypatch.setattr(engine, "RENEW_S", 0.0)
+    monkeypatch.setattr(incoming, "LOCK_S", 0.3)
+    monkeypatch.setattr(incoming, "RENEW_S", 0.0)
     _, _, headers = await begin(file_site, 10)
     location = headers["Location"]
     upload = file_site.site.application.settings["uploads"]
@@ -204,7 +206,7 @@ async def test_a_writer_that_stalls_is_overtaken(file_site, monkeypatch):
     async with asyncio.timeout(10):
         while (await patch(file_site, location, 0, b"12345"))[0] == 423:
             await asyncio.sleep(0.05)
-    with pytest.raises(engine.UploadLocked):
+    with pytest.raises(UploadLocked):
         await stalled.write(b"late")
     await stalled.abort()
     assert await head(file_site, location) == (200, 5)
