@@ -39,13 +39,13 @@ async def test_the_progress_is_drawn_until_it_is_over(chromium, site, people):
     await page.goto(f"{site.url}admin/container_registries/site")
     await page.locator("form[action$='maintenance/rescan'] button").click()
     await page.wait_for_url("**/maintenance/rescan?notice=rescanning")
-    await expect(page.locator("progress")).to_be_visible()
+    await expect(page.locator("progress[id^=scan]")).to_be_visible()
     await expect(page.locator("#scans label")).to_contain_text("2")
     await page.screenshot(path=SHOTS / "rescan-running-ko.png", full_page=True)
     assert await page.evaluate(RUN, []) == []
     await page.evaluate("window.isSame = true")
     go_on.set()
-    await expect(page.locator("progress")).to_have_count(0)
+    await expect(page.locator("progress[id^=scan]")).to_have_count(0)
     await expect(page.locator("#scans-status")).not_to_be_empty()
     assert await page.evaluate("window.isSame")
     assert await page.evaluate(RUN, []) == []
