@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core.vfolders import Permission
-from ..errors import N_, Forbidden
+from ..errors import N_, Forbidden, StorageFull
 from . import folder_work, folders
-from .quota import find_driver
+from .quota import find_driver, without_limit
 from .quota.verbs import open_host
 from .requests import FolderRequest, ListFolders, ListWork, MakeFolder, RemoveFolder, SetGate
 
@@ -21,7 +21,7 @@ def perform(request: FolderRequest, storage: Mapping[str, str], *, min_uid: int,
         if isinstance(request, ListWork):
             return {"folders": [list(found) for found in folder_work.list_work(host, request.older_s)]}
         if isinstance(request, RemoveFolder):
-            folders.remove_folder(host, request.scope, request.folder)
+            _insist(host, request.scope, lambda: folders.remove_folder(host, request.scope, request.folder))
             return {}
         assert isinstance(request, SetGate)  # noqa: S101 - said to the type checker
         _check_accounts(request, min_uid, platform_uid)
@@ -30,8 +30,17 @@ def perform(request: FolderRequest, storage: Mapping[str, str], *, min_uid: int,
             owner = request.owner_uid, request.owner_gid
             folders.make_folder(host, request.scope, request.folder, owner, passers, find_driver(host).prepare)
         else:
-            folders.set_gate(host, request.scope, request.folder, passers)
+            _insist(host, request.scope, lambda: folders.set_gate(host, request.scope, request.folder, passers))
         return {}
+
+
+def _insist(host: int, scope: str, act: Callable[[], None]) -> None:
+    """Do what must be possible in a full scope too; btrfs counts even a name or an access list."""
+    try:
+        act()
+    except StorageFull:
+        with without_limit(host, scope):
+            act()
 
 
 def _check_accounts(request: SetGate, min_uid: int, platform_uid: int) -> None:

@@ -150,10 +150,20 @@ def remove_folder(host: int, scope: str, folder: str) -> None:
     with _words(), _trusted(host):
         with contextlib.suppress(FileNotFoundError), _open(host, scope) as scope_directory:
             # In the scope's directory, not the host's: beyond it a project quota or a subvolume would make a copy of it all.
-            os.rename(folder, TRASH + folder, src_dir_fd=scope_directory, dst_dir_fd=scope_directory)
+            _rename_or_empty(scope_directory, folder)
         with contextlib.suppress(FileNotFoundError), _open(host, scope) as scope_directory:
             for name in (TRASH + folder, NEW + folder):
                 _remove_tree(scope_directory, name)
+
+
+def _rename_or_empty(scope: int, folder: str) -> None:
+    """Give a folder the name of one that is being deleted. A full btrfs takes no new name: then it is deleted under its own."""
+    try:
+        os.rename(folder, TRASH + folder, src_dir_fd=scope, dst_dir_fd=scope)
+    except OSError as exc:
+        if exc.errno not in {errno.EDQUOT, errno.ENOSPC}:
+            raise
+        _remove_tree(scope, folder)
 
 
 def list_folders(host: int, after: str = "", most: int = MANY) -> list[tuple[str, str]]:

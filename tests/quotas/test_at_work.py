@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
+import struct
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,7 @@ from sqlalchemy.orm import Session
 from jupyterhub_backendai.core.identity import Actor, Role
 from jupyterhub_backendai.core.vfolder_quotas import ScopeUsage
 from jupyterhub_backendai.core.vfolders import Folder, HostPermission
-from jupyterhub_backendai.errors import StorageFull
+from jupyterhub_backendai.errors import BackendAIError, StorageFull
 from jupyterhub_backendai.helper.quota.btrfs import Btrfs
 from jupyterhub_backendai.services.counted_files import count_files
 from jupyterhub_backendai.services.folder_files import OpenFolder
@@ -126,6 +129,58 @@ async def test_the_policy_reaches_the_kernel(place: Place) -> None:
     await place.quotas.check_room(folder, 8 * MIB)
     with pytest.raises(StorageFull, match="for 18 MiB more"):
         await place.quotas.check_room(folder, 18 * MIB)
+
+
+@pytest.mark.parametrize("kind", ["file", "subvolume"])
+async def test_a_full_scope_is_shut_and_deleted_all_the_same(place: Place, kind: str) -> None:
+    """btrfs counts names and access lists too; rights that are taken away end, and what is deleted goes."""
+    folder = await place.make("local:btrfs", kind)
+    data = Path(place.storage.path(folder))
+    if kind == "subvolume":
+        make_subvolume(data, account("kim01").uid)
+    await fill_up(place, folder)
+    lee = place.storage.files(access(folder), account("lee01"))
+    await place.storage.set_gate(folder, [grant("kim01", "wd", is_owner=True), grant("lee01", "rw")])
+    assert (await lee.list(b"")).total
+    await place.storage.set_gate(folder, [])
+    with pytest.raises(BackendAIError):
+        await lee.list(b"")
+    assert (await place.storage.list_folders(folder.host)) != []
+    await place.storage.remove_folder(folder)
+    assert not data.parent.exists()
+    await place.quotas.look()
+    assert (await place.usage(folder)).limit_bytes == LIMIT
+    directory = os.open(data.parent.parent.parent, os.O_RDONLY)
+    try:
+        assert Btrfs().read(directory, data.parent.parent.name).limit == LIMIT
+    finally:
+        os.close(directory)
+
+
+def make_subvolume(directory: Path, uid: int) -> None:
+    """As somebody, with bytes in it."""
+    pid = os.fork()
+    if not pid:
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        descriptor = os.open(directory, os.O_RDONLY)
+        fcntl.ioctl(descriptor, 0x5000940E, bytearray(struct.pack("=q4088s", 0, b"0nested")))
+        (directory / "0nested" / "file").write_bytes(os.urandom(2 * MIB))
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+async def fill_up(place: Place, folder: Folder) -> None:
+    """To the last byte that a file can have, and the last name."""
+    with pytest.raises(StorageFull):
+        await place.fill(folder)
+    files = place.storage.files(access(folder), account("kim01"))
+    with contextlib.suppress(StorageFull):
+        for number in range(400):
+            await files.write(b"small %d" % number, os.urandom(16 * 1024))
+    with contextlib.suppress(StorageFull):
+        for number in range(400):
+            await files.make_directory(b"name %d" % number)
 
 
 async def test_an_upload_that_meets_a_full_scope_is_told_the_numbers(place: Place) -> None:
