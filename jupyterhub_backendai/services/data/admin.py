@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, urlencode
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -223,7 +223,7 @@ class ScopeHandler(ScopesHandler):
 def read_names(host: str, scope_id: str) -> tuple[str, str]:
     """Host and scope of an address. Raises NotFound."""
     try:
-        return unquote(host).replace("\0", ""), ":".join(parse_scope(unquote(scope_id)))
+        return host.replace("\0", ""), ":".join(parse_scope(scope_id))
     except InvalidParameters as exc:
         raise NotFound from exc
 
