@@ -65,8 +65,11 @@ def _write_all(descriptor: int, writer: int, host: str) -> None:
         file.write(_encode(end))
 
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dumps() makes one for each entry
+
+
 def _encode(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+    return _to_json(value).encode() + b"\n"
 
 
 def _read(descriptor: int, sort: str, search: str) -> tuple[list[Key], list[Key]]:

@@ -49,7 +49,7 @@ async def read_lines(descriptor: int) -> AsyncIterator[Sequence[Any]]:
     rest, is_whole = b"", False
     async for piece in read_pipe(descriptor):
         *lines, rest = (rest + piece).split(b"\n")
-        values = [json.loads(line) for line in lines]
+        values = json.loads(b"[" + b",".join(lines) + b"]")
         if values and isinstance(values[-1], dict):
             end = values.pop()
             if "problem" in end:
