@@ -23,7 +23,8 @@ if (usage && window.matchMedia("(max-width: 767.98px)").matches) usage.open = fa
 // Long work goes on without being asked for; a reader who does something is not disturbed.
 if (document.querySelector("[data-live]")) {
   setInterval(() => {
-    if (!document.hidden && !document.querySelector("dialog[open]") && !document.activeElement?.closest("form")) window.location.reload();
+    const isBusy = document.querySelector("dialog[open], #upload-tray:not([hidden])") || document.activeElement?.closest("form");
+    if (!document.hidden && !isBusy) window.location.reload();
   }, TASK_MS);
 }
 document.documentElement.dataset.ready = "data";

@@ -42,12 +42,13 @@ function change(item, changes, { keep = true } = {}) {
   tell(item);
 }
 
-// Held while this page has the batch: another page of the same browser takes it over only when this one is gone.
-function hold(batch) {
+// Held while this page has the batch: another page of the same browser takes it over only when this one is gone. Whether it is ours;
+// with ``wait`` it will be.
+function hold(batch, { wait = false } = {}) {
   if (!navigator.locks) return Promise.resolve(true);
   return new Promise((resolve) => {
     navigator.locks
-      .request(`backendai-upload-${batch}`, { ifAvailable: true }, (lock) => {
+      .request(`backendai-upload-${batch}`, { ifAvailable: !wait }, (lock) => {
         resolve(Boolean(lock));
         return lock ? new Promise(() => {}) : null;
       })
@@ -91,17 +92,25 @@ export async function add(target, files) {
   pump();
 }
 
-// What an earlier page began and no other page has now.
+// What an earlier page began and no other page has now; what another one has, when that one is closed.
 export async function adopt() {
   const found = (await list()).filter((item) => item.user === site.user);
   const old = found.filter((item) => item.at < Date.now() - OLD_MS);
   if (old.length) remove(old.map((item) => item.id));
-  const batches = Map.groupBy ? Map.groupBy(found, (item) => item.batch) : group(found);
+  const batches = group(found.filter((item) => item.at >= Date.now() - OLD_MS && !items.has(item.id)));
   for (const [batch, members] of batches) {
-    const live = members.filter((item) => item.at >= Date.now() - OLD_MS);
-    if (!live.length || live.some((item) => items.has(item.id)) || !(await hold(batch))) continue;
-    for (const item of live) await revive(item);
+    if (await hold(batch)) await reviveAll(members);
+    else takeOver(batch);
   }
+}
+
+async function takeOver(batch) {
+  await hold(batch, { wait: true });
+  await reviveAll((await list()).filter((item) => item.batch === batch));
+}
+
+async function reviveAll(members) {
+  for (const item of members) await revive(item);
   tell(null);
   pump();
 }
