@@ -30,12 +30,12 @@ def list_messages():
 
 
 def read_korean():
-    """Messages by their text; both forms of a plural have the one that Korean has."""
+    """Messages by their text; both forms of a plural have the one that Korean has, which says the number as the plural does."""
     found = {}
     with (ROOT / "locale/ko/LC_MESSAGES/backendai.po").open("rb") as file:
         for message in read_po(file, locale="ko"):
             forms, said = ((message.id,), message.string) if isinstance(message.id, str) else (message.id, message.string[0])
-            found |= {text: Message(text, said, flags=message.flags) for text in forms if text}
+            found |= {text: Message(forms[-1], said, flags=message.flags) for text in forms if text}
     return found
 
 
@@ -55,7 +55,7 @@ def test_translations_have_the_places_of_their_messages():
     wrong = {
         text: message.string
         for text, message in read_korean().items()
-        if sorted(PLACES.findall(text)) != sorted(PLACES.findall(message.string))
+        if sorted(PLACES.findall(message.id)) != sorted(PLACES.findall(message.string))
     }
     assert wrong == {}
 
