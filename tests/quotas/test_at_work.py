@@ -140,8 +140,11 @@ async def test_a_full_scope_is_shut_and_deleted_all_the_same(place: Place, kind:
         make_subvolume(data, account("kim01").uid)
     await fill_up(place, folder)
     lee = place.storage.files(access(folder), account("lee01"))
-    await place.storage.set_gate(folder, [grant("kim01", "wd", is_owner=True), grant("lee01", "rw")])
+    everybody = [grant("kim01", "wd", is_owner=True), grant("lee01", "rw")]
+    await place.storage.set_gate(folder, everybody)
     assert (await lee.list(b"")).total
+    assert await place.storage.apply_access(folder, everybody, account("kim01"))
+    assert (data / "1").stat().st_mode & 0o060 == 0o060
     await place.storage.set_gate(folder, [])
     with pytest.raises(BackendAIError):
         await lee.list(b"")
@@ -213,6 +216,15 @@ async def test_a_limit_that_an_administrator_sets_holds_at_once(place: Place) ->
     with pytest.raises(StorageFull):
         await place.fill(folder)
     assert (await place.storage.measure(folder, account("kim01"))).size < 3 * MIB
+
+
+async def test_a_full_scope_gets_more(place: Place) -> None:
+    folder = await place.make("local:btrfs", "wide")
+    await place.quotas.set_limit(ROOT, folder.host, folder.quota_scope_id, 3 * MIB)
+    await fill_up(place, folder)
+    _, is_applied = await place.quotas.set_limit(ROOT, folder.host, folder.quota_scope_id, 6 * MIB)
+    assert is_applied
+    await place.files(folder).write(b"more", os.urandom(MIB))
 
 
 async def test_a_policy_that_changes_reaches_the_kernel_soon(place: Place) -> None:

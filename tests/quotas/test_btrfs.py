@@ -98,6 +98,7 @@ def test_what_is_full_can_be_emptied_and_widened(driver: Driver, host: int, moun
     assert fill(inside / "large", UID, 12 * MIB) == errno.EDQUOT
     driver.set_limit(host, inside.parent.name, 4 * MIB)  # less than there is: nothing is lost, nothing more comes
     assert fill(inside / "more", UID, MIB) == errno.EDQUOT
+    driver.prepare(host, inside.parent.name)  # as whoever sets a limit does
     (inside / "large").unlink()
     assert driver.read(host, inside.parent.name, sync=True).used < 2 * MIB
     driver.set_limit(host, inside.parent.name, 0)

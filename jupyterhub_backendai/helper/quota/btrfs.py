@@ -49,7 +49,7 @@ class Btrfs(Driver):
             if os.fstat(directory).st_ino != _ROOT_INODE:
                 raise refuse(scope, OSError(0, "it is a plain directory that was there before quotas were"))
             try:
-                _surround(directory)
+                _surround(host, _subvolume(directory))
             except OSError as exc:
                 raise refuse(scope, exc) from exc
 
@@ -57,7 +57,7 @@ class Btrfs(Driver):
         with open_scope(host, scope) as directory:
             try:
                 arguments = struct.pack("=6Q", 1 << _LEVEL | _subvolume(directory), _MAX_REFERENCED, limit or _NO_LIMIT, 0, 0, 0)
-                fcntl.ioctl(directory, _LIMIT, arguments)
+                fcntl.ioctl(host, _LIMIT, arguments)
             except OSError as exc:
                 raise refuse(scope, exc) from exc
 
@@ -79,12 +79,11 @@ def _groups(descriptor: int) -> Path:
     return Path("/sys/fs/btrfs", str(uuid.UUID(bytes=answer[16:32])), "qgroups")
 
 
-def _surround(directory: int) -> None:
-    """Have the group around a subvolume, with the subvolume in it."""
-    own = _subvolume(directory)
+def _surround(host: int, own: int) -> None:
+    """Have the group around a subvolume, with the subvolume in it. Asked for outside of it: within, a full one refuses even that."""
     for command, arguments in ((_MAKE_GROUP, (1, 1 << _LEVEL | own)), (_ASSIGN, (1, own, 1 << _LEVEL | own))):
         with contextlib.suppress(FileExistsError):
-            fcntl.ioctl(directory, command, struct.pack(f"={len(arguments)}Q", *arguments))
+            fcntl.ioctl(host, command, struct.pack(f"={len(arguments)}Q", *arguments))
 
 
 def _subvolume(directory: int) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ...core.files import Usage
 from ...core.identity import PosixAccount
 from ...core.vfolder_mount_plans import is_divided
 from ...core.vfolders import DATA_DIRECTORY, GONE, IN_TRASH, Access, Folder, Grant, OwnershipType, Permission, folder_directory
-from ...errors import BackendUnavailable, NoPosixAccount, StorageUnavailable
+from ...errors import BackendUnavailable, NoPosixAccount, StorageFull, StorageUnavailable
 from ...helper.folders import MANY
 from .files import FolderFiles
 from .starters import choose_starter
@@ -24,6 +25,7 @@ from .workers import Workers
 log = logging.getLogger("backendai")
 # a hung disk costs who asks so long; what is cut off while it deletes goes on where it was
 GATE_LIMIT_S, REMOVE_LIMIT_S = 10.0, 600.0
+MORE_BYTES = 64 * 1024 * 1024
 HostPaths = Mapping[str, str]
 PrepareScope = Callable[[str, str], Awaitable[object]]
 # every request names a folder; one that is about none names this
@@ -133,16 +135,29 @@ class Storage:
         """
         if self.is_single_user or is_divided(folder):  # a member's part is nobody else's, whoever may use the folder
             return 0
-        reply = await self.workers.call(
-            self._account(as_whom),
-            folder.host,
-            "apply_access",
-            {"folder": _directory(folder), "grants": _pack(grants)},
-            is_long=True,
-        )
+        fields, account = {"folder": _directory(folder), "grants": _pack(grants)}, self._account(as_whom)
+        try:
+            reply = await self.workers.call(account, folder.host, "apply_access", fields, is_long=True)
+        except StorageFull:  # a right that is taken away must end in a full scope too, and btrfs counts access lists
+            async with self._widened(folder):
+                reply = await self.workers.call(account, folder.host, "apply_access", fields, is_long=True)
         if others is not None:
             others.update([-1] if reply.values.get("owners") is None else reply.values["owners"])
         return int(reply.values["changed"])
+
+    @contextlib.asynccontextmanager
+    async def _widened(self, folder: Folder) -> AsyncIterator[None]:
+        """A little more room in a folder's scope for as long as this takes. Killed here, the limit is put right within a minute."""
+        helper, scope = self._helper, _directory(folder).split("/")[0]
+        answer = await helper.call("quota_read", host=folder.host, scopes=[scope]) if helper else {}
+        limit = answer.get("scopes", {}).get(scope, {}).get("limit") or 0
+        if helper is None or not limit:
+            raise StorageFull
+        await helper.call("quota_prepare", host=folder.host, scope=scope, limit=limit + MORE_BYTES)
+        try:
+            yield
+        finally:
+            await helper.call("quota_prepare", host=folder.host, scope=scope, limit=limit)
 
     async def sweep_work(self, folder: Folder, as_whom: PosixAccount | None, kept: Sequence[str], before: float) -> int:
         """Remove what uploads and edits of that person left in a folder; ``kept`` are uploads under way. How many files went."""
