@@ -9,7 +9,7 @@ import secrets
 import stat
 
 from ..core.files import split_path
-from ..errors import InvalidParameters
+from ..errors import InvalidParameters, NotFound
 from .openat2 import open_beneath
 from .worker_access import inherit
 from .worker_base import Answer, Job, Tree, open_regular
@@ -44,21 +44,19 @@ class Copier:
 
     def __init__(self, job: Job) -> None:
         self._job, self._tree = job, job.tree
+        _ = job.tree.data, job.tree.work  # opened here: without them there is nothing to copy into
         self.bytes = self.files = self.skipped = 0
 
     def take(self, found: Found) -> None:
         """Copy one thing; directories are made, what is in them comes later."""
         mode = found.status.st_mode
-        try:
-            if found.is_directory:
-                make_directories(self._tree, found.path, exist_ok=True)
-            elif stat.S_ISLNK(mode):
-                self._copy_link(found)
-            elif stat.S_ISREG(mode):
-                self._copy_file(found)
-            else:
-                self.skipped += 1
-        except (PermissionError, FileNotFoundError):  # not this person's to read, or gone since
+        if found.is_directory:
+            make_directories(self._tree, found.path, exist_ok=True)
+        elif stat.S_ISLNK(mode):
+            self._copy_link(found)
+        elif stat.S_ISREG(mode):
+            self._copy_file(found)
+        else:
             self.skipped += 1
         self.files += 1
         if self.files % _TOLD_EVERY == 0:
@@ -68,10 +66,15 @@ class Copier:
         self._job.tell({"bytes": self.bytes, "files": self.files})
 
     def _copy_link(self, found: Found) -> None:
+        try:
+            text = os.readlink(found.name, dir_fd=found.parent)
+        except OSError:  # gone since, or something else
+            self.skipped += 1
+            return
         parent, name = split_path(found.path)
         target = self._tree.open_directory(parent)
         try:
-            os.symlink(os.readlink(found.name, dir_fd=found.parent), name, dir_fd=target)
+            os.symlink(text, name, dir_fd=target)
         except FileExistsError:
             pass
         finally:
@@ -84,7 +87,11 @@ class Copier:
             if _is_same(target, name, found.status):
                 self.bytes += found.status.st_size
                 return
-            source, status = open_regular(found.parent, found.name)
+            try:
+                source, status = open_regular(found.parent, found.name)
+            except (PermissionError, FileNotFoundError, NotFound):  # not this person's to read, or gone since
+                self.skipped += 1
+                return
             try:
                 self._write(source, status, target, name)
             finally:

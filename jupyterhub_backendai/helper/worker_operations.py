@@ -29,6 +29,8 @@ OPERATIONS: Mapping[str, Callable[[Job], Answer]] = {
     "write": worker_write.write,
     "stat": worker_files.stat_path,
     "list": worker_list.list_page,
+    # the same where every entry is looked at
+    "list_slowly": worker_list.list_page,
     "open": worker_files.open_file,
     "make_directory": worker_files.make_directory,
     "move": worker_files.move,
@@ -45,5 +47,17 @@ OPERATIONS: Mapping[str, Callable[[Job], Answer]] = {
 }
 # done by a child, so that the next request need not wait
 LONG: frozenset[str] = frozenset(
-    {"apply_access", "archive", "copy", "list_all", "list_folders", "list_work", "measure", "remove", "remove_folder", "write"}
+    {
+        "apply_access",
+        "archive",
+        "copy",
+        "list_all",
+        "list_slowly",
+        "list_folders",
+        "list_work",
+        "measure",
+        "remove",
+        "remove_folder",
+        "write",
+    }
 )

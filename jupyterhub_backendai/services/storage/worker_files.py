@@ -34,8 +34,10 @@ class WorkerFiles:
     ) -> Listing:
         if len(after) > MAX_NAME_BYTES + 64 or len(search.encode(errors="replace")) > MAX_NAME_BYTES:
             raise InvalidParameters
+        is_slow = sort != "name" or bool(search)
         reply = await self._read(
-            "list",
+            "list_slowly" if is_slow else "list",
+            is_long=is_slow,
             path=_text(path),
             after=encode_ref(after) if after else "",
             limit=limit,

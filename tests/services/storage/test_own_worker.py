@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest_asyncio
 
 from jupyterhub_backendai.core.files import EntryKind, decode_ref
 from jupyterhub_backendai.core.vfolders import FolderStatus, Permission
-from jupyterhub_backendai.errors import Conflict, Forbidden, NotFound
+from jupyterhub_backendai.errors import Conflict, Forbidden, NotFound, TooManyRequests
 from jupyterhub_backendai.services.storage.files import FolderFiles
 from jupyterhub_backendai.services.storage.hosts import Storage
 from tests.services.storage.folders_on_disk import HOST, access, make_folder, own_grant
@@ -170,3 +173,54 @@ async def test_making_a_folder_twice_keeps_what_is_in_it(storage: Storage, files
     await storage.make_folder(make_folder(), [own_grant()])
     assert (data / "a").read_text() == "x"
     assert await storage.list_folders(HOST) == [(f"user-{7:032x}", f"{1:032x}")]
+
+
+async def test_a_service_without_room_for_descriptors_says_so_and_loses_none(files: FolderFiles, data: Path):
+    (data / "a").write_text("x")
+    await files.stat(b"a")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    filling: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                filling.append(os.open("/dev/null", os.O_RDONLY))
+        with pytest.raises(TooManyRequests):
+            await files.open(b"a")
+        assert (await files.stat(b"a")).size == 1
+        os.close(filling.pop())
+        os.close((await files.open(b"a")).descriptor)
+    finally:
+        for descriptor in filling:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_long_work_tells_how_far_it_is_and_ends_when_nobody_waits(storage: Storage, files: FolderFiles, data: Path):
+    for number in range(500):
+        (data / str(number)).write_bytes(b"x" * 10)
+    other = make_folder(2)
+    await storage.make_folder(other, [own_grant()])
+    told: list[tuple[int, int]] = []
+    assert await storage.copy(make_folder(), other, None, lambda size, count: told.append((size, count))) == 0
+    assert len(told) >= 2
+    assert told[-1] == (5000, 500)
+    assert told == sorted(told)
+    copying = asyncio.create_task(storage.copy(make_folder(), make_folder(3), None))
+    removing = asyncio.create_task(files.remove([b"%d" % number for number in range(500)]))
+    await asyncio.sleep(0)
+    removing.cancel()
+    with pytest.raises(NotFound):
+        await copying
+    with pytest.raises(asyncio.CancelledError):
+        await removing
+    assert (await files.list(b"")).total <= 500
+
+
+async def test_sweeping_takes_what_is_old_and_nobodys(storage: Storage, files: FolderFiles, data: Path):
+    work = data.parent / "work"
+    for name in (f"upload-{UPLOAD}", f"upload-{'cd' * 16}", "write-x", "new-x"):
+        (work / name).touch()
+    assert await storage.sweep_work(make_folder(), None, [UPLOAD], before=1) == 0
+    assert await storage.sweep_work(make_folder(), None, [UPLOAD], before=1 << 40) == 3
+    assert [path.name for path in work.iterdir()] == [f"upload-{UPLOAD}"]
