@@ -2,7 +2,7 @@
 import { keepFile, list, put, remove } from "./upload_store.js";
 
 const AT_ONCE = 3;
-const CHUNK = 16 * 1024 * 1024;
+const CHUNK = 8 * 1024 * 1024;
 const IN_ONE = 1024 * 1024; // so small that making an upload and sending it are one request
 const WAITS_MS = [1000, 2000, 4000, 8000, 15000, 30000];
 const OLD_MS = 7 * 24 * 3600 * 1000; // as long as the server keeps what has arrived

@@ -1,7 +1,7 @@
 // Uploads that are not over, in the browser's own database: they outlive the page. Where there is none, they end with it.
 
 const NAME = "backendai-uploads";
-const KEPT = 32 * 1024 * 1024; // a small file is kept itself, a large one by its handle
+const KEPT = 16 * 1024 * 1024; // a small file is kept itself, a large one by its handle
 let opening = null;
 
 function open() {
