@@ -153,7 +153,8 @@ class Incoming:
         self._renew_at = time.monotonic() + RENEW_S
 
     async def _complete(self, on_conflict: str) -> None:
-        assert self._writer is not None  # noqa: S101 - said to the type checker
+        if self._writer is None:
+            raise UploadLocked  # the client went away while its last bytes were written: whoever asks next puts the file in its place
         await self._explain(self._writer.sync())
         # who does not know its address yet never asks what became of it
         if not self.is_fresh and not await self._owner.db.run_exclusive(uploads.mark_complete, self.info.id, self._holder, LOCK_S):
@@ -172,6 +173,7 @@ class Incoming:
                 raise
             await self._owner.settle(info, info.size, replaced, self._source)
             self._is_over = True
-            self._writer.close()
+            if self._writer is not None:  # else the connection that ended has closed it
+                self._writer.close()
             return
         raise explain_taken(info.path)
