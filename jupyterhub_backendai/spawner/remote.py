@@ -90,7 +90,7 @@ def fetch(url: str, ticket: str) -> dict[str, Any]:
         try:
             session = json.loads(ask(url + "/ticket", {"ticket": ticket, "asker": asker}))
             if not isinstance(session, dict):
-                raise ValueError("no object")
+                raise ValueError("no object")  # noqa: TRY004 - told like text that is no JSON at all
             return session
         except urllib.error.HTTPError as exc:
             if exc.code in FINAL or time.monotonic() > deadline:
