@@ -54,7 +54,7 @@ from .reconcile import Reconciler
 from .rescan import Rescanner
 from .schedule import Scheduler
 from .slot_types import SlotLearner
-from .storage.hosts import make_storage
+from .storage.hosts import make_door, make_storage
 from .storage.pools import Pools
 from .storage.uploads import Uploads
 from .storage_hosts import StorageHosts
@@ -264,8 +264,9 @@ class Service:
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         self.biller = Biller(settings, self.db, self.hub, self.backends, self.batch_runner, self.mail)
         self.wait_mails = WaitMails(settings, self.db, self.mail)
-        self.quotas = Quotas(self.db, settings.helper_socket)
-        self.storage = make_storage(settings, self.quotas.prepare)
+        door = make_door(settings)
+        self.quotas = Quotas(self.db, door)
+        self.storage = make_storage(settings, self.quotas.prepare, door)
         self.uploads = Uploads(self.db, Pools(), self.storage, room=self.quotas)
         self.folder_tasks = FolderTasks(self.db)
         self.folder_access = FolderAccess(self.db, self.storage, self.folder_tasks)

@@ -18,8 +18,6 @@ log = logging.getLogger("backendai")
 METRICS_SCOPE = "custom:backendai:read:metrics"
 CHECK_S, RECHECK_S, ANSWER_S = 5.0, 1.0, 10.0
 ONE_PERSON = "There is no helper: all sessions run as the account of the hub. This is for one person or a first look."
-ONE_ACCOUNT = "There is no helper: the files of all folders are the service's own account's, and the kernel tells nobody apart."
-
 ONE_ACCOUNT = "There is no helper: the files of all virtual folders belong to the account of the service, uid %s. This serves one person."
 
 
@@ -64,9 +62,6 @@ class HealthHandler(JSONHandler):
         figures = self.figures.figures()
         age = round(time.time() - figures.read_at, 1) if figures.read_at else None
         notes = [ONE_PERSON] if runs_as_one_person(self.config.slurm_submit, self.config.helper_socket) else []
-        storage = self.settings.get("storage")
-        if storage is not None and storage.is_single_user:
-            notes.append(ONE_ACCOUNT)
         if getattr(self.application.settings.get("storage"), "is_single_user", False):
             notes.append(ONE_ACCOUNT % os.getuid())
         self.answer({"status": "ok", "figures_age_s": age, "figures_error": figures.error, "notes": notes})

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..backends.helper import Helper
@@ -20,6 +19,7 @@ from ..store import audit, vfolder_hosts, vfolder_quota_lists, vfolder_quotas
 from ..store.models import now
 from ..store.vfolder_quotas import Reading
 from .lease import Lease
+from .storage.doors import HelperDoor, as_door
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -46,13 +46,19 @@ class Disk:
 class Quotas:
     """``run`` looks after the limits for ever, in one service at a time; everything else is asked by requests."""
 
-    def __init__(self, db: Database, helper_socket: str = "") -> None:
+    def __init__(self, db: Database, helper: HelperDoor | str = "") -> None:
         self._db = db
-        self._helper = Helper(helper_socket) if Path(helper_socket).is_socket() else None
+        self._door = as_door(helper)
+        self._known_helper = Helper(self._door.socket_path)
         self._lease = Lease(db, "quotas", LEASE_S)
         self._disks: dict[str, tuple[float, Disk]] = {}
         self._asking: dict[str, asyncio.Task[Disk]] = {}
         self._refreshed: dict[tuple[str, str], float] = {}
+
+    @property
+    def _helper(self) -> Helper | None:
+        """None where everything is counted here."""
+        return self._known_helper if self._door.is_needed else None
 
     async def prepare(self, host: str, scope_id: str) -> str:
         """Have a scope's directory with its limit before a folder is made in it; the driver's name. Raises BackendAIError."""

@@ -21,6 +21,7 @@ async def test_health(site):
     assert response.status == 200
     assert '"status": "ok"' in text
     assert "as the account of the hub" in text
+    assert "%s" not in text
 
 
 async def test_health_says_nothing_of_one_person_with_a_helper(site, settings):

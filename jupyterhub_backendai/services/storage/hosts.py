@@ -17,8 +17,9 @@ from ...core.vfolder_mount_plans import is_divided
 from ...core.vfolders import DATA_DIRECTORY, GONE, IN_TRASH, Access, Folder, Grant, OwnershipType, Permission, folder_directory
 from ...errors import BackendUnavailable, NoPosixAccount, StorageFull, StorageUnavailable
 from ...helper.folders import MANY
+from .doors import HelperDoor, as_door
 from .files import FolderFiles
-from .starters import choose_starter
+from .starters import HelperStarter
 from .worker_files import WorkerFiles
 from .workers import Workers
 
@@ -32,10 +33,15 @@ PrepareScope = Callable[[str, str], Awaitable[object]]
 _NO_FOLDER = f"user-{'0' * 32}/{'0' * 32}"
 
 
-def make_storage(settings: BackendAI, prepare_scope: PrepareScope | None = None) -> Storage:
+def make_door(settings: BackendAI) -> HelperDoor:
+    """The way to the helper for everything about folders."""
+    return HelperDoor(settings.helper_socket, [host.path for host in settings.list_storage_hosts().values()])
+
+
+def make_storage(settings: BackendAI, prepare_scope: PrepareScope | None = None, door: HelperDoor | None = None) -> Storage:
     """The configured hosts, through the helper where it runs."""
     paths = {name: host.path for name, host in settings.list_storage_hosts().items()}
-    storage = Storage(paths, settings.helper_socket, prepare_scope=prepare_scope)
+    storage = Storage(paths, door or make_door(settings), prepare_scope=prepare_scope)
     if storage.is_single_user:
         log.warning("There is no helper: the files of all folders are this account's (uid %s), and serve one person.", os.getuid())
     return storage
@@ -58,19 +64,31 @@ class HostHelper:
 
 
 class Storage:
-    """``paths`` are the directories of the hosts by name. Without a helper's socket everything is this account's own.
+    """``paths`` are the directories of the hosts by name. Without a helper (:class:`HelperDoor`) everything is this account's own.
 
     ``prepare_scope`` (of host and quota scope) has a scope's limit ready before a folder is made in it.
     """
 
     def __init__(
-        self, paths: HostPaths, helper_socket: str = "", *, workers: Workers | None = None, prepare_scope: PrepareScope | None = None
+        self, paths: HostPaths, helper: HelperDoor | str = "", *, workers: Workers | None = None, prepare_scope: PrepareScope | None = None
     ) -> None:
         self._paths, self._prepare_scope = paths, prepare_scope
-        self.is_single_user = not Path(helper_socket).is_socket()
-        self._helper = None if self.is_single_user else HostHelper(helper_socket, GATE_LIMIT_S)
-        self._patient_helper = None if self.is_single_user else HostHelper(helper_socket, REMOVE_LIMIT_S)
-        self.workers = workers or Workers(choose_starter(helper_socket), paths)
+        self._door = as_door(helper, paths.values())
+        self._hasty, self._patient = (HostHelper(self._door.socket_path, limit_s) for limit_s in (GATE_LIMIT_S, REMOVE_LIMIT_S))
+        self.workers = workers or Workers(HelperStarter(self._door.socket_path), paths)
+
+    @property
+    def is_single_user(self) -> bool:
+        """Whether this account does everything, and so serves one person."""
+        return not self._door.is_needed
+
+    @property
+    def _helper(self) -> HostHelper | None:
+        return None if self.is_single_user else self._hasty
+
+    @property
+    def _patient_helper(self) -> HostHelper | None:
+        return None if self.is_single_user else self._patient
 
     def files(self, access: Access, posix: PosixAccount | None) -> FolderFiles:
         """The files of a folder, as that person. Raises NoPosixAccount where everybody has their own account and they have none."""

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Protocol
 
 from ...core.identity import PosixAccount
@@ -58,7 +57,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class HelperStarter:
-    """Workers of anybody, from the helper at a socket. It ends one when our connection to it ends."""
+    """Workers of anybody, from the helper at a socket; our own account's without. The helper ends one when our connection to it ends."""
 
     def __init__(self, socket_path: str) -> None:
         self._path = socket_path
@@ -112,8 +111,3 @@ async def _wait_readable(connection: socket.socket) -> None:
         await readable.wait()
     finally:
         loop.remove_reader(connection.fileno())
-
-
-def choose_starter(helper_socket: str) -> Starter:
-    """Through the helper where there is one."""
-    return HelperStarter(helper_socket) if Path(helper_socket).is_socket() else OwnStarter()
