@@ -34,7 +34,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (N_("Rules"), ("keypair_resource_policies", "user_resource_policies", "project_resource_policies", "resource_presets")),
     (N_("Resources"), ("resource_groups", "nodes", "images", "container_registries", "resource_slot_types")),
     (N_("Storage"), ("storage_hosts", "folders", "quota_scopes")),
-    (N_("Use"), ("sessions", "statistics", "bills", "audit_log")),
+    (N_("Sessions and use"), ("sessions", "statistics", "bills", "audit_log")),
     (N_("Platform"), ("announcements", "settings", "maintenance")),
 )
 # What a page says after an act. The address holds the word, never the sentence: nobody can make a page say something else.
