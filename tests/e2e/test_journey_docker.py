@@ -11,11 +11,13 @@ import pytest
 import pytest_asyncio
 
 from tests import lab
+from tests.e2e.browsing import chromium, visit
 from tests.e2e.conftest import QUICK
+from tests.e2e.folders import live_with_a_folder
 from tests.e2e.marks import LAB, PLATFORM
 from tests.e2e.stack import Client, Stack, check, running, until
 
-pytestmark = [*PLATFORM, *LAB, pytest.mark.docker]
+pytestmark = [*PLATFORM, *LAB, pytest.mark.docker, pytest.mark.browser]
 GIB = 1024**3
 ASK = {"queue": "containers", "cpu": "1", "mem": str(GIB), "time": "1800"}
 
@@ -131,3 +133,9 @@ async def test_folders_are_bind_mounts_whose_mode_the_kernel_enforces(stack, kim
     assert (status, sorted(entry["name"] for entry in answer["entries"])) == (200, ["새 파일"]), answer
     status, answer = await folder_rest(kim, "GET", f"folders/{ids['whole']}/files?path=안/쪽")
     assert [entry["name"] for entry in answer["entries"]] == ["deep"], answer
+
+
+async def test_what_is_in_a_folder_outlives_the_container(stack, tmp_path):
+    async with chromium() as browser, visit(browser, stack) as visitor:
+        await visitor.log_in("kim02")
+        await live_with_a_folder(visitor, tmp_path, "containers", is_link=False)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser
 
 from tests import lab
-from tests.e2e.browsing import SLOW_MS, Visitor, chromium, visit
+from tests.e2e.browsing import chromium, visit
+from tests.e2e.folders import live_with_a_folder
 from tests.e2e.marks import LAB, PLATFORM
 from tests.e2e.stack import cancel_jobs
 
 pytestmark = [*PLATFORM, *LAB, pytest.mark.browser]
 USER = "kim02"
-REMOVE = """async ([url, name]) => {
-  const token = document.querySelector("[name=_xsrf]").value;
-  const headers = {"X-XSRFToken": token, "Content-Type": "application/json"};
-  const trash = await fetch(`${url}/trash`, {method: "POST", headers, body: "{}"});
-  const purge = await fetch(`${url}/purge`, {method: "POST", headers, body: JSON.stringify({name})});
-  return [trash.status, purge.status];
-}"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -41,56 +34,7 @@ def nothing_left(slurm):
         path.unlink()
 
 
-def cell(folder: str) -> str:
-    """What runs in the session: it reads what was uploaded, and writes what shall stay."""
-    written = f"open('{folder}/test_file', 'w').write('file inside {folder}')"
-    return f"import os; print('CELL', open('{folder}/한글.txt').read(), {written} > 0, os.readlink('{folder}')[-5:])"
-
-
-async def make_folder(visitor: Visitor, name: str) -> str:
-    """The page "Data", its dialog, and the new folder's own page; the folder's id."""
-    page = visitor.page
-    answer = await page.goto(f"{visitor.stack.url}/services/backendai/data")
-    assert answer
-    assert answer.status == 200, await page.inner_text("body")
-    await page.click("#create")
-    await page.fill("#f-name", name)
-    await page.get_by_role("button", name="Make the folder").click()
-    await expect(page.locator("#done")).to_be_visible(timeout=SLOW_MS)
-    await page.goto(f"{visitor.stack.url}/services/backendai/data")
-    await page.get_by_role("link", name=name, exact=True).first.click()
-    await page.locator("html[data-explorer=ready]").wait_for()
-    return page.url.partition("/data/")[2].partition("?")[0].partition("/")[0]
-
-
 async def test_what_is_in_a_folder_outlives_the_session(slurm, browser, tmp_path):
-    folder = f"user2-vfolder-{secrets.token_hex(3)}"
-    (tmp_path / "한글.txt").write_text("올린 파일")
     async with visit(browser, slurm) as visitor:
-        page = visitor.page
         await visitor.log_in(USER)
-        folder_id = await make_folder(visitor, folder)
-        await page.set_input_files("#pick-files", tmp_path / "한글.txt")
-        await expect(page.locator("tr[data-name='한글.txt']")).to_be_visible()
-        # chapter 8: the folder is chosen, and is there
-        await visitor.open_launch("?opt-queue=jupyter")
-        await page.get_by_label(folder, exact=True).check()
-        await page.fill("#name", "with folder")
-        await visitor.submit()
-        await visitor.until_notebook()
-        assert await visitor.run_cell(cell(folder)) == "CELL 올린 파일 True /data"
-        # the folder cannot be thrown away while the session has it, which says so
-        await page.goto(f"{visitor.stack.url}/services/backendai/sessions")
-        await page.get_by_role("link", name="with folder").first.click()
-        await expect(page.locator("#folders")).to_contain_text(folder)
-        url = f"{visitor.stack.url}/services/backendai/rest/v1/folders/{folder_id}"
-        assert (await page.evaluate(REMOVE, [url, folder]))[0] == 409
-        await visitor.stop("with folder")
-        # the file is there afterwards
-        await page.goto(f"{visitor.stack.url}/services/backendai/data/{folder_id}")
-        row = page.locator("tr[data-name=test_file]")
-        await expect(row).to_be_visible(timeout=SLOW_MS)
-        async with page.expect_download() as downloading:
-            await row.locator("a[download]").click()
-        assert Path(await (await downloading.value).path()).read_text() == f"file inside {folder}"
-        assert await page.evaluate(REMOVE, [url, folder]) == [200, 202]
+        await live_with_a_folder(visitor, tmp_path, "jupyter", is_link=True)
