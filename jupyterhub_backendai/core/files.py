@@ -47,6 +47,10 @@ class Entry:
         return "" if self.text.encode() == self.name else encode_ref(self.name)
 
 
+# of a row where a whole directory is read at once
+ROW_FIELDS = ("name", "ref", "kind", "size", "mode", "mtime_ns")
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A page of a directory. ``after`` names the last entry (as ref) where there are more; ``total`` counts the whole directory."""

@@ -67,9 +67,10 @@ def _find(db: Session, user: str, folder_id: str, needs: Iterable[HostPermission
     folder = access.folder
     if folder.status in IN_TRASH:
         raise Conflict(IN_THE_TRASH)
+    allowed = vfolder_hosts.allowed_hosts(db, user, folder.project_id or None).get(folder.host, frozenset())
     for permission in needs:
-        vfolder_hosts.check_host(db, user, folder.host, permission, folder.project_id)
-    return access, vfolder_hosts.allowed_hosts(db, user, folder.project_id or None).get(folder.host, frozenset())
+        vfolder_hosts.check_permission(allowed, folder.host, permission)
+    return access, allowed
 
 
 def read_path(text: object, ref: object = "", field: str = "path") -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select, text
@@ -82,7 +82,12 @@ def allowed_hosts(db: Session, user: str, project: str | None = None) -> dict[st
 
 def check_host(db: Session, user: str, host: str, permission: HostPermission, project: str | None = None) -> None:
     """Raises Forbidden, naming permission and host, where :func:`allowed_hosts` does not have it."""
-    if permission not in allowed_hosts(db, user, project or None).get(host, frozenset()):
+    check_permission(allowed_hosts(db, user, project or None).get(host, frozenset()), host, permission)
+
+
+def check_permission(permissions: Collection[HostPermission], host: str, permission: HostPermission) -> None:
+    """The same for who knows already what is allowed on the host."""
+    if permission not in permissions:
         raise Forbidden(_WORDS[permission], host=host, permission=permission.value)
 
 

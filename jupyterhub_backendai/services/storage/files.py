@@ -45,8 +45,8 @@ class FolderFiles(Protocol):
         """A page, directories first. ``sort``: name, size or mtime; the last two only up to 20,000 entries (InvalidParameters beyond)."""
         ...
 
-    def list_all(self, path: bytes) -> AsyncIterator[Sequence[Entry]]:
-        """Everything in a directory, unsorted, in pieces."""
+    def list_all(self, path: bytes) -> AsyncIterator[bytes]:
+        """Everything in a directory, unsorted: JSON of rows (``core.files.ROW_FIELDS``) with a comma before each, in pieces."""
         ...
 
     async def open(self, path: bytes) -> OpenFile:

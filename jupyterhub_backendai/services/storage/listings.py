@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from urllib.parse import parse_qs
 
-from ...core.files import Entry
+from ...core.files import ROW_FIELDS
 from ...errors import N_, InvalidParameters
 from ..auth import authenticated
 from ..base import ApiHandler
 from ..folder_files import open_folder, read_path
-
-FIELDS = ("name", "ref", "kind", "size", "mode", "mtime_ns")
 
 
 class EntriesHandler(ApiHandler):
@@ -26,17 +23,12 @@ class EntriesHandler(ApiHandler):
             raise InvalidParameters(N_("The request could not be read.")) from exc
         path = read_path(fields.get("path", [""])[0], fields.get("path_ref", [""])[0])
         folder = await open_folder(self, folder_id)
-        comma = f'{{"fields": {json.dumps(FIELDS)}, "entries": ['
-        async for entries in folder.files.list_all(path):
-            self.write(comma + _encode(entries)[1:-1])
+        head = f'{{"fields": {json.dumps(ROW_FIELDS)}, "entries": ['.encode()
+        async for rows in folder.files.list_all(path):
+            self.write(head + rows.lstrip(b"\n,") if head else rows)
             await self.flush()
-            comma = ","
-        self.finish("]}" if comma == "," else comma + "]}")
-
-
-def _encode(entries: Sequence[Entry]) -> str:
-    rows = [(entry.text, entry.ref, entry.kind.value, entry.size, entry.mode, entry.mtime_ns) for entry in entries]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+            head = b""
+        self.finish(head + b"]}")
 
 
 default_handlers = [(r"rest/v1/folders/([0-9a-f]{32})/entries", EntriesHandler)]

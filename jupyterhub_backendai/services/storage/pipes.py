@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 from ...errors import BackendAIError, StorageUnavailable, from_problem
@@ -44,18 +44,16 @@ async def _wait(readable: asyncio.Event, silence_s: float) -> None:
         raise StorageUnavailable(host="") from exc
 
 
-async def read_lines(descriptor: int) -> AsyncIterator[Sequence[Any]]:
-    """Values, each a line of JSON, in pieces. The last line says that it was all, or what went wrong: then that is raised."""
-    rest, is_whole = b"", False
+async def read_rows(descriptor: int) -> AsyncIterator[bytes]:
+    """What comes but its last line, in pieces of whole lines. The last one says that it was all, or what went wrong: that is raised."""
+    rest = b""
     async for piece in read_pipe(descriptor):
-        *lines, rest = (rest + piece).split(b"\n")
-        values = json.loads(b"[" + b",".join(lines) + b"]")
-        if values and isinstance(values[-1], dict):
-            end = values.pop()
-            if "problem" in end:
-                raise from_problem(end["problem"])
-            is_whole = True
-        if values:
-            yield values
-    if not is_whole:
+        lines, newline, rest = (rest + piece).rpartition(b"\n")
+        if lines:
+            yield lines
+        rest = newline + rest
+    end: dict[str, Any] = json.loads(rest) if rest.startswith(b"\n{") else {}
+    if "problem" in end:
+        raise from_problem(end["problem"])
+    if "end" not in end:
         raise BackendAIError

@@ -13,7 +13,7 @@ from ...core.vfolders import Access, folder_directory
 from ...errors import N_, Forbidden, InvalidParameters
 from .channel import Reply
 from .files import OpenArchive, OpenFile
-from .pipes import read_lines
+from .pipes import read_rows
 from .workers import Workers
 
 READ_ONLY = N_("You may read this folder, but not change it.")
@@ -48,10 +48,10 @@ class WorkerFiles:
         values = reply.values
         return Listing(tuple(map(_entry, values["entries"])), values["total"], values.get("after", ""))
 
-    async def list_all(self, path: bytes) -> AsyncIterator[Sequence[Entry]]:
+    async def list_all(self, path: bytes) -> AsyncIterator[bytes]:
         reply = await self._read("list_all", path=_text(path), is_long=True)
-        async for lines in read_lines(reply.descriptors[0]):
-            yield [_entry(line) for line in lines]
+        async for rows in read_rows(reply.descriptors[0]):
+            yield rows
 
     async def open(self, path: bytes) -> OpenFile:
         reply = await self._read("open", path=_text(path))
