@@ -28,9 +28,9 @@ def perform(request: FolderRequest, storage: Mapping[str, str], *, min_uid: int,
         passers = [folders.Passer(uid, folders.bits_of(Permission(word))) for uid, word in request.grants]
         if isinstance(request, MakeFolder):
             owner = request.owner_uid, request.owner_gid
-            folders.make_folder(host, request.scope, request.folder, owner, passers, find_driver(host).prepare)
+            folders.make_folder(host, request.scope, request.folder, owner, passers, find_driver(host).prepare, request.is_divided)
         else:
-            _insist(host, request.scope, lambda: folders.set_gate(host, request.scope, request.folder, passers))
+            _insist(host, request.scope, lambda: folders.set_gate(host, request.scope, request.folder, passers, request.is_divided))
         return {}
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ..core.vfolders import DATA_DIRECTORY, WORK_DIRECTORY, Permission
 from ..errors import N_, BackendAIError, Conflict, InvalidParameters, NotFound
-from .acl import DEFAULT, EXECUTE, READ, WRITE, Acl, read_acl, set_acl
+from .acl import DEFAULT, EXECUTE, READ, WRITE, Acl, set_acl
 from .openat2 import open_beneath, rename_new
 from .worker_errors import UNREADABLE, translate
 
@@ -44,7 +44,13 @@ def bits_of(permission: Permission) -> int:
 
 
 def make_folder(
-    host: int, scope: str, folder: str, owner: tuple[int, int], passers: Sequence[Passer], prepare: Callable[[int, str], None]
+    host: int,
+    scope: str,
+    folder: str,
+    owner: tuple[int, int],
+    passers: Sequence[Passer],
+    prepare: Callable[[int, str], None],
+    is_divided: bool = False,
 ) -> None:
     """Make a folder's directories, all at once or not at all; one that is there gets what it lacks. ``prepare`` makes a scope's.
 
@@ -57,7 +63,7 @@ def make_folder(
         with _open(host, scope) as scope_directory:
             if not _is_there(scope_directory, folder):
                 _make_gate(scope_directory, folder, owner)
-        set_gate(host, scope, folder, passers)
+        set_gate(host, scope, folder, passers, is_divided)
 
 
 def make_scope(host: int, scope: str) -> None:
@@ -82,7 +88,7 @@ def _make_gate(scope: int, folder: str, owner: tuple[int, int]) -> None:
         rename_new(new.encode(), folder.encode(), scope, scope)
 
 
-def set_gate(host: int, scope: str, folder: str, passers: Sequence[Passer]) -> None:
+def set_gate(host: int, scope: str, folder: str, passers: Sequence[Passer], is_divided: bool = False) -> None:
     """Let exactly these pass from now on, and have what is made from now on be theirs to use. Nobody: the folder is shut.
 
     What is in the folder already keeps its own lists: :mod:`.worker_access` follows. Raises NotFound, BackendAIError.
@@ -96,7 +102,7 @@ def set_gate(host: int, scope: str, folder: str, passers: Sequence[Passer]) -> N
                 return
             # the names first: whoever passes finds what is theirs, whoever must not finds the gate shut at the latest now
             if passers:
-                _set_lists(gate, passers)
+                _set_lists(gate, passers, is_divided)
             set_gate_list(gate, [passer.uid for passer in passers])
 
 
@@ -115,12 +121,16 @@ def set_gate_list(gate: int, uids: Sequence[int]) -> None:
     set_acl(gate, None)
 
 
-def _set_lists(gate: int, passers: Sequence[Passer]) -> None:
-    """The lists of ``data`` and ``work`` themselves. Their owner has all of it, others what was granted; only writers see ``work``."""
+def _set_lists(gate: int, passers: Sequence[Passer], is_divided: bool) -> None:
+    """The lists of ``data`` and ``work`` themselves. Their owner has all of it, others what was granted; only writers see ``work``.
+
+    In a divided folder nobody puts something in the place of another member's part: programs are run from it.
+    """
     with _open(gate, DATA_DIRECTORY, is_users=True) as data:
         owner = os.fstat(data).st_uid
         others = {passer.uid: passer.bits for passer in passers if passer.uid != owner}
         set_directory_list(data, owner, others)
+        os.fchmod(data, stat.S_IMODE(os.fstat(data).st_mode) & 0o777 | (stat.S_ISVTX if is_divided else 0))
     with _open(gate, WORK_DIRECTORY, is_users=True) as work:
         writers = {uid: bits for uid, bits in others.items() if bits & WRITE}
         set_acl(work, Acl(7, users=writers) if writers else None)
@@ -134,14 +144,6 @@ def set_directory_list(directory: int, owner: int, others: dict[int, int]) -> No
         os.fchmod(directory, stat.S_IMODE(os.fstat(directory).st_mode) & ~0o070)
     set_acl(directory, acl)
     set_acl(directory, acl, DEFAULT)
-
-
-def read_gate(host: int, scope: str, folder: str) -> list[int]:
-    """The uids that pass now, in order. Raises NotFound."""
-    _check(scope, folder)
-    with _words(), _open(host, scope) as scope_directory, _open(scope_directory, folder) as gate:
-        acl = read_acl(gate)
-        return sorted(acl.users) if acl else []
 
 
 def remove_folder(host: int, scope: str, folder: str) -> None:

@@ -163,11 +163,15 @@ class FolderRequest(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetGate(FolderRequest):
-    """Let exactly the given uids pass, each with ``ro``, ``rw`` or ``wd``."""
+    """Let exactly the given uids pass, each with ``ro``, ``rw`` or ``wd``.
+
+    ``is_divided``: what is at the top is of who made it, and nobody else renames or removes it.
+    """
 
     scope: str
     folder: str
     grants: tuple[tuple[int, str], ...]
+    is_divided: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +320,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "older_s": _number(60, 366 * 24 * 3600),
     "limit": _number(0, 1 << 60),
     "sync": _flag,
+    "is_divided": _flag,
     "lines": _free_text,
     "links": check_links,
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 
 from ..core.files import join_path, split_path
-from ..errors import N_, Conflict
+from ..errors import N_, Conflict, InvalidParameters
 from .openat2 import open_beneath, rename_new
 from .worker_base import Answer, Job, Tree, open_regular, pack_entry
+from .worker_errors import UNREADABLE
 
 # The umask takes away what others would get; where a directory has a list of its own for what is made in it, that rules instead.
 FILE_MODE, DIRECTORY_MODE = 0o666, 0o777
@@ -36,6 +38,23 @@ def open_file(job: Job) -> Answer:
 
 def make_directory(job: Job) -> Answer:
     make_directories(job.tree, job.path(), parents=job.flag("parents", default=True), exist_ok=job.flag("exist_ok"))
+    return Answer()
+
+
+def make_own_directory(job: Job) -> Answer:
+    """Have a directory at the top that is this person's alone. Raises Conflict where somebody else has put one there."""
+    parent, name = job.target()
+    if parent:
+        raise InvalidParameters(UNREADABLE)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=job.tree.data)  # closed from the first moment, whatever the list of what is made there says
+    directory = open_beneath(job.tree.data, name, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if os.fstat(directory).st_uid != os.geteuid():
+            raise Conflict(N_("Something of that name is there already."))
+        os.fchmod(directory, 0o700)
+    finally:
+        os.close(directory)
     return Answer()
 
 

@@ -33,6 +33,7 @@ OPERATIONS: Mapping[str, Callable[[Job], Answer]] = {
     "list_slowly": worker_list.list_page,
     "open": worker_files.open_file,
     "make_directory": worker_files.make_directory,
+    "make_own_directory": worker_files.make_own_directory,
     "move": worker_files.move,
     "begin_upload": worker_uploads.begin_upload,
     "open_upload": worker_uploads.open_upload,

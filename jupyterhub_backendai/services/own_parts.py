@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from ..core.sessions import Admission
-from ..core.vfolder_mounts import LINKING_ENGINES
+from ..core.vfolder_mounts import LINKING_ENGINES, Mount
 from ..errors import BackendAIError
-from ..store import vfolders
+from ..store import session_mounts, vfolders
 from .base import Parts
 
 log = logging.getLogger("backendai")
 
 
-async def make_own_parts(parts: Parts, admission: Admission, user: str) -> None:
-    """Make the directories, as that person. A folder that cannot be written to now keeps no session from starting."""
+async def make_own_parts(parts: Parts, admission: Admission, user: str) -> Admission:
+    """Make the directories, as that person. The session does without what cannot be made, or is not that person's alone: what it holds
+    would be run.
+    """
     if admission.engine in LINKING_ENGINES:
-        return
-    for mount in (mount for mount in admission.mounts if mount.is_own_part):
-        try:
-            access = await parts.db.run(vfolders.find_access, user, mount.folder_id)
-            await parts.storage.files(access, admission.posix).make_directory(mount.subpath.encode(), exist_ok=True)
-        except BackendAIError as exc:
-            log.warning("%s of the folder %s cannot be made: %s", mount.subpath, mount.folder_id, exc)
+        return admission
+    lost = [mount for mount in admission.mounts if mount.is_own_part and not await _make(parts, admission, user, mount)]
+    if not lost:
+        return admission
+    await parts.db.run(session_mounts.drop, admission.session_id, [mount.target for mount in lost])
+    return replace(admission, mounts=tuple(mount for mount in admission.mounts if mount not in lost))
+
+
+async def _make(parts: Parts, admission: Admission, user: str, mount: Mount) -> bool:
+    try:
+        access = await parts.db.run(vfolders.find_access, user, mount.folder_id)
+        await parts.storage.make_own_part(access.folder, admission.posix, mount.subpath)
+    except BackendAIError as exc:
+        log.warning("%s of the folder %s cannot be made: %s", mount.subpath, mount.folder_id, exc)
+        return False
+    return True

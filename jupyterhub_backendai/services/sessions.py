@@ -85,7 +85,7 @@ class AdmitHandler(PrivateHandler):
         except BackendAIError as exc:
             await self._count(exc, body)
             raise
-        await make_own_parts(self, admission, spec.user)
+        admission = await make_own_parts(self, admission, spec.user)
         if admission.is_waiting:
             self.scheduler.wake()
         self.answer(admission.to_json())

@@ -60,7 +60,9 @@ def _find(db: Session, user: str, folder_id: str) -> Access:
 
 async def rename(parts: Parts, act: Act, folder_id: str, name: str) -> Folder:
     """Give a folder another name; sessions that have it keep the old one until they end."""
-    return await parts.db.run_exclusive(vfolder_changes.rename, act, folder_id, name)
+    folder = await parts.db.run_exclusive(vfolder_changes.rename, act, folder_id, name)
+    await apply_gate(parts, folder)  # a project's folder may be divided under one name and not under another
+    return folder
 
 
 async def update_options(

@@ -87,6 +87,11 @@ def load_current(db: Session, row: ComputeSession, user: str) -> Folders:
     return Folders(tuple(current), _list_neighbours(db, row))
 
 
+def drop(db: Session, session_id: str, targets: Iterable[str]) -> None:
+    """A session does without what was to appear there."""
+    db.execute(delete(SessionMount).where(SessionMount.session_id == session_id, SessionMount.target.in_(list(targets))))
+
+
 def _lock(db: Session, settled: Plan) -> Plan:
     """The plan with the folders as they are under their locks."""
     wanted = {mount.folder_id for mount in settled.mounts}

@@ -108,11 +108,11 @@ class Storage:
         uid, gid = self._owner(owner)
         if self._prepare_scope and folder.host in self._paths:
             await self._prepare_scope(folder.host, folder.quota_scope_id)
-        await self._manage("make_folder", folder, owner_uid=uid, owner_gid=gid, grants=self._grants(folder, grants))
+        await self._manage("make_folder", folder, owner_uid=uid, owner_gid=gid, **self._lists(folder, grants))
 
     async def set_gate(self, folder: Folder, grants: Sequence[Grant]) -> None:
         """Let exactly these people in from now on; nobody: the folder is shut. Raises BackendAIError."""
-        await self._manage("set_gate", folder, grants=self._grants(folder, grants))
+        await self._manage("set_gate", folder, **self._lists(folder, grants))
 
     async def remove_folder(self, folder: Folder) -> None:
         """Delete it for good with all that is in it, also what a kill left half deleted. Raises BackendAIError."""
@@ -177,6 +177,11 @@ class Storage:
         finally:
             await helper.call("quota_prepare", host=folder.host, scope=scope, limit=limit)
 
+    async def make_own_part(self, folder: Folder, as_whom: PosixAccount | None, name: str) -> None:
+        """Have a directory at a folder's top that is that person's alone. Raises Conflict where it is somebody else's, BackendAIError."""
+        fields = {"folder": _directory(folder), "path": name}
+        await self.workers.call(self._account(as_whom), folder.host, "make_own_directory", fields)
+
     async def sweep_work(self, folder: Folder, as_whom: PosixAccount | None, kept: Sequence[str], before: float) -> int:
         """Remove what uploads and edits of that person left in a folder; ``kept`` are uploads under way. How many files went."""
         fields = {"folder": _directory(folder), "kept": list(kept), "before": int(before)}
@@ -233,6 +238,10 @@ class Storage:
     def _owner(self, owner: Grant | None) -> tuple[int, int]:
         """Whose the files are; ours where no person owns them."""
         return (owner.uid, owner.gid) if owner else (os.getuid(), os.getgid())
+
+    def _lists(self, folder: Folder, grants: Sequence[Grant]) -> dict[str, Any]:
+        divided = {"is_divided": True} if is_divided(folder) and not self.is_single_user else {}
+        return {"grants": self._grants(folder, grants), **divided}
 
     def _grants(self, folder: Folder, grants: Sequence[Grant]) -> list[list[Any]]:
         """Who passes. Where one account does everything, all or nobody: people need no account of their own there."""
