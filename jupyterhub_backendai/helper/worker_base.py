@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from ..core.files import Entry, check_path, kind_of, split_path
+from ..core.files import check_path, split_path
 from ..core.vfolders import DATA_DIRECTORY, WORK_DIRECTORY
 from ..errors import InvalidParameters, NotFound
 from .openat2 import open_beneath
@@ -67,20 +67,18 @@ class Tree:
         return open_beneath(self.data, path, flags | os.O_DIRECTORY, follow=follow)
 
 
-def read_entry(name: bytes, status: os.stat_result) -> Entry:
-    return Entry(name, kind_of(status.st_mode), status.st_size, status.st_mode, status.st_mtime_ns, status.st_ctime_ns)
-
-
 def pack_entry(name: bytes, status: os.stat_result) -> list[Any]:
     """An entry as it travels; the service makes a ``core.files.Entry`` of it."""
     return [to_text(name), status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def to_text(name: bytes) -> str:
+    """A name as it travels: bytes that are no UTF-8 stay what they are."""
     return name.decode(errors="surrogateescape")
 
 
 def to_bytes(text: str) -> bytes:
+    """The inverse of :func:`to_text`."""
     return text.encode(errors="surrogateescape")
 
 

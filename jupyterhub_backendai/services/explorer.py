@@ -134,10 +134,6 @@ class Explorer:
         order = {"sort": self.sort, "order": "desc" if self.is_descending else ""}
         return self._address(self.path, **order, q=self.search, after=self.after, seen=str(self.seen + len(self.rows)))
 
-    @property
-    def up_url(self) -> str:
-        return self.url(self.path.rpartition(b"/")[0]) if self.path else ""
-
     def url(self, path: bytes = b"") -> str:
         """Where a directory is shown."""
         return self._address(path)

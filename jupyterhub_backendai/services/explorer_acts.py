@@ -53,10 +53,6 @@ class Act:
         return write_into(self.target)
 
     @property
-    def target_text(self) -> str:
-        return show(self.target)
-
-    @property
     def ways(self) -> list[tuple[str, str]]:
         """(name, value for the form) of every directory above the target, from the folder's top ("") on."""
         parts = self.target.split(b"/") if self.target else []

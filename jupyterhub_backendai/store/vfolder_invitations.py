@@ -160,16 +160,6 @@ def change(db: Session, actor: Actor, invitation_id: str, permission: Permission
     return _one(db, row)
 
 
-def cancel_all(db: Session, folder_id: str) -> int:
-    """Nobody is asked any more, because the folder is on its way out or another's; how many were."""
-    query = select(VFolderInvitation).where(VFolderInvitation.vfolder_id == folder_id, VFolderInvitation.state == InvitationState.PENDING)
-    rows = db.scalars(query.with_for_update()).all()
-    for row in rows:
-        row.state, row.modified_at = InvitationState.CANCELED, now()
-    db.flush()
-    return len(rows)
-
-
 def find_managed(db: Session, actor: Actor, folder_id: str) -> Access:
     """A folder whose sharing somebody decides, its row locked. Raises NotFound for strangers, Forbidden for other people of it."""
     db.scalars(select(VFolder.id).where(VFolder.id == folder_id).with_for_update()).first()

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from ..core.identity import Actor, PosixAccount, UserStatus
-from ..core.vfolders import UPDATABLE, Folder, FolderStatus, OwnershipType, quota_scope_of
+from ..core.vfolders import UPDATABLE, Folder, FolderStatus, InvitationState, OwnershipType, quota_scope_of
 from ..errors import N_, Conflict, Forbidden, InvalidParameters, NotFound, Violation
 from . import audit, folder_tasks
-from .models import FolderGate, Upload, User, VFolder, VFolderPermission
+from .models import FolderGate, Upload, User, VFolder, VFolderInvitation, VFolderPermission, now
 from .vfolder_gates import read_account
 from .vfolder_quotas import reserve_in, want_measured
 from .vfolder_rules import check_count, check_free, count_mounting, describe_status, find_any, set_status
@@ -116,9 +116,12 @@ def switch(db: Session, move: Move) -> bool:
         return False
     row.user_id, row.quota_scope_id, row.domain = taker.id, move.target.quota_scope_id, taker.domain
     set_status(row, FolderStatus.READY)
-    # whoever owns a folder does not share it, uploads into the old directory are over, and nothing was told to the new gate
+    # whoever owns a folder does not share it, nor is asked to; uploads into the old directory are over; nothing was told to the new gate
     own = (VFolderPermission.vfolder_id == row.id, VFolderPermission.user_id == taker.id)
     db.execute(delete(VFolderPermission).where(*own))
+    asked = (VFolderInvitation.vfolder_id == row.id, VFolderInvitation.invitee_id == taker.id)
+    is_open = VFolderInvitation.state == InvitationState.PENDING
+    db.execute(update(VFolderInvitation).where(*asked, is_open).values(state=InvitationState.CANCELED, modified_at=now()))
     db.execute(delete(Upload).where(Upload.vfolder_id == row.id))
     db.execute(delete(FolderGate).where(FolderGate.vfolder_id == row.id))
     db.flush()

@@ -138,14 +138,6 @@ def share_with_members(db: Session, actor: Actor, folder_id: str, people: Sequen
     return [_find_share(db, folder, users[0].id) for users in found.values()]
 
 
-def find_user_id(db: Session, name: str) -> str:
-    """The id of somebody, by the hub's name or by the id itself. Raises NotFound."""
-    found = db.scalars(select(User.id).where(or_(User.id == name, User.name == name))).first()
-    if found is None:
-        raise NotFound(NO_SHARE)
-    return found
-
-
 # -- inside
 
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jupyterhub_backendai.core.identity import Actor, Role
-from jupyterhub_backendai.core.vfolders import FolderStatus
+from jupyterhub_backendai.core.vfolders import FolderStatus, Permission
 from jupyterhub_backendai.errors import AlreadyExists, Conflict, Forbidden, InvalidParameters, NotFound, StorageUnavailable
 from jupyterhub_backendai.services.folder_access import FolderAccess
 from jupyterhub_backendai.services.folder_ownership import FolderOwners
 from jupyterhub_backendai.services.folder_tasks import Progress
-from jupyterhub_backendai.store import folder_tasks, models, vfolder_ownership, vfolder_works
+from jupyterhub_backendai.store import folder_tasks, models, vfolder_invitations, vfolder_ownership, vfolder_works
 from jupyterhub_backendai.store.vfolder_rules import find_any
 from tests.databases import database, database_url, postgres_url, sqlite_template
 from tests.factories import add_user
@@ -132,6 +132,20 @@ async def test_killed_at_every_step_it_is_whole_and_somebodys(people):
         if not was_killed:
             break
     assert 10 < kill_at < 59
+
+
+async def test_who_owns_it_now_is_not_asked_to_share_it(people):
+    folder, kim, lee, disk = await start(people)
+    asked = {"vfolder_id": folder, "inviter_id": kim, "permission": Permission.READ_ONLY}
+
+    def invite(db):
+        park = user_id(db, "park04")
+        db.add_all(models.VFolderInvitation(id=models.new_id(), invitee_id=invitee, **asked) for invitee in (lee, park))
+
+    await people.run(invite)
+    await work(people, disk, folder)
+    assert await people.run(vfolder_invitations.list_received, "lee01") == []
+    assert len(await people.run(vfolder_invitations.list_received, "park04")) == 1
 
 
 async def test_what_cannot_be_copied_changes_nothing(people):

@@ -50,7 +50,7 @@ async def shared(db, folder, who="lee01", actor=LEE, permission=RW):
 
 
 async def user_id(db, name):
-    return await db.run(vfolder_sharing.find_user_id, name)
+    return await db.run(lambda session: session.query(models.User).filter_by(name=name).one().id)
 
 
 async def test_asked_and_accepted(people, folder):

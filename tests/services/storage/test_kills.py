@@ -178,8 +178,12 @@ def check_made(disk: Disk) -> None:
 
 def check_made_whole(disk: Disk) -> None:
     assert os.listdir(disk.path / SCOPE) == [FOLDER]
-    assert folders.read_gate(disk.host, SCOPE, FOLDER) == [KIM, LEE]
+    assert read_gate(disk) == (KIM, LEE)
     assert Acl.from_bytes(os.getxattr(disk.data, "system.posix_acl_default")).users == {KIM: 7, LEE: 5}
+
+
+def read_gate(disk: Disk) -> tuple[int, ...]:
+    return tuple(sorted(Acl.from_bytes(os.getxattr(disk.path / SCOPE / FOLDER, "system.posix_acl_access")).users))
 
 
 def set_gate(disk: Disk, *passers: Passer) -> None:
@@ -187,7 +191,7 @@ def set_gate(disk: Disk, *passers: Passer) -> None:
 
 
 def check_gate(disk: Disk, *allowed: tuple[int, ...]) -> None:
-    assert tuple(folders.read_gate(disk.host, SCOPE, FOLDER)) in allowed
+    assert read_gate(disk) in allowed
 
 
 def edit(disk: Disk) -> str:

@@ -30,7 +30,7 @@ from tests.services.public import settings
 
 __all__ = ["settings", "sqlite_template"]
 MODULES = tuple(f"/{name}.py" for name in ("services/folder_works", "services/folder_tasks", "store/vfolder_works", "store/folder_tasks"))
-MOST = 12
+MOST = 8
 ACT = Act("kim01")
 
 
