@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 from ..core.identity import Actor, UserStatus
 from ..core.vfolder_sharing import Invitation, Outcome, Refusal, check_manageable, check_ready, check_shareable, explain_refusals
 from ..core.vfolders import GONE, IN_TRASH, Access, Folder, FolderStatus, HostPermission, InvitationState, Permission
-from ..errors import N_, AlreadyExists, Conflict, NotFound, Violation
+from ..errors import N_, AlreadyExists, Conflict, Forbidden, NotFound, Violation
 from . import audit
 from .models import User, VFolder, VFolderInvitation, VFolderPermission, new_id, now
 from .users import insert_missing
@@ -117,6 +117,8 @@ def accept(db: Session, actor: Actor, invitation_id: str) -> Invitation:
         if db.get(VFolderPermission, (folder.id, invitee.id)) is None:
             raise NotFound(NO_INVITATION)
         return _one(db, row)
+    if not _may_still_invite(db, row):
+        raise NotFound(NO_INVITATION)
     check_ready(read_folder(folder))
     _check_name_free(db, invitee, folder)
     values = {"permission": row.permission, "source": "invitation", "created_at": now()}
@@ -154,10 +156,18 @@ def cancel(db: Session, actor: Actor, invitation_id: str) -> Invitation:
 def change(db: Session, actor: Actor, invitation_id: str, permission: Permission) -> Invitation:
     """Offer another permission. Raises as :func:`cancel` does."""
     row = _lock_asked(db, actor, invitation_id)
+    find_managed(db, actor, row.vfolder_id)  # whoever asked may have lost the folder since
     row.permission, row.modified_at = permission, now()
     db.flush()
     _record(db, actor, "vfolder.change-invitation", row.vfolder_id, {"invitation": row.id, "permission": permission.value})
     return _one(db, row)
+
+
+def cancel_of(db: Session, folder_id: str, inviter_id: str) -> None:
+    """What somebody asked others who has no say about the folder any more is asked no longer."""
+    query = select(VFolderInvitation).where(VFolderInvitation.vfolder_id == folder_id, VFolderInvitation.inviter_id == inviter_id)
+    for row in db.scalars(query.where(VFolderInvitation.state == InvitationState.PENDING).with_for_update()):
+        row.state, row.modified_at = InvitationState.CANCELED, now()
 
 
 def find_managed(db: Session, actor: Actor, folder_id: str) -> Access:
@@ -183,6 +193,16 @@ def _lock(db: Session, actor: Actor, invitation_id: str) -> tuple[User, VFolder,
     if row is None or folder.status in GONE:
         raise NotFound(NO_INVITATION)
     return me, folder, row
+
+
+def _may_still_invite(db: Session, row: VFolderInvitation) -> bool:
+    """Whether who asked decides about the folder to this day: a right that was taken back is not given on."""
+    inviter = db.get_one(User, row.inviter_id)
+    try:
+        check_manageable(find_access(db, inviter.name, row.vfolder_id, NAMED))
+    except (NotFound, Forbidden):
+        return False
+    return True
 
 
 def _lock_asked(db: Session, actor: Actor, invitation_id: str) -> VFolderInvitation:

@@ -15,7 +15,7 @@ from ..errors import N_, Forbidden, InvalidParameters, NotFound, Violation
 from . import audit
 from .models import ComputeSession, Project, ProjectMember, SessionMount, User, VFolder, VFolderPermission, now
 from .vfolder_hosts import check_host
-from .vfolder_invitations import NAMED, find_managed
+from .vfolder_invitations import NAMED, cancel_of, find_managed
 from .vfolders import NO_FOLDER, find_access, read_folder
 
 NO_SHARE = N_("This person does not share the folder.")
@@ -81,6 +81,8 @@ def change_share(db: Session, actor: Actor, folder_id: str, user_id: str, permis
         _override(db, folder, _find_member(db, folder, user_id), permission)
     else:
         _find_row(db, folder_id, user_id).permission = permission
+        if not permission.is_owner_level:
+            cancel_of(db, folder_id, user_id)
     db.flush()
     _record(db, actor, "vfolder.change-share", folder_id, {"user": user_id, "permission": permission.value})
     return _find_share(db, folder, user_id)
@@ -184,6 +186,8 @@ def _find_row(db: Session, folder_id: str, user_id: str) -> VFolderPermission:
 def _delete(db: Session, folder_id: str, user_id: str) -> None:
     mine = and_(VFolderPermission.vfolder_id == folder_id, VFolderPermission.user_id == user_id)
     db.execute(delete(VFolderPermission).where(mine).execution_options(synchronize_session=False))
+    cancel_of(db, folder_id, user_id)
+    db.flush()
     db.expire_all()
 
 

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from jupyterhub_backendai.core.vfolders import Permission
-from jupyterhub_backendai.errors import StorageUnavailable
+from jupyterhub_backendai.core.identity import Actor, Role
+from jupyterhub_backendai.core.vfolders import InvitationState, Permission
+from jupyterhub_backendai.errors import BackendAIError, StorageUnavailable
 from jupyterhub_backendai.services.folder_access import FolderAccess
-from jupyterhub_backendai.store import models
+from jupyterhub_backendai.store import models, vfolder_invitations
 from tests.factories import make_slots
 from tests.fakes import Postbox
 from tests.services.data_folders import add_folder, share, user_id
@@ -188,6 +189,36 @@ async def test_a_person_of_the_owners_level_takes_others_rights_back(shop):
     assert (await shop.owner.ask("PATCH", f"{path}/{jung}", {"permission": "wd"}))[0] == 200
     assert (await shop.member.ask("DELETE", f"{path}/{jung}"))[0] == 400  # oneself: that is leaving
     assert (await shop.member.ask("DELETE", f"{path}/{lee}"))[0] == 200
+
+
+async def test_whoever_lost_the_say_about_a_folder_has_nobody_join_any_more(shop):
+    await accepted(shop)
+    db, jung = shop.site.db, await shop.site.db.run(user_id, "jung03")
+    path = f"folders/{shop.folder}/shares/{jung}"
+    for act, body in (("PATCH", {"permission": "rw"}), ("DELETE", None)):
+        assert (await shop.owner.ask("PATCH", path, {"permission": "wd"}))[0] == 200
+        asked = (await shop.member.ask("POST", f"folders/{shop.folder}/invite", {"emails": ["lee01@example.org"], "permission": "ro"}))[1]
+        invitation = asked["invited"][0]["id"]
+        assert (await shop.owner.ask(act, path, body))[0] == 200
+        assert await db.run(try_to_accept, invitation) == "NotFound"
+        assert (await shop.member.ask("PATCH", f"folders/invitations/{invitation}", {"permission": "wd"}))[0] == 409
+        # nor where the question was left behind
+        await db.run(set_state, invitation, InvitationState.PENDING)
+        assert (await shop.member.ask("PATCH", f"folders/invitations/{invitation}", {"permission": "wd"}))[0] in (403, 404)
+        assert await db.run(try_to_accept, invitation) == "NotFound"
+        await db.run(set_state, invitation, InvitationState.CANCELED)
+
+
+def set_state(db, invitation_id, state):
+    db.get(models.VFolderInvitation, invitation_id).state = state
+
+
+def try_to_accept(db, invitation_id):
+    try:
+        vfolder_invitations.accept(db, Actor("lee01", Role.USER, "default", ""), invitation_id)
+    except BackendAIError as exc:
+        return type(exc).__name__
+    return "accepted"
 
 
 def add_session(db, owner_id, engine, folder):
