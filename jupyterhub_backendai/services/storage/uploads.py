@@ -156,7 +156,11 @@ class Uploads:
         return incoming
 
     def remember(self, user: str, folder: OpenFolder) -> None:
-        """Somebody has just written into a folder, and goes on with the next piece at once."""
+        """Somebody has just written into a folder, and goes on with the next piece at once. What was recalled itself lasts no longer
+        for that: rights are looked at again every few seconds, however fast the pieces come.
+        """
+        if self._doors.get((user, folder.access.folder.id), (0.0, None))[1] is folder:
+            return
         if len(self._doors) > MAX_DOORS:
             self._doors.clear()
         self._doors[user, folder.access.folder.id] = time.monotonic() + DOOR_S, folder
