@@ -29,6 +29,8 @@ def test_every_act_has_words(action):
 def test_acts_in_words():
     assert show_act("en", "resource_group.update") == "Resource group: changed (resource_group.update)"
     assert show_act("en", "login.code") == "Log in (login.code)"
+    for action in ("upload-file", "make-directory", "move-file", "delete-files", "write-file"):
+        assert show_act("ko", action) != action
     assert show_act("en", "of.somebody") == "of.somebody"
 
 
