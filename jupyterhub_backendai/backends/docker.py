@@ -35,6 +35,8 @@ OUT_OF_MEMORY = "OutOfMemory"
 
 
 class EngineUnavailable(BackendUnavailable):
+    """The engine says nothing, or nothing that can be understood."""
+
     code = "backendai_docker_unavailable"
     default_message = N_("The Docker engine does not answer right now. Running sessions go on; try to start again in a minute.")
 

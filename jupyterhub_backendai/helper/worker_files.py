@@ -37,6 +37,7 @@ def open_file(job: Job) -> Answer:
 
 
 def make_directory(job: Job) -> Answer:
+    """See :func:`make_directories`."""
     make_directories(job.tree, job.path(), parents=job.flag("parents", default=True), exist_ok=job.flag("exist_ok"))
     return Answer()
 
@@ -95,6 +96,7 @@ def _make_one(directory: int, name: bytes) -> bool:
 
 
 def move(job: Job) -> Answer:
+    """Another place or name, within the folder. Raises Conflict where something is in the way, unless it is to be replaced."""
     source_parent, source = job.target("source")
     target_parent, target = job.target("target")
     if join_path(target_parent, target).startswith(join_path(source_parent, source) + b"/"):

@@ -10,6 +10,7 @@ from .worker_errors import UNREADABLE
 
 
 def make_folder(job: Job) -> Answer:
+    """See :func:`.folders.make_folder`."""
     scope, folder = _names(job)
     owner = job.number("owner_uid"), job.number("owner_gid")
     folders.make_folder(job.tree.directory, scope, folder, owner, read_passers(job), folders.make_scope)
@@ -17,21 +18,25 @@ def make_folder(job: Job) -> Answer:
 
 
 def set_gate(job: Job) -> Answer:
+    """Let exactly those in who are named."""
     scope, folder = _names(job)
     folders.set_gate(job.tree.directory, scope, folder, read_passers(job))
     return Answer()
 
 
 def remove_folder(job: Job) -> Answer:
+    """See :func:`.folders.remove_folder`."""
     folders.remove_folder(job.tree.directory, *_names(job))
     return Answer()
 
 
 def list_folders(job: Job) -> Answer:
+    """A page of the folders that are on the host."""
     return Answer({"folders": [list(pair) for pair in folders.list_folders(job.tree.directory, job.text("after"))]})
 
 
 def list_work(job: Job) -> Answer:
+    """The folders with something in ``work`` that is older."""
     return Answer({"folders": [list(found) for found in folder_work.list_work(job.tree.directory, job.number("older_s"))]})
 
 

@@ -28,6 +28,7 @@ def begin_upload(job: Job) -> Answer:
 
 
 def open_upload(job: Job) -> Answer:
+    """What has arrived of an upload, for writing; ``size`` is how much that is."""
     descriptor, status = open_regular(job.tree.work, _name(job), os.O_RDWR)
     return Answer({"size": status.st_size}, (descriptor,))
 
@@ -61,6 +62,7 @@ def _adopt(tree: Tree, name: bytes, directory: int) -> None:
 
 
 def drop_upload(job: Job) -> Answer:
+    """Remove what has arrived of an upload, if it is there."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_name(job), dir_fd=job.tree.work)
     return Answer()

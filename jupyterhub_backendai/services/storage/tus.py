@@ -66,6 +66,8 @@ class WrongVersion(InvalidParameters):
 
 
 class WrongType(InvalidParameters):
+    """A piece that does not say that it is bytes."""
+
     status = 415
     code = "backendai_upload_wrong-type"
     default_message = N_("A piece of an upload is application/offset+octet-stream.")
@@ -116,10 +118,22 @@ class TusHandler(ApiHandler):
         self.finish()
 
 
-class CreateHandler(StreamedHandler, TusHandler):
-    """``POST`` makes an upload, maybe with its first bytes; ``GET`` lists those that are not finished."""
+class ReceivingHandler(StreamedHandler, TusHandler):
+    """Bytes go where ``begin`` said, if anywhere."""
 
     _incoming: Incoming | None = None
+
+    async def take(self, data: bytes) -> None:
+        if self._incoming is not None:
+            await self._incoming.write(data)
+
+    async def interrupt(self) -> None:
+        if self._incoming is not None:
+            await self._incoming.abort()
+
+
+class CreateHandler(ReceivingHandler):
+    """``POST`` makes an upload, maybe with its first bytes; ``GET`` lists those that are not finished."""
 
     async def prepare(self) -> None:
         if self.request.method == "POST":
@@ -149,14 +163,6 @@ class CreateHandler(StreamedHandler, TusHandler):
             self._info = await self.uploads.begin(folder, name, path, size, on_conflict=on_conflict, metadata=header)
         self.max_bytes = size if has_body else 0
 
-    async def take(self, data: bytes) -> None:
-        if self._incoming is not None:
-            await self._incoming.write(data)
-
-    async def interrupt(self) -> None:
-        if self._incoming is not None:
-            await self._incoming.abort()
-
     async def post(self, folder_id: str) -> None:
         self.check()
         offset = await self._incoming.end() if self._incoming is not None else 0
@@ -172,10 +178,9 @@ class CreateHandler(StreamedHandler, TusHandler):
         self.answer({"uploads": [describe_upload(info) for info in found]})
 
 
-class UploadHandler(StreamedHandler, TusHandler):
+class UploadHandler(ReceivingHandler):
     """One upload: ``HEAD`` tells how far it is, ``PATCH`` goes on, ``DELETE`` cancels, ``POST`` puts it in its place another way."""
 
-    _incoming: Incoming | None = None
     _expected: bytes = b""
     _hash: Hash | None = None
 
@@ -222,14 +227,6 @@ class UploadHandler(StreamedHandler, TusHandler):
         except (ValueError, binascii.Error) as exc:
             raise InvalidParameters(N_("The checksum could not be read.")) from exc
         self._hash = CHECKSUMS[name]()
-
-    async def take(self, data: bytes) -> None:
-        if self._incoming is not None:
-            await self._incoming.write(data)
-
-    async def interrupt(self) -> None:
-        if self._incoming is not None:
-            await self._incoming.abort()
 
     async def patch(self, _folder_id: str, _upload_id: str) -> None:
         self.check()
