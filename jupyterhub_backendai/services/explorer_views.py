@@ -16,7 +16,8 @@ from .auth import authenticated
 from .base import PageHandler
 from .explorer import Explorer, argument, download_url, make_explorer, path_of, read_notice
 from .folder_files import OpenFolder, format_ns, open_folder, query_of, require_some, show
-from .previews import Preview, draw_markdown
+from .previews import Preview
+from .storage.pools import HostPool
 
 PIECE = 256 * 1024
 
@@ -35,7 +36,7 @@ class ViewHandler(PageHandler):
         if entry.kind is EntryKind.DIRECTORY:
             self.redirect(self.explorer.url(self.path))
             return
-        shown = await previews.load(self.opened.files, self.path)
+        shown = await previews.load(self.opened.files, self.path, self.pool)
         self.show(shown, is_editing=bool(argument(self, "edit")) and self.can_change(shown.text))
 
     async def find(self, folder_id: str, *needs: HostPermission) -> None:
@@ -44,6 +45,12 @@ class ViewHandler(PageHandler):
         self.opened = await open_folder(self, folder_id, *needs)
         self.explorer = make_explorer(self, self.opened)
         self.explorer.path = split_path(self.path)[0]
+
+    @property
+    def pool(self) -> HostPool:
+        """The threads of the folder's host."""
+        found: HostPool = self.application.settings["uploads"].pools.of(self.opened.access.folder.host)
+        return found
 
     def can_change(self, text: TextFile | None) -> bool:
         return self.opened.can_upload and text is not None and text.can_change
@@ -63,7 +70,6 @@ class ViewHandler(PageHandler):
             can_change=self.can_change(shown.text),
             is_editing=is_editing,
             limits={"text": previews.format_limit(MAX_TEXT_BYTES)},
-            draw_markdown=draw_markdown,
             notice=read_notice(self),
             **more,
         )
@@ -108,7 +114,7 @@ class SaveHandler(ViewHandler):
         """What was typed beside what is there now, which may be nothing."""
         self.set_status(409)
         try:
-            there = await previews.load(self.opened.files, self.path)
+            there = await previews.load(self.opened.files, self.path, self.pool)
         except NotFound:
             self._edit(typed, "", is_gone=True)
             return
@@ -138,7 +144,7 @@ class ImageHandler(ViewHandler):
     @authenticated
     async def get(self, folder_id: str) -> None:
         await self.find(folder_id, HostPermission.DOWNLOAD)
-        shown = await previews.load(self.opened.files, self.path)
+        shown = await previews.load(self.opened.files, self.path, self.pool)
         if shown.kind != "image":
             raise NotFound
         self.set_header("Content-Type", shown.media_type)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 import nh3
 from markdown_it import MarkdownIt
@@ -15,10 +17,14 @@ from ..core.slots import format_bytes
 from ..core.text_files import MAX_TEXT_BYTES, TextFile, read_text
 from ..errors import N_, InvalidParameters
 from .storage.files import FolderFiles, OpenFile
+from .storage.pools import HostPool
 
 TOO_LARGE = N_("This is for files of at most %(most)s. Download it, or open it in a session.")
 MAX_IMAGE_BYTES = 32 * 1024 * 1024
 PIECE = 1024 * 1024
+# characters: a table takes 40 µs for each
+MAX_DRAWN_CELL, MAX_DRAWN = 20_000, 100_000
+_drawing = ThreadPoolExecutor(1, thread_name_prefix="markdown")
 # raster formats only, by their first bytes: an SVG is a program
 _IMAGES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -62,46 +68,49 @@ class Preview:
     notebook: Notebook | None = None
     content: bytes = b""
     media_type: str = ""
+    # the notebook's cells of Markdown as HTML, by their place; what is missing is shown as it was typed
+    drawn: Mapping[int, str] = field(default_factory=dict)
 
 
-async def load(files: FolderFiles, path: bytes) -> Preview:
-    """What can be shown of a file."""
+async def load(files: FolderFiles, path: bytes, pool: HostPool) -> Preview:
+    """What can be shown of a file; ``pool`` are the threads of its host, so that one that hangs holds up nobody else."""
     found = await files.open(path)
     try:
-        return await _look(found, path)
+        return await _look(found, path, pool)
     finally:
-        os.close(found.descriptor)
+        pool.close(found.descriptor)
 
 
-async def _look(found: OpenFile, path: bytes) -> Preview:
+async def _look(found: OpenFile, path: bytes, pool: HostPool) -> Preview:
     size, entry, etag = found.entry.size, found.entry, found.etag
-    head = await asyncio.to_thread(os.pread, found.descriptor, 64, 0)
+    head = await pool.run(lambda: os.pread(found.descriptor, 64, 0))
     if media_type := find_image(head):
         if size > MAX_IMAGE_BYTES:
             return Preview("large", entry, etag)
-        return Preview("image", entry, etag, media_type=media_type, content=await read_all(found.descriptor, MAX_IMAGE_BYTES))
+        return Preview("image", entry, etag, media_type=media_type, content=await read_all(found.descriptor, MAX_IMAGE_BYTES, pool))
     if split_path(path)[1].lower().endswith(b".ipynb") and size <= MAX_NOTEBOOK_BYTES:
-        content = await read_all(found.descriptor, MAX_NOTEBOOK_BYTES)
+        content = await read_all(found.descriptor, MAX_NOTEBOOK_BYTES, pool)
         if notebook := await asyncio.to_thread(read_notebook, content):
-            return Preview("notebook", entry, etag, notebook=notebook)
+            drawn = await asyncio.get_running_loop().run_in_executor(_drawing, draw_cells, notebook)
+            return Preview("notebook", entry, etag, notebook=notebook, drawn=drawn)
     if size > MAX_TEXT_BYTES:
         return Preview("large", entry, etag)
-    text = read_text(await read_all(found.descriptor, MAX_TEXT_BYTES))
+    text = read_text(await read_all(found.descriptor, MAX_TEXT_BYTES, pool))
     return Preview("text", entry, etag, text=text) if text else Preview("none", entry, etag)
 
 
-async def read_small(files: FolderFiles, path: bytes, most: int) -> tuple[bytes, str]:
+async def read_small(files: FolderFiles, path: bytes, most: int, pool: HostPool) -> tuple[bytes, str]:
     """A whole small file, and its etag. Raises InvalidParameters for a larger one."""
     found = await files.open(path)
     try:
         if found.entry.size > most:
             raise InvalidParameters(TOO_LARGE, most=format_limit(most))
-        return await read_all(found.descriptor, most), found.etag
+        return await read_all(found.descriptor, most, pool), found.etag
     finally:
-        os.close(found.descriptor)
+        pool.close(found.descriptor)
 
 
-async def read_all(descriptor: int, most: int) -> bytes:
+async def read_all(descriptor: int, most: int, pool: HostPool) -> bytes:
     """At most so many bytes of an open file, from its beginning, beside the loop."""
 
     def read() -> bytes:
@@ -111,7 +120,7 @@ async def read_all(descriptor: int, most: int) -> bytes:
             offset += len(piece)
         return b"".join(pieces)
 
-    return await asyncio.to_thread(read)
+    return await pool.run(read)
 
 
 def find_image(head: bytes) -> str:
@@ -119,6 +128,16 @@ def find_image(head: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
     return next((media_type for magic, media_type in _IMAGES if head.startswith(magic)), "")
+
+
+def draw_cells(notebook: Notebook) -> dict[int, str]:
+    """A notebook's Markdown as HTML, as far as that takes no long time: whoever wrote it decides how long it is."""
+    drawn, rest = {}, MAX_DRAWN
+    for number, cell in enumerate(notebook.cells):
+        if cell.kind == "markdown" and len(cell.source) <= min(MAX_DRAWN_CELL, rest):
+            rest -= len(cell.source)
+            drawn[number] = draw_markdown(cell.source)
+    return drawn
 
 
 def draw_markdown(source: str) -> str:

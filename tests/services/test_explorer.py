@@ -1,8 +1,11 @@
 """The explorer's pages without scripts: every act is a form that asks and then does; strangers find nothing."""
 
+import asyncio
 import base64
 import io
+import json
 import os
+import threading
 import zipfile
 
 import pytest
@@ -197,6 +200,32 @@ async def test_old_korean_text_is_shown_and_not_changed(browser, pages):
     assert page.select_one("#edit") is None
 
 
+async def test_a_notebook_of_long_tables_takes_no_long_time(browser, pages):
+    table = "|a|b|\n|-|-|\n" + "|x|y|\n" * 50_000
+    cells = [{"cell_type": "markdown", "source": source} for source in ("# first", table, *["*a* " * 4_000] * 10)]
+    (pages.top / "long.ipynb").write_text(json.dumps({"cells": cells, "nbformat": 4}))
+    async with asyncio.timeout(8):  # thirteen seconds, and nobody else was answered meanwhile
+        _, page = await browser.get(f"{pages.page}/files/view", params={"path": "long.ipynb"})
+    shown = page.select(".bai-cell")
+    assert shown[0].select_one("h1").text == "first"
+    assert shown[1].select("table") == []
+    assert shown[1].select_one("pre").text.startswith("|a|b|")
+    assert [bool(cell.select("em")) for cell in shown[2:]] == [True] * 6 + [False] * 4
+
+
+async def test_a_file_is_read_by_the_threads_of_its_own_host(browser, pages, monkeypatch):
+    names, pread = set(), os.pread
+
+    def read(*arguments):
+        names.add(threading.current_thread().name.rpartition("_")[0])
+        return pread(*arguments)
+
+    monkeypatch.setattr(os, "pread", read)
+    for path in ("a & b.txt", "그림.png"):
+        assert (await browser.get(f"{pages.page}/files/view", params={"path": path}))[0].status == 200
+    assert {name.partition("-")[0] for name in names} == {"files"}  # one that hangs keeps nobody else waiting
+
+
 async def test_a_notebook_is_shown_and_nothing_of_it_runs(browser, pages):
     evil = "<script>alert(1)</script>[x](javascript:alert(1)) [y](/hub/logout) ![z](/hub/logout) [web](https://example.org)"
     cells = [
@@ -216,8 +245,6 @@ async def test_a_notebook_is_shown_and_nothing_of_it_runs(browser, pages):
             ],
         },
     ]
-    import json
-
     (pages.top / "n.ipynb").write_text(json.dumps({"cells": cells, "nbformat": 4}))
     response, page = await browser.get(f"{pages.page}/files/view", params={"path": "n.ipynb"})
     shown = page.select_one("#notebook")

@@ -19,7 +19,8 @@ from ...errors import N_, InvalidParameters
 from .. import previews
 from ..auth import authenticated
 from ..base import ApiHandler
-from ..folder_files import describe_entry, open_folder, read_path, ref_of, require_some, show
+from ..folder_files import OpenFolder, describe_entry, open_folder, read_path, ref_of, require_some, show
+from ..storage.pools import HostPool
 
 MAX_LIMIT, MAX_ITEMS = 1000, 10_000
 SORTS = ("name", "size", "mtime")
@@ -34,6 +35,11 @@ class FilesHandler(ApiHandler):
             return self.get_query_argument(name, default, strip=False) or default
         except HTTPError as exc:
             raise InvalidParameters(N_("The request could not be read.")) from exc
+
+    def pool_of(self, folder: OpenFolder) -> HostPool:
+        """The threads of a folder's host."""
+        found: HostPool = self.application.settings["uploads"].pools.of(folder.access.folder.host)
+        return found
 
     def query_path(self) -> bytes:
         return read_path(self.query("path"), self.query("path_ref"))
@@ -166,7 +172,7 @@ class TextHandler(FilesHandler):
     async def get(self, folder_id: str) -> None:
         path = require_some(self.query_path())
         folder = await open_folder(self, folder_id, HostPermission.DOWNLOAD)
-        content, etag = await previews.read_small(folder.files, path, MAX_TEXT_BYTES)
+        content, etag = await previews.read_small(folder.files, path, MAX_TEXT_BYTES, self.pool_of(folder))
         found = read_text(content)
         if found is None:
             raise InvalidParameters(N_("This is no text that can be shown. Download it instead."))
@@ -203,7 +209,7 @@ class PreviewHandler(FilesHandler):
         if entry.kind is EntryKind.DIRECTORY:
             self.answer({"kind": "directory", "entry": describe_entry(entry)})
             return
-        shown = await previews.load(folder.files, path)
+        shown = await previews.load(folder.files, path, self.pool_of(folder))
         self.answer({"kind": shown.kind, "entry": describe_entry(entry), **self._content(shown)})
 
     @staticmethod
