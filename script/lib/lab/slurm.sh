@@ -32,6 +32,7 @@ slurm_up() {
     say "$SLURM_ETC/slurm.conf is another cluster's: not touched"
     return 1
   fi
+  getent ahostsv4 "$SLURM_HOST" >/dev/null || { say "slurm: this machine's own name has no address: /etc/hosts needs a line \"127.0.1.1 $SLURM_HOST\""; return 1; }
   add_unix_people || return 1
   name_is_loopback || say "slurm: $SLURM_HOST is not 127.0.0.1 in /etc/hosts: Slurm's daemons listen on every address, and ask for munge's key or a token"
   # daemons that were started with another configuration
