@@ -13,7 +13,7 @@ docker_is_up() { is_alive "$DOCKER/pid" dockerd && docker_answers >/dev/null 2>&
 
 docker_up() {
   install_packages docker.io iproute2 || return 1
-  mountpoint -q / || { say "docker: / is no mount here (a chroot), which the engine needs to unpack an image"; return 1; }
+  grep -q '^[^ ]* [^ ]* [^ ]* [^ ]* / ' /proc/self/mountinfo || { say "docker: / is no mount here (a chroot), which the engine needs to unpack an image"; return 1; }
   mkdir -p "$DOCKER/data" "$DOCKER/exec" && chmod 711 "$DOCKER"
   docker_bridge || return 1
   docker_start
