@@ -18,7 +18,7 @@ from ..store.database import Database
 from ..store.folder_tasks import Task
 
 log = logging.getLogger("backendai")
-AT_ONCE, LOOK_S, BEAT_S = 4, 5.0, 10.0
+AT_ONCE, LOOK_S, BEAT_S = 3, 5.0, 10.0
 WAIT_S, LONGEST_WAIT_S, TRIES = 5.0, 600.0, 12
 
 
@@ -105,13 +105,15 @@ class FolderTasks:
             waiting.cancel()
 
     async def _begin_due(self) -> int:
-        free = AT_ONCE - len(self._running)
-        if free <= 0 or not self._kinds:
-            return 0
-        tasks = await self._db.run_exclusive(folder_tasks.claim, list(self._kinds), free)
-        for task in tasks:
-            self._running[task.id] = asyncio.create_task(self._do(task))
-        return len(tasks)
+        """So many of each kind: a right that is taken away does not wait until somebody's terabytes are copied."""
+        count = 0
+        for kind in self._kinds:
+            free = AT_ONCE - sum(work.get_name() == kind for work in self._running.values())
+            tasks = await self._db.run_exclusive(folder_tasks.claim, [kind], free) if free > 0 else []
+            for task in tasks:
+                self._running[task.id] = asyncio.create_task(self._do(task), name=kind)
+            count += len(tasks)
+        return count
 
     async def _stop(self) -> None:
         """Whoever comes next need not wait until these look dead."""

@@ -46,6 +46,29 @@ async def test_several_services_do_each_task_once(database):
     assert sorted(done) == [f"{number:032x}" for number in range(12)]
 
 
+async def test_many_long_ones_of_a_kind_keep_no_other_kind_waiting(database):
+    tasks, is_over, done = FolderTasks(database), asyncio.Event(), asyncio.Event()
+
+    async def copy(task, progress):
+        await is_over.wait()
+
+    async def take_away(task, progress):
+        done.set()
+
+    tasks.register("clone", copy)
+    tasks.register("access", take_away)
+    for number in range(8):
+        await add(database, "clone", f"{number:032x}")
+    await add(database, "access")
+    working = asyncio.create_task(tasks.run())
+    async with asyncio.timeout(10):
+        await done.wait()
+    assert len(tasks._running) <= module.AT_ONCE + 1
+    is_over.set()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
 async def test_what_fails_is_tried_again_until_it_is_given_up(database):
     tasks, given_up = FolderTasks(database), []
 
