@@ -61,6 +61,8 @@ async def test_every_view_is_for_everybody(chromium, site, folder_id, language):
         "new": "data/new",
         "shared": "data/shared",
     }
+    if language == "ko":
+        views = {name: views[name] for name in ("list", "share")}  # axe has been everywhere; this is for the length of the words
     pictures = {"en": {"list", "folder"}, "ko": {"list", "share"}}
     await look_at(page, site, views, language, pictures[language])
     assert complaints == []

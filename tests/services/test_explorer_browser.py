@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.databases import sqlite_template
-from tests.services.browsing import AXE, RUN, chromium, open_page, serve_hub_files, shoot, tab_to, watch
+from tests.services.browsing import AXE, RUN, SHOTS, SIZES, chromium, open_page, serve_hub_files, shoot, tab_to, watch
 from tests.services.file_pages import file_pages, log_in
 from tests.services.public import settings, site
 from tests.services.test_explorer import PNG
@@ -239,7 +239,7 @@ async def test_an_upload_waits_for_the_network_and_can_be_paused(chromium, pages
 
 
 async def test_a_file_that_the_browser_lost_is_asked_for_again(chromium, pages, tmp_path):
-    expected = make_large(tmp_path / "huge.bin", 17 * MIB)
+    expected = make_large(tmp_path / "huge.bin", 17 * MIB)  # more than the browser keeps
     page = await open_with_cookies(chromium, pages)
     offsets, held = await hold_second_piece(page)
     page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))  # it warns of leaving
@@ -299,21 +299,25 @@ async def test_every_view_looks_right_and_shuts_nobody_out(chromium, pages, lang
     await page.context.add_init_script(AXE.read_text())
     found = {}
 
-    async def look(name):
-        if language != "en" and name not in ("list", "move", "tray", "edit"):
-            return
-        for scheme in ("light", "dark"):
+    async def look(name, *, is_shot=False):
+        """axe by day and by night, whose rules know no language; pictures of some, the others only as a phone has them."""
+        for scheme in ("light", "dark") if language == "en" else ():
             await page.emulate_media(color_scheme=scheme)
             await page.wait_for_function("scheme => document.documentElement.dataset.bsTheme == scheme", arg=scheme)
-            if language == "en" and (lines := await page.evaluate(RUN, [])):
+            if lines := await page.evaluate(RUN, []):
                 found[f"{name} {scheme}"] = lines
-        await shoot(page, f"explorer-{name}", language)
-        await page.set_viewport_size({"width": 1280, "height": 900})
+        if is_shot:
+            await shoot(page, f"explorer-{name}", language)
+        else:
+            await page.set_viewport_size(SIZES["phone"])
+            assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+            await page.screenshot(path=SHOTS / f"explorer-{name}-phone-{language}.png", full_page=True)
+        await page.set_viewport_size(SIZES["desktop"])
 
     await page.goto(pages.url)
     await page.locator("html[data-explorer=ready]").wait_for()
     await choose(page, "메모.txt", "mlperf")
-    await look("list")
+    await look("list", is_shot=True)
     for act in ("delete", "move"):
         await page.locator(f"#selection [formaction$={act}]").click()
         await page.locator("dialog #act").wait_for()
@@ -322,7 +326,7 @@ async def test_every_view_looks_right_and_shuts_nobody_out(chromium, pages, lang
     await page.set_input_files("#pick-files", [tmp_path / "메모.txt", tmp_path / "새 자료.csv"])
     await expect(page.locator(".bai-tray-item[data-state=conflict]")).to_be_visible()
     await expect(page.locator(".bai-tray-item[data-state=done]")).to_be_visible()
-    await look("tray")
+    await look("tray", is_shot=True)
     for name, path in {"text": "메모.txt", "notebook": "분류.ipynb", "picture": "그림.png"}.items():
         await page.goto(f"{pages.url}/files/view?path={path}")
         await page.locator("html[data-explorer=ready]").wait_for()
