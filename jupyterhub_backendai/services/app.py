@@ -28,7 +28,7 @@ from ..store.crypt import Crypt
 from ..store.database import Database
 from ..store.safe import Safe
 from ..templating import STATIC, make_environment
-from . import accounts, discovery, metrics
+from . import accounts, discovery, folder_parts, metrics
 from .auth import make_hub_auth
 from .base import JSONHandler, PageHandler, PrivateHandler
 from .batch_runner import BatchRunner
@@ -36,11 +36,7 @@ from .billing import Biller
 from .bulk_imports import BulkImporter
 from .end_mails import EndMails
 from .factors import connect_factor
-from .folder_access import FolderAccess
-from .folder_measuring import FolderMeasuring
-from .folder_ownership import FolderOwners
-from .folder_tasks import FolderTasks
-from .folder_works import FolderWorks
+from .folder_parts import FolderParts
 from .groups import ResourceGroups
 from .health import Health
 from .hub import HubClient
@@ -48,16 +44,11 @@ from .idle import IdleChecker
 from .nodes import NodesReader
 from .process import PidFile, close_private, die_with_parent, open_private, open_public, socket_inode
 from .queues import FiguresReader
-from .quotas import Quotas
 from .rate import RateLimiter
 from .reconcile import Reconciler
 from .rescan import Rescanner
 from .schedule import Scheduler
 from .slot_types import SlotLearner
-from .storage.hosts import make_door, make_storage
-from .storage.pools import Pools
-from .storage.uploads import Uploads
-from .storage_hosts import StorageHosts
 from .wait_mails import WaitMails
 from .waits import WaitsReader
 
@@ -194,16 +185,10 @@ def _add_missing(parts: dict[str, Any], settings: BackendAI, db: Database) -> No
     db.info["billing"] = settings.make_billing()
     parts.setdefault("groups", ResourceGroups(settings, db))
     parts.setdefault("nodes", NodesReader(db, parts.get("backends", {})))
-    parts.setdefault("storage_hosts", StorageHosts(settings, db))
-    parts.setdefault("folder_tasks", FolderTasks(db))
-    parts.setdefault("quotas", Quotas(db, settings.helper_socket))
+    folder_parts.add_missing(parts, settings, db)
     parts.setdefault("scheduler", Scheduler(db, parts["groups"]))
     parts.setdefault("batch_runner", BatchRunner(settings, db, parts["groups"], parts.get("backends", {}), parts["scheduler"]))
     parts.setdefault("rescanner", Rescanner(settings, db))
-    parts.setdefault("folder_access", FolderAccess(db, parts.get("storage"), parts.get("folder_tasks")))
-    if parts.get("storage"):
-        FolderOwners(db, parts["storage"], parts["folder_access"]).register(parts["folder_tasks"])
-    parts.setdefault("uploads", Uploads(db, Pools(), parts.get("storage"), room=parts["quotas"]))
     parts.setdefault("waits", WaitsReader(db))
     parts.setdefault("wait_mails", WaitMails(settings, db, parts.get("mail") or NoMailer()))
 
@@ -264,28 +249,9 @@ class Service:
         self.reconciler = Reconciler(settings, self.db, self.hub, self.backends)
         self.biller = Biller(settings, self.db, self.hub, self.backends, self.batch_runner, self.mail)
         self.wait_mails = WaitMails(settings, self.db, self.mail)
-        door = make_door(settings)
-        self.quotas = Quotas(self.db, door)
-        self.storage = make_storage(settings, self.quotas.prepare, door)
-        self.uploads = Uploads(self.db, Pools(), self.storage, room=self.quotas)
-        self.folder_tasks = FolderTasks(self.db)
-        self.folder_access = FolderAccess(self.db, self.storage, self.folder_tasks)
-        self.measuring = FolderMeasuring(
-            self.db,
-            self.storage,
-            self.folder_tasks,
-            every_s=settings.measure_folders_every_s,
-            live_every_s=settings.measure_used_folders_every_s,
-        )
-        self.storage_hosts = StorageHosts(settings, self.db)
-        self.folder_works = FolderWorks(self.db, self.storage, self.folder_tasks, self.storage_hosts)
+        self.folders = FolderParts(settings, self.db)
         return {
-            "storage": self.storage,
-            "uploads": self.uploads,
-            "storage_hosts": self.storage_hosts,
-            "quotas": self.quotas,
-            "folder_tasks": self.folder_tasks,
-            "folder_access": self.folder_access,
+            **self.folders.by_name,
             "hub": self.hub,
             "hub_auth": make_hub_auth(settings),
             "figures": self.figures,
@@ -333,13 +299,7 @@ class Service:
             SlotLearner(self.db, self.backends, self.groups).run,
             self.accounts.run,
             self.wait_mails.run,
-            self.storage.run,
-            self.uploads.run,
-            self.folder_tasks.run,
-            self.folder_works.run,
-            self.folder_access.run,
-            self.quotas.run,
-            self.measuring.run,
+            *self.folders.works,
         )
         self._tasks = [asyncio.create_task(self.health.run()), *(asyncio.create_task(self._keep(work)) for work in works)]
 
@@ -364,8 +324,7 @@ class Service:
                 await asyncio.wait_for(server.close_all_connections(), 3)
             except TimeoutError:
                 log.warning("Requests were cut off")
-        await self.uploads.close()
-        self.storage.close()
+        await self.folders.close()
         await self.rescanner.close()
         await self.importer.close()
         await self.hub.close()
