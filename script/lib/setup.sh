@@ -69,6 +69,14 @@ install_python() {
   echo "$state" >"$stamp"
 }
 
+# npm_install FOLDER ARGUMENT…: node knows only authorities of its own; a centre's are where Debian has them
+npm_install() {
+  local folder=$1 known=/etc/ssl/certs/ca-certificates.crt
+  shift
+  [ -n "${NODE_EXTRA_CA_CERTS:-}" ] || [ ! -r $known ] || local -x NODE_EXTRA_CA_CERTS=$known
+  quietly "${NPM[@]}" install --prefix "$folder" --loglevel=error --no-fund --no-audit --no-update-notifier "$@" >&2
+}
+
 # configurable-http-proxy, run by the node on PATH (18 or newer) or else by the one that comes as a Python package
 install_proxy() {
   PROXY=$VENV/lib/proxy/node_modules/configurable-http-proxy/bin/configurable-http-proxy
@@ -76,7 +84,7 @@ install_proxy() {
   [ -f "$PROXY" ] && return 0
   say "installing configurable-http-proxy"
   mkdir -p "$VENV/lib/proxy" && echo '{"private": true}' >"$VENV/lib/proxy/package.json" &&
-    "${NPM[@]}" install --prefix "$VENV/lib/proxy" --silent --no-fund --no-audit --no-update-notifier configurable-http-proxy@5.3.0 >&2 &&
+    npm_install "$VENV/lib/proxy" configurable-http-proxy@5.3.0 &&
     [ -f "$PROXY" ]
 }
 
@@ -90,7 +98,7 @@ install_scripts() {
     find_node || return 1
     say "installing tus-js-client"
     mkdir -p "$kept" && echo '{"private": true}' >"$kept/package.json" &&
-      "${NPM[@]}" install --prefix "$kept" --silent --no-fund --no-audit --no-update-notifier --ignore-scripts tus-js-client@4.3.1 >&2 || return 1
+      npm_install "$kept" --ignore-scripts tus-js-client@4.3.1 || return 1
   fi
   # as a module: the hub's pages have require.js, which would take the bundle for one of its own
   mkdir -p "$target" && cp "$source/LICENSE" "$target/tus.LICENSE" && {
