@@ -7,16 +7,18 @@ piece that is not in memory is fetched by a thread of the host, so that a slow d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
+import socket
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
 from ...errors import N_, BackendAIError, BackendUnavailable, StorageUnavailable
-from .pools import HostPool
+from .pools import TURNS, HostPool
 
 if TYPE_CHECKING:
     from ..base import BaseHandler
@@ -57,28 +59,27 @@ class _FileSource:
 
     def __init__(self, descriptor: int, offset: int, count: int, pool: HostPool) -> None:
         self.descriptor, self.offset, self.count, self.pool = descriptor, offset, count, pool
+        self._cached = offset, offset  # from, to
 
-    async def move(self, outlet: int) -> bool:
-        """The next piece to a socket; False when that takes no more now."""
-        size = min(PIECE_BYTES, self.count)
-        if is_at_hand(self.descriptor, self.offset, size):
-            async with self.pool.turns:
-                sent = self._sendfile(outlet, size)
-                await asyncio.sleep(0)
-        else:
-            sent = await self.pool.run(lambda: self._sendfile(outlet, size))
-        self.offset += sent
-        self.count -= sent
-        return sent == size  # less: the socket is full, there is no need to ask it again
+    def is_at_hand(self, size: int) -> bool:
+        """Whether the next piece is in memory already: both its ends, of which one was the end of the piece before."""
+        begin, end = self.offset, self.offset + size
+        is_known = self._cached[0] < begin <= self._cached[1]
+        if not (is_cached(self.descriptor, end - 1) and (is_known or is_cached(self.descriptor, begin))):
+            return False
+        self._cached = begin, end
+        return True
 
-    def _sendfile(self, outlet: int, size: int) -> int:
+    def put(self, outlet: int, size: int) -> None:
+        """The next piece to a socket, as far as that takes it now."""
         try:
             sent = os.sendfile(outlet, self.descriptor, self.offset, size)
         except BlockingIOError:
-            return 0
+            return
         if not sent:
             raise BrokenOff
-        return sent
+        self.offset += sent
+        self.count -= sent
 
     async def read(self) -> bytes:
         """The next piece itself."""
@@ -89,6 +90,96 @@ class _FileSource:
         self.offset += len(data)
         self.count -= len(data)
         return data
+
+
+class _FileSender:
+    """Sends a file whenever the loop says that the socket takes more: no task is woken for a piece, and no wait is set up for it."""
+
+    under_way = 0
+
+    def __init__(self, stream: IOStream, source: _FileSource) -> None:
+        self._stream, self._source = stream, source
+        self._loop = asyncio.get_running_loop()
+        # a descriptor of our own: tornado may close its one (and the number be another's) while a thread sends
+        self._outlet = os.dup(stream.socket.fileno())
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._fetching: asyncio.Future[None] | None = None
+        self._moved_at = self._loop.time()
+
+    async def run(self) -> None:
+        """Until everything is sent. Raises TimeoutError for who takes nothing, StreamClosedError, BackendAIError, OSError."""
+        _FileSender.under_way += 1
+        self._loop.add_writer(self._outlet, self._put)
+        self._watch()
+        try:
+            await self._done
+        finally:
+            _FileSender.under_way -= 1
+            self._limit.cancel()
+            self._loop.remove_writer(self._outlet)
+            self._give_up_outlet()
+
+    def _give_up_outlet(self) -> None:
+        if self._fetching is None or self._fetching.done():
+            os.close(self._outlet)
+            return
+        # a thread may wait for its disk, or for its turn, with these numbers in its hands: whatever it sends, nobody gets
+        with contextlib.suppress(OSError):
+            self._stream.socket.shutdown(socket.SHUT_RDWR)
+        self._source.pool.close(self._outlet, self._fetching)
+
+    def _put(self) -> None:
+        """The socket takes more. A turn of all downloads together is some pieces at most."""
+        size = min(PIECE_BYTES, PIECE_BYTES * TURNS // _FileSender.under_way, self._source.count)
+        try:
+            if self._stream.closed():
+                raise StreamClosedError
+            if self._source.is_at_hand(size):
+                self._source.put(self._outlet, size)
+                self._note()
+                return
+        except (BackendAIError, StreamClosedError, OSError) as exc:
+            self._end(exc)
+            return
+        self._loop.remove_writer(self._outlet)
+        self._fetching = self._source.pool.start(lambda: self._source.put(self._outlet, size))
+        self._fetching.add_done_callback(self._go_on)
+
+    def _go_on(self, fetching: asyncio.Future[None]) -> None:
+        """A thread has sent a piece."""
+        error = None if fetching.cancelled() else fetching.exception()
+        if self._done.done():
+            return
+        if error:
+            self._end(error)
+            return
+        self._note()
+        if not self._done.done():
+            self._loop.add_writer(self._outlet, self._put)
+
+    def _note(self) -> None:
+        self._moved_at = self._loop.time()
+        if not self._source.count:
+            self._end(None)
+
+    def _watch(self) -> None:
+        """Give up where nothing has moved for too long."""
+        left = self._moved_at + IDLE_S - self._loop.time()
+        if left > 0:
+            self._limit = self._loop.call_later(left, self._watch)
+        elif self._fetching and not self._fetching.done():
+            self._end(StorageUnavailable(host=self._source.pool.host))
+        else:
+            self._end(TimeoutError())
+
+    def _end(self, error: BaseException | None) -> None:
+        self._loop.remove_writer(self._outlet)
+        if self._done.done():
+            return
+        if error:
+            self._done.set_exception(error)
+        else:
+            self._done.set_result(None)
 
 
 class _PipeSource:
@@ -134,11 +225,10 @@ def widen_pipe(descriptor: int) -> None:
         log.debug("A pipe keeps its size")
 
 
-def is_at_hand(descriptor: int, offset: int, size: int) -> bool:
-    """Whether a piece of a file is in memory already: both its ends, without waiting. A network file system never says so."""
+def is_cached(descriptor: int, offset: int) -> bool:
+    """Whether a byte of a file can be had without waiting. A network file system never says so."""
     try:
-        for at in (offset, offset + size - 1):
-            os.preadv(descriptor, [_PROBE], at, os.RWF_NOWAIT)
+        os.preadv(descriptor, [_PROBE], offset, os.RWF_NOWAIT)
     except OSError:
         return False
     return True
@@ -175,6 +265,9 @@ async def _send(handler: BaseHandler, source: _FileSource | _PipeSource) -> None
         await handler.flush()
         if isinstance(stream, SSLIOStream):
             await _copy(handler, source)
+        elif isinstance(source, _FileSource):
+            if source.count:
+                await _FileSender(stream, source).run()
         elif source.count:
             await _move(stream, source)
     except (StreamClosedError, ConnectionError, TimeoutError) as exc:
@@ -186,8 +279,7 @@ async def _send(handler: BaseHandler, source: _FileSource | _PipeSource) -> None
     _end(handler)
 
 
-async def _move(stream: IOStream, source: _FileSource | _PipeSource) -> None:
-    # a descriptor of our own: tornado may close its one (and the number be another's) while a thread sends
+async def _move(stream: IOStream, source: _PipeSource) -> None:
     outlet = os.dup(stream.socket.fileno())
     try:
         while source.count and not stream.closed():
