@@ -35,6 +35,7 @@ MAX_CHILDREN = 12
 DESCRIPTORS = 4096
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _libc = ctypes.CDLL(None, use_errno=True)
+_to_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dumps() makes one each time
 
 
 def settle() -> None:
@@ -68,7 +69,7 @@ class Worker:
     def _receive(self) -> bool:
         """Do one request. False when the other end is gone."""
         try:
-            message, descriptors, _ = passing.receive(self._connection, MAX_MESSAGE_BYTES + 1, MAX_DESCRIPTORS, socket.MSG_DONTWAIT)
+            message, descriptors, _ = passing.receive(self._connection, MAX_MESSAGE_BYTES + 1, MAX_DESCRIPTORS, passing.DONT_WAIT)
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:
@@ -174,7 +175,7 @@ class Worker:
 
     def _send(self, message: dict[str, Any], descriptors: Sequence[int]) -> None:
         """Say it; what is too long for a message goes into memory that both have. Nobody there is no error."""
-        data = json.dumps(message, separators=(",", ":")).encode()
+        data = _to_json(message).encode()
         large = -1
         if len(data) > MAX_MESSAGE_BYTES:
             large = os.memfd_create("answer")

@@ -25,6 +25,7 @@ MAX_LARGE_BYTES = 256 * 1024 * 1024
 MAX_PENDING = 256
 _MESSAGES_PER_TURN = 32
 _F_GET_SEALS = 1034
+_to_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dumps() makes one each time
 
 
 class WorkerGone(Exception):
@@ -95,7 +96,7 @@ class Channel:
         self._pending[number] = pending
         self._set_timer(number, pending)
         self.used_at = self._loop.time()
-        data = json.dumps({"id": number, "op": operation, **fields}, separators=(",", ":")).encode()
+        data = _to_json({"id": number, "op": operation, **fields}).encode()
         self._outgoing.append((data, [os.dup(descriptor) for descriptor in descriptors]))
         try:
             self._write()
@@ -183,7 +184,7 @@ class Channel:
     def _read(self) -> None:
         for _ in range(_MESSAGES_PER_TURN):
             try:
-                data, descriptors, is_truncated = passing.receive(self._connection, MAX_MESSAGE_BYTES + 4096, 8, socket.MSG_DONTWAIT)
+                data, descriptors, is_truncated = passing.receive(self._connection, MAX_MESSAGE_BYTES + 4096, 8, passing.DONT_WAIT)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
@@ -192,6 +193,8 @@ class Channel:
                 self.close()
                 return
             self._take(data, descriptors, is_truncated=is_truncated)
+            if not self._pending:  # nothing more is expected; should something come, the loop says so
+                return
 
     def _take(self, data: bytes, descriptors: list[int], *, is_truncated: bool) -> None:
         """One message. Descriptors that nobody waits for are closed: that is all that keeps cancelled calls from piling them up."""
