@@ -22,6 +22,7 @@ from .vfolders import (
 )
 
 RULE = "mount"
+RESERVED_PLACE = N_("The place %(target)s is reserved. Choose another name for the folder in this session.")
 IN_THE_TRASH = N_("The folder %(folder)s is in the trash.")
 NOT_READY = N_("The folder %(folder)s cannot be used right now: it is being made, copied or deleted.")
 LINUXBREW, LINUXBREW_PLACE = ".linuxbrew", "/home/linuxbrew/.linuxbrew"
@@ -186,9 +187,7 @@ def _check_target(target: str, around: Surroundings) -> list[Violation]:
     else:
         # a hidden place is one of the home directory itself, whose hidden directories are real ones there
         is_taken = is_reserved(first) or target in _OURS or first in _OURS or (around.is_linking and first.startswith(".") and bool(rest))
-    return (
-        [_refuse(N_("The place %(target)s is reserved. Choose another name for the folder in this session."), params)] if is_taken else []
-    )
+    return [_refuse(RESERVED_PLACE, params)] if is_taken else []
 
 
 def _make(request: MountRequest, access: Access, around: Surroundings) -> Mount:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from ...backends.docker import HUB_LABEL, OUT_OF_MEMORY, SESSION_LABEL, DockerBa
 from ...core.reasons import Explanation
 from ...core.sessions import JobState, JobStatus, SessionStatus
 from ...core.slots import CPU, MEM
+from ...core.vfolder_mount_plans import RESERVED_PLACE
 from ...core.vfolder_mounts import HOME, Mount
 from ...errors import N_, BackendAIError, InvalidParameters, NoPosixAccount, StartFailed
 from .base import Ending, Launcher
@@ -46,6 +47,13 @@ def pack_links(links: Mapping[str, str], owner: tuple[int, int]) -> bytes:
             link.uid, link.gid = owner
             archive.addfile(link)
     return content.getvalue()
+
+
+def check_links(links: Iterable[str], mounts: Iterable[str]) -> None:
+    """Raises InvalidParameters for a link that would be in a mount of the site's: the engine, as root, removes there what is in its way."""
+    for place in links:
+        if any(f"{place}/".startswith(f"{mount.rstrip('/')}/") for mount in mounts):
+            raise InvalidParameters(RESERVED_PLACE, target=place)
 
 
 class DockerLauncher(TimedLauncher, DockerSpawner):
@@ -171,10 +179,10 @@ class DockerLauncher(TimedLauncher, DockerSpawner):
         return target if target.startswith("/") else f"{self.home}/{target}"
 
     async def create_object(self) -> Any:
+        links = {self._absolute(mount.target): f"{self._place(mount)}/{mount.subpath}" for mount in self.admission.mounts if mount.subpath}
+        check_links(links, [*(str(bind["Target"]) for bind in super().mount_binds), *(bind["bind"] for bind in self.volume_binds.values())])
         made = await super().create_object()
-        if links := {
-            self._absolute(mount.target): f"{self._place(mount)}/{mount.subpath}" for mount in self.admission.mounts if mount.subpath
-        }:
+        if links:
             await self.docker("put_archive", made[self.object_id_key], "/", pack_links(links, self._account_ids()))
         return made
 
