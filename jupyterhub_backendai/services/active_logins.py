@@ -15,8 +15,9 @@ from ..errors import N_, BackendUnavailable, InvalidParameters
 from ..store import active_logins, audit
 from ..store.active_logins import BrowserLogin
 from ..store.models import now
-from .base import Parts, PrivateHandler
+from .base import PrivateHandler
 from .hub import HubClient
+from .parts import Parts
 
 log = logging.getLogger("backendai")
 LONGEST_DAYS = 366

@@ -17,7 +17,8 @@ from ..errors import N_, Conflict, InvalidParameters, NotFound, Violation
 from ..store import batch, sessions
 from ..store.models import new_id
 from ..store.sessions import SessionInfo
-from .base import HubUserHandler, Parts
+from .base import HubUserHandler
+from .parts import Parts
 from .sessions import check_environment, find_figures, find_queue
 
 STATES = {

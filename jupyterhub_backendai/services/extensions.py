@@ -15,7 +15,7 @@ from ..core.sessions import LaunchRequest, max_time_s
 from ..errors import N_, BackendAIError, Conflict, NotFound
 from ..store import extensions
 from ..store.sessions import SessionInfo
-from .base import Parts
+from .parts import Parts
 
 log = logging.getLogger("backendai")
 _MAX_LOCKS = 1000

@@ -13,9 +13,9 @@ from ..store import vfolder_gates, vfolder_grants, vfolder_ownership
 from ..store.database import Database
 from ..store.folder_tasks import Task
 from ..store.vfolder_ownership import KIND, Move
-from .base import Parts
 from .folder_access import FolderAccess
 from .folder_tasks import FolderTasks, Progress
+from .parts import Parts
 
 log = logging.getLogger("backendai")
 

@@ -14,7 +14,7 @@ from ..store.models import now
 from ..store.records import RECORDS
 from .account_mails import OTP_RESET, write_mail
 from .active_logins import end_other_logins
-from .base import Parts
+from .parts import Parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from ..core.sessions import Admission
 from ..core.vfolder_mounts import LINKING_ENGINES, Mount
 from ..errors import BackendAIError
 from ..store import session_mounts, vfolders
-from .base import Parts
+from .parts import Parts
 
 log = logging.getLogger("backendai")
 

@@ -24,7 +24,8 @@ from ..store.ends import Course, find_session_end
 from ..store.history import Past, load_bills
 from ..store.sessions import SessionInfo
 from . import extensions
-from .base import HubUserHandler, Parts
+from .base import HubUserHandler
+from .parts import Parts
 
 NO_LOG = N_("The log cannot be read right now. Try again in a minute.")
 HOUR_S = 3600

@@ -15,7 +15,7 @@ from ..core.waiting import FORESEEABLE, explain_wait, find_give_up
 from ..core.waits import add_scheduler, expect, size_of
 from ..errors import N_, Conflict, InvalidParameters, Violation
 from ..store.sessions import SessionInfo
-from .base import Parts
+from .parts import Parts
 
 NOT_WAITING = N_("This session waits no more.")
 

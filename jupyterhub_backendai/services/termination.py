@@ -8,7 +8,7 @@ from ..core.identity import Actor
 from ..errors import N_, BackendUnavailable, Conflict, NotFound
 from ..store import audit, batch, idle, sessions
 from ..store.sessions import SessionInfo
-from .base import Parts
+from .parts import Parts
 
 REASON = N_("ended by an administrator")
 

@@ -18,7 +18,7 @@ from ..core.vfolders import Folder
 from ..errors import N_
 from ..identity.mail import Mail
 from ..store import users, vfolder_invitations, vfolder_sharing
-from .base import Parts
+from .parts import Parts
 
 log = logging.getLogger("backendai")
 _HELLO = N_("Hello %(name)s,")

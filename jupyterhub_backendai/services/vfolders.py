@@ -16,7 +16,8 @@ from ..store.vfolders import NO_FOLDER, find_access
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from .base import HubUserHandler, Parts
+    from .base import HubUserHandler
+    from .parts import Parts
 
 
 def act_of(handler: HubUserHandler) -> Act:
