@@ -161,5 +161,5 @@ async def test_wishes_without_scripts_and_of_nobody_else():
             hub.service.is_away = True
             answer = await page.request.post(f"{hub.url}/waiting/kim01/lab", form={"patience": "", "_xsrf": xsrf}, max_redirects=0)
             assert answer.status == 503
-        assert [wish["patience_s"] for wish in hub.service.of("wishes")] == [1800]
+        assert [wish["patience_s"] for wish in hub.service.of("wishes")] == [1800, 1800]
         hub.service.is_away = False

@@ -19,9 +19,7 @@ slurm_about() { sinfo -h -o '%P %D %T' | sort | tr '\n' ';'; }
 slurm_is_up() {
   local node
   for node in $SLURM_NODES; do is_alive "$SLURM/run/slurmd.$node.pid" "slurmd -N $node" || return 1; done
-  # one that was started before there was a slurmrestd is up too; `down` and `up` give it one
-  [ -x /usr/sbin/slurmrestd ] || return 1
-  [ ! -e "$SLURM/run/slurmrestd.pid" ] || is_alive "$SLURM/run/slurmrestd.pid" slurmrestd || return 1
+  is_alive "$SLURM/run/slurmrestd.pid" slurmrestd || return 1
   [ -e "$SLURM/accounts" ] && is_alive "$SLURM/run/slurmdbd.pid" slurmdbd && munge_answers && scontrol ping 2>/dev/null | grep -q 'is UP'
 }
 
