@@ -35,10 +35,11 @@ privacyidea_install() {
 }
 
 # privacyidea_do fill|serve: the database is made anew each time, so that nobody's token is used up or locked
-privacyidea_do() (
+privacyidea_do() {
   local command=("$PRIVACYIDEA/venv/bin/python" "$LIB/lab/privacyidea.py" "$1" "$PRIVACYIDEA" "$PRIVACYIDEA_PORT" "$LDAP/tls")
+  [ "$1" = serve ] || { "${command[@]}"; return; }
   cd "$PRIVACYIDEA" || return 1 # a checkout may go while the server runs, and it fails in a directory that is gone
-  if [ "$1" = serve ]; then exec setsid "${command[@]}"; else "${command[@]}"; fi
-)
+  exec setsid "${command[@]}"
+}
 
 privacyidea_down() { stop_process "$PRIVACYIDEA/run/pid" privacyidea.py; }
