@@ -138,6 +138,8 @@ async def test_a_text_is_edited_and_a_clash_leaves_both(chromium, pages):
     page = await open_with_cookies(chromium, pages)
     await page.get_by_role("link", name="메모.txt", exact=True).click()
     await page.get_by_role("link", name="Edit").click()
+    await page.wait_for_url("**edit=1*")
+    await page.locator("html[data-explorer=ready]").wait_for()  # before that, Ctrl+S is the browser's
     await page.fill("#content", "셋째 줄\n")
     (pages.top / "메모.txt").write_text("다른 사람\n")
     await page.keyboard.press("Control+s")
