@@ -1,5 +1,8 @@
 """One's password at a directory of the centre: an OpenLDAP of the tests' own."""
 
+import os
+import resource
+
 import pytest
 
 from jupyterhub_backendai.core.identity import PasswordChange, PasswordCheck
@@ -37,13 +40,13 @@ async def owner(site, browser, slapd, make_own):
 
 async def change(owner, old, new, **fields):
     response, page = await submit(owner, "account/password", old=old, new=new, again=new, **fields)
-    return response.status, errors_of(page)
+    return response.status, errors_of(page) or ([] if response.status == 303 else [page.text])
 
 
 async def test_the_directory_changes_it_or_says_why_not(site, owner):
     assert await change(owner, "wrong", NEW) == (400, ["The current password is not right."])
     status, errors = await change(owner, password(NAME), "x")
-    assert (status, errors[0]) == (400, "The new password is too short.")
+    assert (status, errors[:1]) == (400, ["The new password is too short."])
     assert await change(owner, password(NAME), NEW) == (303, [])
     people = site.application.settings["people"]
     assert (await people.check(NAME, NEW)).person
@@ -52,6 +55,21 @@ async def test_the_directory_changes_it_or_says_why_not(site, owner):
     assert response.status == 400
     response, page = await submit(owner, "account/keypairs", act="create", password=NEW)
     assert page.select_one(".bai-secret")
+
+
+async def test_very_many_open_files_keep_nobody_from_the_directory(site, owner):
+    """What select() cannot look at is looked at all the same."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert await change(owner, "wrong", NEW) == (400, ["The current password is not right."])
+        status, errors = await change(owner, password(NAME), "x")
+        assert (status, errors[:1]) == (400, ["The new password is too short."])
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_directory_that_is_away_is_no_wrong_password(site, owner):

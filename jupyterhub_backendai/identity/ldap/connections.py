@@ -118,8 +118,9 @@ class Link:
         """Whether it should not be used again: too old, closed, or something unasked came (a notice that the server goes)."""
         if self.connection.closed or time.monotonic() - self.used_at > KEPT_S:
             return True
-        readable, _, _ = select.select([self.connection.socket], [], [], 0)
-        return bool(readable)
+        look = select.poll()  # select() cannot look at a descriptor beyond the first 1,024, and a busy service has them
+        look.register(self.connection.socket, select.POLLIN)
+        return bool(look.poll(0))
 
     def close(self) -> None:
         """Close the socket without a farewell that could block."""
