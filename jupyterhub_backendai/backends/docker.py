@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -65,12 +66,13 @@ class DockerBackend(Backend):
             self._containers.pop(session_id, None)
 
     async def status(self, session_id: str, job_id: str, posix: PosixAccount | None) -> JobStatus:  # noqa: ARG002
-        """A container that an answering engine does not have is gone; an engine that does not answer knows nothing."""
+        """A container that the engine, asked for this very one, does not have is gone; an engine that does not answer knows nothing."""
         try:
             await self._read_if_old()
-        except BackendUnavailable:
+            # The list may have been read before the container was made: what is not in it proves nothing.
+            found = self._containers.get(session_id) or (None if session_id in self._ends else await self._run(self._find, session_id))
+        except (BackendUnavailable, Conflict):
             return JobStatus(job_id, JobState.UNKNOWN)
-        found = self._containers.get(session_id)
         if found is None:
             return self._ends.get(session_id) or JobStatus(job_id, JobState.GONE if job_id else JobState.UNKNOWN)
         if found["State"] in {"exited", "dead"} and session_id not in self._ends:
@@ -80,12 +82,20 @@ class DockerBackend(Backend):
                 return JobStatus(found["Id"], JobState.UNKNOWN)
         return self._ends.get(session_id) or parse_status(found)
 
+    async def find_container(self, session_id: str) -> JobStatus | None:
+        """A session's container as the engine has it at this moment, None when it has none. Raises BackendUnavailable."""
+        found = await self._run(self._find, session_id)
+        return parse_status(found) if found else None
+
     async def statuses(self) -> Mapping[str, JobStatus]:
         await self._read()
         return {session_id: parse_status(found) for session_id, found in self._containers.items()}
 
     async def refresh(self) -> None:
-        self._read_at = None
+        if self._reading and not self._reading.done():  # it began before this call
+            await asyncio.wait({self._reading})
+        with contextlib.suppress(BackendUnavailable, Conflict):
+            await self._read()
 
     async def capacity(self) -> Mapping[str, QueueFigures]:
         return await self._usage() if self._usage else {}
@@ -154,6 +164,17 @@ class DockerBackend(Backend):
         while len(self._ends) >= MOST_ENDS:
             del self._ends[next(iter(self._ends))]
         self._ends[session_id] = end
+
+    def _find(self, session_id: str) -> dict[str, Any] | None:
+        """One session's container as it stands in the list, None when there is none of that name and ours."""
+        try:
+            found = self._client.inspect_container(container_name(session_id))
+        except NotFound:
+            return None
+        labels = found["Config"].get("Labels") or {}
+        if labels.get(HUB_LABEL) != self._settings.job_name or labels.get(SESSION_LABEL) != session_id:
+            return None
+        return {"Id": found["Id"], "State": found["State"]["Status"], "Labels": labels}
 
     def _inspect_end(self, job_id: str) -> JobStatus:
         state = self._client.inspect_container(job_id)["State"]

@@ -124,6 +124,23 @@ async def test_one_that_was_never_made_is_not_called_gone_before_its_id_is_known
     assert (await status(backend, "c" * 32, "d" * 64)).state is JobState.GONE
 
 
+async def test_a_list_that_was_read_before_the_container_was_made_proves_nothing(backend: DockerBackend, start: Start):
+    assert await backend.statuses() == {}
+    session_id, job_id = start("/bin/sh", "-c", "sleep 600")
+    assert (await backend.status(session_id, job_id, None)).state is JobState.RUNNING
+    found = await backend.find_container(session_id)
+    assert found
+    assert (found.job_id, found.state) == (job_id, JobState.RUNNING)
+    assert await backend.find_container("e" * 32) is None
+
+
+async def test_a_stranger_by_the_name_of_a_sessions_container_is_not_it(backend: DockerBackend, start: Start, tmp_path: Path):
+    session_id, job_id = start("/bin/sh", "-c", "sleep 600")
+    other = DockerBackend(BackendAI(docker_url=f"unix://{lab.DOCKER_SOCKET}", hub_id="other", state_dir=str(tmp_path)))
+    assert await other.find_container(session_id) is None
+    assert (await other.status(session_id, job_id, None)).state is JobState.GONE
+
+
 async def test_only_containers_of_this_hub_are_read(settings: BackendAI, backend: DockerBackend, start: Start, tmp_path: Path):
     session_id, _ = start("/bin/sh", "-c", "sleep 600")
     assert set(await backend.statuses()) == {session_id}

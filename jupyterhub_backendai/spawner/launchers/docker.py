@@ -18,7 +18,7 @@ from docker.types import Mount as DockerMount
 from dockerspawner import DockerSpawner
 from jupyterhub.utils import url_path_join
 from requests.exceptions import RequestException
-from traitlets import Unicode, default
+from traitlets import Integer, Unicode, default
 
 from ...backends import connect
 from ...backends.docker import HUB_LABEL, OUT_OF_MEMORY, SESSION_LABEL, DockerBackend, container_name, explain_refusal
@@ -27,7 +27,7 @@ from ...core.sessions import JobState, JobStatus, SessionStatus
 from ...core.slots import CPU, MEM
 from ...core.vfolder_mount_plans import RESERVED_PLACE
 from ...core.vfolder_mounts import HOME, Mount
-from ...errors import N_, BackendAIError, InvalidParameters, NoPosixAccount, StartFailed
+from ...errors import N_, BackendAIError, BackendUnavailable, Forbidden, InvalidParameters, NoPosixAccount, StartFailed
 from .base import Ending, Launcher
 from .timed import TimedLauncher
 
@@ -66,6 +66,7 @@ class DockerLauncher(TimedLauncher, DockerSpawner):
     extra_host_config: dict[str, Any]
     client_kwargs: dict[str, Any]
     home = Unicode(HOME, config=True, help="Home of the sessions; folders appear beneath it.")
+    min_uid = Integer(1000, config=True, help="Containers are never run for accounts with a lower uid.")
 
     @default("remove")
     def _remove_default(self) -> bool:
@@ -120,6 +121,25 @@ class DockerLauncher(TimedLauncher, DockerSpawner):
         await self.backend.refresh()
         return str(self.object_id)
 
+    async def resume(self) -> str:
+        """Go on with a container that runs; one that was made and never started is begun by nobody any more."""
+        found = await self._find_again()
+        if found is None or found.state is JobState.PENDING:
+            await self._clear_away()
+            raise StartFailed(N_("The hub was restarted while this session was being started. Start it again."))
+        if self.deadline is None:  # the hub ended before it could write it down
+            self.set_deadline()
+            self.save()
+        return await super().resume()
+
+    async def _find_again(self) -> JobStatus | None:
+        """The container, when the engine says so: while it is away, nothing is known."""
+        while True:
+            try:
+                return await self.backend.find_container(self.admission.session_id)
+            except BackendUnavailable:
+                await asyncio.sleep(self.interval_s)
+
     def _prepare(self) -> None:
         """Everything of this container, from what was admitted; nothing of the user's own options reaches dockerspawner."""
         admission = self.admission
@@ -158,6 +178,8 @@ class DockerLauncher(TimedLauncher, DockerSpawner):
         posix = self.admission.posix
         if posix is None:
             raise NoPosixAccount
+        if posix.uid == 0 or posix.uid < self.min_uid:
+            raise Forbidden(N_("Jobs are not run for the system account %(name)s."), name=posix.name)
         return posix.uid, posix.gid
 
     # -- folders: none of their words passes dockerspawner's templates
