@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .quotas import Quotas
     from .rescan import Rescanner
     from .schedule import Scheduler
+    from .storage.hosts import Storage
     from .storage_hosts import StorageHosts
     from .wait_mails import WaitMails
     from .waits import WaitsReader
@@ -90,8 +91,8 @@ class Parts:
         return cast("Mapping[str, Backend]", self.application.settings["backends"])
 
     @property
-    def storage(self) -> Any:
-        return self.application.settings["storage"]
+    def storage(self) -> Storage:
+        return cast("Storage", self.application.settings["storage"])
 
     @property
     def storage_hosts(self) -> StorageHosts:

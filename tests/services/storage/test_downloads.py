@@ -15,6 +15,7 @@ from jupyterhub_backendai.services.storage import sending
 from tests.databases import sqlite_template
 from tests.services.public import settings, site
 from tests.services.storage.site import FileSite, file_site
+from tests.spawner.harness import until
 
 __all__ = ["file_site", "settings", "site", "sqlite_template"]
 BIG = os.urandom(5_000_001)
@@ -145,10 +146,7 @@ async def test_whoever_goes_away_leaves_nothing_open(file_site):
         async with file_site.of("kim01").get(f"{file_site.url}download?path=a") as answer:
             await answer.content.readexactly(1000)
             answer.close()
-    deadline = asyncio.get_running_loop().time() + 10
-    while (found := open_files(file_site)) and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.05)
-    assert found == []
+    await until(lambda: not open_files(file_site), 10, "the end of all readings")
 
 
 def open_files(of: FileSite) -> list[str]:
@@ -165,7 +163,8 @@ async def test_whoever_reads_nothing_is_let_go(file_site, monkeypatch):
     reader, writer = await asyncio.open_connection("127.0.0.1", int(file_site.site.url.split(":")[2].split("/")[0]), limit=1024)
     token, path = file_site.site.hub.let_in("kim01"), file_site.url.partition("127.0.0.1")[2].partition("/")[2]
     writer.write(f"GET /{path}download?path=a HTTP/1.1\r\nHost: x\r\nAuthorization: token {token}\r\n\r\n".encode())
-    await asyncio.sleep(1)
+    await until(lambda: open_files(file_site), 10, "the beginning")
+    await until(lambda: not open_files(file_site), 10, "the end of its patience")
     received = 0
     while data := await asyncio.wait_for(reader.read(1_000_000), 10):
         received += len(data)
